@@ -1,0 +1,157 @@
+"""Frames and the short memory of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.errors import FrameUnavailableError, UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One camera image.
+
+    Attributes:
+        image: RGB, ``uint8 (H, W, 3)``, C-contiguous.
+        stamp: time of exposure, integer nanoseconds, from the message header.
+        index: number of the frame in its stream, from 0, without gaps.
+        features: what backends computed from this frame (pyramids, feature maps), by a key
+            of their own; it lives exactly as long as the frame.
+    """
+
+    image: np.ndarray
+    stamp: int
+    index: int
+    features: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
+            raise UserError(
+                "a frame must be an RGB array of shape (H, W, 3), got "
+                f"{getattr(image, 'shape', type(image).__name__)}"
+            )
+        if image.dtype != np.uint8:
+            raise UserError(f"a frame must be of type uint8, got {image.dtype}")
+        if 0 in image.shape:
+            raise UserError(f"a frame must not be empty, got shape {image.shape}")
+        if not image.flags.c_contiguous:
+            object.__setattr__(self, "image", np.ascontiguousarray(image))
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.height, self.width
+
+    @cached_property
+    def gray(self) -> np.ndarray:
+        """Luminance, ``uint8 (H, W)``."""
+        return cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY)
+
+
+class FrameHistory:
+    """The newest ``capacity`` frames of one stream, oldest first.
+
+    Clicks that refer to an older frame start there, and so do restarts of the
+    reinitialization variants that choose a frame of the past.
+    """
+
+    def __init__(self, capacity: int = 60) -> None:
+        if capacity < 2:
+            raise UserError(f"the history must hold at least 2 frames, got {capacity}")
+        self.capacity = capacity
+        self._frames: deque[Frame] = deque(maxlen=capacity)
+        self._next_index = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self._frames)
+
+    @property
+    def newest(self) -> Frame:
+        """The last frame appended; FrameUnavailableError if there is none yet."""
+        if not self._frames:
+            raise FrameUnavailableError("no frame has arrived yet")
+        return self._frames[-1]
+
+    @property
+    def oldest(self) -> Frame:
+        """The oldest frame still held; FrameUnavailableError if there is none yet."""
+        if not self._frames:
+            raise FrameUnavailableError("no frame has arrived yet")
+        return self._frames[0]
+
+    def append(self, image: np.ndarray, stamp: int) -> Frame:
+        """Make the next Frame of ``image``; forget the oldest when full.
+
+        Raises:
+            UserError: not an RGB image, another size than the frames before, or a stamp
+                that is not later than the newest.
+        """
+        frame = Frame(image, stamp, self._next_index)
+        if self._frames:
+            newest = self._frames[-1]
+            if frame.size != newest.size:
+                raise UserError(
+                    f"the image size changed from {newest.width}x{newest.height} to "
+                    f"{frame.width}x{frame.height}; reset before continuing"
+                )
+            if stamp <= newest.stamp:
+                raise UserError(
+                    f"the stamp {stamp} ns is not later than the frame before "
+                    f"({newest.stamp} ns); reset before continuing"
+                )
+        self._frames.append(frame)
+        self._next_index += 1
+        return frame
+
+    def at(self, index: int) -> Frame:
+        """The frame with this index; FrameUnavailableError if it is not held."""
+        if self._frames:
+            offset = index - self._frames[0].index
+            if 0 <= offset < len(self._frames):
+                return self._frames[offset]
+        raise FrameUnavailableError(f"frame {index} is not in the history of {len(self)} frames")
+
+    def since(self, index: int) -> list[Frame]:
+        """Frames from ``index`` to the newest, in order; FrameUnavailableError if not held."""
+        start = self.at(index).index - self._frames[0].index
+        return list(self._frames)[start:]
+
+    def nearest(self, stamp: int) -> Frame:
+        """The frame whose stamp is nearest to ``stamp`` (nanoseconds).
+
+        Raises:
+            FrameUnavailableError: ``stamp`` is older than the history by more than half a
+                frame period, so that the frame it means has been forgotten.
+        """
+        oldest, newest = self.oldest, self.newest
+        frames = max(newest.index - oldest.index, 1)
+        if stamp < oldest.stamp - (newest.stamp - oldest.stamp) / frames / 2:
+            raise FrameUnavailableError(
+                f"the stamp {stamp} ns is {(oldest.stamp - stamp) * 1e-9:.3f} s older than the "
+                f"oldest of the {len(self)} frames kept; click sooner or raise 'history_length'"
+            )
+        return min(self._frames, key=lambda frame: abs(frame.stamp - stamp))
+
+    def clear(self) -> None:
+        """Forget all frames; numbering goes on from 0."""
+        self._frames.clear()
+        self._next_index = 0

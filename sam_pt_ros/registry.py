@@ -1,0 +1,68 @@
+"""Implementations found by name: ours by module path, other packages' by entry point."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.options import build_options, did_you_mean
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Classes by name, imported only when asked for.
+
+    Args:
+        kind: what is registered, for messages ("tracker").
+        base: what every class must derive from.
+        group: the entry point group that other packages extend.
+        builtin: name to ``"module:Class"``.
+    """
+
+    def __init__(self, kind: str, base: type[T], group: str, builtin: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.group = group
+        self._base = base
+        self._builtin = dict(builtin)
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted({*self._builtin, *(point.name for point in entry_points(group=self.group))})
+
+    def load(self, name: str) -> type[T]:
+        """The class registered as ``name``.
+
+        Raises:
+            UserError: no such name, or the class cannot be imported.
+        """
+        target = self._builtin.get(name)
+        try:
+            if target is not None:
+                module, _, attribute = target.partition(":")
+                loaded = getattr(importlib.import_module(module), attribute)
+            else:
+                points = [p for p in entry_points(group=self.group) if p.name == name]
+                if not points:
+                    raise UserError(
+                        f"unknown {self.kind} '{name}'{did_you_mean(name, self.names())}"
+                    )
+                loaded = points[0].load()
+        except ImportError as error:
+            raise UserError(f"the {self.kind} '{name}' cannot be imported: {error}") from error
+        if not (isinstance(loaded, type) and issubclass(loaded, self._base)):
+            raise UserError(
+                f"the {self.kind} '{name}' is {loaded!r}, not a class derived from "
+                f"{self._base.__name__}"
+            )
+        return loaded
+
+    def create(self, name: str, options: Mapping[str, Any]) -> T:
+        """An instance of ``name`` with the given options, checked against its ``Options``."""
+        implementation: Any = self.load(name)
+        checked = build_options(implementation.Options, options, f"{self.kind} '{name}'")
+        created: T = implementation(checked)
+        return created

@@ -1,0 +1,110 @@
+"""What a segmenter is: prompts in, masks out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.options import NoOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What is known about one object in one frame.
+
+    Attributes:
+        object_id: whose prompt it is; segmenters with a memory keep it by this.
+        points: ``float32 (N, 2)`` pixels; only points that are visible.
+        labels: ``int32 (N,)``: 1 on the object, 0 not on it (its own negatives, and the
+            positives of other objects).
+        box: ``float32 (4,)`` x min, y min, x max, y max, inclusive pixel indices, or None.
+        mask: ``bool (H, W)``, the object as its user drew it in this frame, or None.
+    """
+
+    object_id: int
+    points: np.ndarray
+    labels: np.ndarray
+    box: np.ndarray | None = None
+    mask: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        points = np.asarray(self.points, np.float32).reshape(-1, 2)
+        labels = np.asarray(self.labels, np.int32)
+        if labels.shape != (len(points),):
+            raise ValueError(f"{len(points)} points need as many labels, got {labels.shape}")
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "labels", labels)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPrediction:
+    """One object's mask.
+
+    Attributes:
+        logits: ``float32 (h, w)``; above 0 is the object. It may cover a part of the image
+            only; everywhere else the object is not.
+        origin: x, y of the top-left pixel of ``logits`` in the image.
+        image_size: height, width of the image.
+        score: the segmenter's own estimate of the mask's quality, 0 to 1; 0 when the object
+            is not seen.
+    """
+
+    logits: np.ndarray
+    origin: tuple[int, int]
+    image_size: tuple[int, int]
+    score: float
+
+    def __post_init__(self) -> None:
+        x, y = self.origin
+        h, w = self.logits.shape
+        if x < 0 or y < 0 or y + h > self.image_size[0] or x + w > self.image_size[1]:
+            raise ValueError(
+                f"logits of {w}x{h} at ({x}, {y}) reach out of the image of "
+                f"{self.image_size[1]}x{self.image_size[0]}"
+            )
+
+    @classmethod
+    def nothing(cls, image_size: tuple[int, int]) -> MaskPrediction:
+        """The object is not seen."""
+        return cls(np.zeros((0, 0), np.float32), (0, 0), image_size, 0.0)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the image that ``logits`` covers."""
+        x, y = self.origin
+        return slice(y, y + self.logits.shape[0]), slice(x, x + self.logits.shape[1])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """``bool (H, W)`` over the whole image."""
+        full = np.zeros(self.image_size, np.bool_)
+        full[self.window] = self.logits > 0
+        return full
+
+
+class Segmenter(ABC):
+    """Finds the mask of every prompted object in one frame."""
+
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def set_image(self, frame: Frame) -> None:
+        """The frame that the next ``predict`` is about."""
+
+    @abstractmethod
+    def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """One prediction per prompt, in order; all objects of a frame go in one call."""
+
+    def forget(self, object_id: int) -> None:
+        """Free what is remembered of an object. Segmenters without a memory need not care."""
+
+    def reset(self) -> None:
+        """Forget all objects."""

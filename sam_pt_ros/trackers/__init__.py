@@ -1,0 +1,30 @@
+"""Point trackers, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sam_pt_ros.registry import Registry
+from sam_pt_ros.trackers.base import PointTracker, PointTracks
+from sam_pt_ros.trackers.video import VideoTracks, track_video
+
+__all__ = [
+    "PointTracker",
+    "PointTracks",
+    "VideoTracks",
+    "create_tracker",
+    "track_video",
+    "trackers",
+]
+
+trackers: Registry[PointTracker] = Registry(
+    "tracker",
+    PointTracker,  # type: ignore[type-abstract]
+    "sam_pt_ros.trackers",
+    {"lucas_kanade": "sam_pt_ros.trackers.lucas_kanade:LucasKanade"},
+)
+
+
+def create_tracker(name: str, **options: Any) -> PointTracker:
+    """The tracker registered as ``name``; UserError for an unknown name or option."""
+    return trackers.create(name, options)

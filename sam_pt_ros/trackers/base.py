@@ -1,0 +1,154 @@
+"""What a point tracker is: query points in, tracks out, one frame at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.options import NoOptions
+
+
+@dataclass(frozen=True, eq=False)
+class PointTracks:
+    """Where the points are in one frame.
+
+    Attributes:
+        index: the frame's index.
+        ids: ``int64 (N,)``, as returned by ``add_points``.
+        xy: ``float32 (N, 2)``, pixels, x right, y down, centre of the top-left pixel (0, 0).
+        visible: ``bool (N,)``.
+        confidence: ``float32 (N,)``, 0 to 1.
+    """
+
+    index: int
+    ids: np.ndarray
+    xy: np.ndarray
+    visible: np.ndarray
+    confidence: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name, dtype in _DTYPES.items():
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype))
+        count = len(self.ids)
+        if self.xy.shape != (count, 2) or not (
+            self.ids.shape == self.visible.shape == self.confidence.shape == (count,)
+        ):
+            raise ValueError(
+                f"tracks of {count} points need xy ({count}, 2), visible and confidence "
+                f"({count},); got {self.xy.shape}, {self.visible.shape}, {self.confidence.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def empty(cls, index: int) -> PointTracks:
+        """No points."""
+        return cls(index, np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros(0))
+
+    def select(self, ids: np.ndarray) -> PointTracks:
+        """The tracks of ``ids``, in that order; KeyError if one is missing."""
+        row = {int(point): i for i, point in enumerate(self.ids)}
+        rows = np.array([row[int(point)] for point in ids], np.int64)
+        return PointTracks(
+            self.index, self.ids[rows], self.xy[rows], self.visible[rows], self.confidence[rows]
+        )
+
+
+_DTYPES: dict[str, type] = {
+    "ids": np.int64,
+    "xy": np.float32,
+    "visible": np.bool_,
+    "confidence": np.float32,
+}
+
+
+class PointTracker(ABC):
+    """Tracks query points through one stream of frames.
+
+    Frames come in order, each once, by :meth:`step`. Points may be added at the newest frame
+    and at any earlier one that ``history`` still holds; they are then caught up to the newest
+    before :meth:`add_points` returns. Ids are never used twice between two resets.
+    """
+
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+        self.history = FrameHistory()
+
+    def reset(self, history: FrameHistory | None = None) -> None:
+        """Begin a new stream without points.
+
+        Args:
+            history: the stream's frames; the caller appends to it before each ``step``.
+                Without it the tracker knows no frame but those it was stepped with.
+        """
+        self.history = FrameHistory() if history is None else history
+
+    @abstractmethod
+    def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        """Start tracking points.
+
+        Args:
+            xy: ``float32 (N, 2)`` pixels in ``frame``.
+            frame: the newest frame stepped, or an earlier one still in the history.
+
+        Returns:
+            ids, ``int64 (N,)``.
+
+        Raises:
+            UserError: points that are not finite or outside the image.
+            FrameUnavailableError: ``frame`` is not in the history.
+        """
+
+    @abstractmethod
+    def remove_points(self, ids: np.ndarray) -> None:
+        """Stop tracking points and free their state; ids that are not tracked are ignored."""
+
+    @abstractmethod
+    def step(self, frame: Frame) -> PointTracks:
+        """Track all points into the next frame; the tracks of all of them there."""
+
+    @abstractmethod
+    def recall(self, ids: np.ndarray, index: int) -> PointTracks:
+        """Where points were in an earlier frame of the history, at or after they were added.
+
+        Raises:
+            KeyError: a point that is not tracked, or not yet at that frame.
+        """
+
+    def advance(self, frame: Frame) -> list[PointTracks]:
+        """Like ``step``, but the tracks of every frame that became final by this one.
+
+        A streaming tracker answers for the frame itself; a windowed one answers for no frame
+        or for several at once, in order.
+        """
+        return [self.step(frame)]
+
+    def flush(self) -> list[PointTracks]:
+        """At the end of the stream: the tracks of the frames not yet answered for."""
+        return []
+
+
+def check_query_points(xy: np.ndarray, frame: Frame) -> np.ndarray:
+    """``xy`` as ``float32 (N, 2)``; UserError if a point is not a pixel of ``frame``.
+
+    The image reaches from -0.5 to width - 0.5: pixel centres are whole numbers.
+    """
+    points = np.asarray(xy, np.float32)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise UserError(f"points must have shape (N, 2), got {points.shape}")
+    for x, y in points.tolist():
+        inside = -0.5 <= x <= frame.width - 0.5 and -0.5 <= y <= frame.height - 0.5
+        if not inside:  # also catches NaN
+            raise UserError(
+                f"the point ({x:g}, {y:g}) is not in the image of "
+                f"{frame.width}x{frame.height} pixels"
+            )
+    return points
