@@ -1,0 +1,42 @@
+# `make demo` and `make test` work alone on a fresh clone. See README.md.
+SHELL := /bin/bash
+BIN := .venv/bin
+
+# The virtual environment holds its own ROS 2: what a sourced one left behind would get mixed in.
+unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+unexport LD_LIBRARY_PATH RMW_IMPLEMENTATION VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help venv build demo test test-all lint clean
+
+help: ## Say what there is to make
+	@echo 'make TARGET [PYTHON=/path/to/python3.12] [ARGS="..."]'
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+venv: ## Make .venv with the pinned dependencies
+	@scripts/build.sh venv
+
+build: ## Build the messages and install the package into .venv
+	@scripts/build.sh build
+
+demo: build ## Track two things in a short film, over DDS; ARGS="--help" says what else it can
+	@$(BIN)/sam-pt demo $(ARGS)
+
+lint: build ## Check style and types
+	@echo '==> Checking style (ruff)'
+	@$(BIN)/ruff check --quiet .
+	@echo '==> Checking types (mypy)'
+	@$(BIN)/mypy --no-error-summary sam_pt_ros
+
+test: lint ## Check style and types, and run the tests that are fast
+	@echo '==> Running the fast tests (pytest)'
+	@$(BIN)/pytest -m 'not slow' $(ARGS)
+
+test-all: lint ## Check style and types, and run all tests
+	@echo '==> Running all tests (pytest)'
+	@$(BIN)/pytest $(ARGS)
+
+clean: ## Remove all that was made
+	rm -rf .venv build install log dist demo_output *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
