@@ -6,7 +6,7 @@ import importlib.util
 import json
 import math
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,7 +46,7 @@ def load_predictions() -> ModuleType:
 PREDICTIONS = load_predictions()
 
 
-@lru_cache(maxsize=None)
+@cache
 def truth_of(sequence: str) -> dict[int, np.ndarray]:
     found: dict[int, np.ndarray] = PREDICTIONS.read_ground_truth(ANNOTATIONS, sequence)
     return found

@@ -1,0 +1,128 @@
+"""What an object and its surroundings look like: colour histograms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+_GLOBAL_BINS = (16, 24, 24)  # L, a, b
+_LOCAL_BINS = (8, 12, 12)
+_CELLS = 6  # of the positional histogram, per axis
+_REACH = 1.3  # how far it reaches from the object's centre, in object sizes
+_CHROMA_RANGE = 72.0  # a and b of nearly all camera images lie within +-72 of neutral
+_ANCHOR = 0.7  # share of the first frame in the model; the rest is recent
+_RATE = 0.15  # at which the recent part follows
+_FLOOR = 0.02  # probability added everywhere, as a share of an even spread over the bins seen
+
+
+def to_lab(rgb: np.ndarray) -> np.ndarray:
+    """OpenCV's 8-bit Lab, slightly smoothed, ``uint8 (h, w, 3)``."""
+    return cv2.cvtColor(cv2.GaussianBlur(rgb, (3, 3), 0), cv2.COLOR_RGB2LAB)
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """The histogram bins that the pixels of one crop fall into, ``int32 (h * w,)`` each."""
+
+    whole: np.ndarray
+    local: np.ndarray
+
+    @classmethod
+    def of(cls, lab: np.ndarray, centre: np.ndarray, size: float) -> Bins:
+        """Bins of a crop whose object is at ``centre`` (working pixels) and of ``size``."""
+        height, width = lab.shape[:2]
+        flat = lab.reshape(-1, 3)
+        whole = _TABLES[0][0][flat[:, 0]] + _TABLES[0][1][flat[:, 1]] + _TABLES[0][2][flat[:, 2]]
+        coarse = _TABLES[1][0][flat[:, 0]] + _TABLES[1][1][flat[:, 1]] + _TABLES[1][2][flat[:, 2]]
+        x, y = (
+            np.clip(
+                ((np.arange(n) - c) / (_REACH * size) + 1) / 2 * _CELLS, 0, _CELLS - 1
+            ).astype(np.int32)
+            for n, c in ((width, centre[0]), (height, centre[1]))
+        )
+        cell = (y[:, None] * _CELLS + x[None, :]).reshape(-1)
+        return cls(whole, cell * int(np.prod(_LOCAL_BINS)) + coarse)
+
+
+@dataclass(frozen=True, eq=False)
+class Histograms:
+    """Counts of colours on the object and around it, globally and coarsely in position."""
+
+    whole: np.ndarray  # float32 (2, bins): around, on the object; sums to 1
+    local: np.ndarray
+
+    @classmethod
+    def of(cls, bins: Bins, probability: np.ndarray, counted: np.ndarray | None = None) -> Histograms:
+        """Of one crop: ``probability`` ``float32 (h, w)`` of the object, and what counts."""
+        inside = probability.reshape(-1)
+        outside = 1 - inside
+        if counted is not None:
+            inside, outside = inside * counted.reshape(-1), outside * counted.reshape(-1)
+        whole = [_histogram(bins.whole, weight, _GLOBAL_BINS, 1) for weight in (outside, inside)]
+        shape = (_CELLS, _CELLS, *_LOCAL_BINS)
+        local = [_histogram(bins.local, weight, shape, 0) for weight in (outside, inside)]
+        return cls(
+            np.stack([h / max(float(h.sum()), 1e-6) for h in whole]),
+            np.stack(local) / max(float(inside.sum()), 1e-6),
+        )
+
+    def mixed(self, other: Histograms, share: float) -> Histograms:
+        """This with ``share`` of the other."""
+        return Histograms(
+            (1 - share) * self.whole + share * other.whole,
+            (1 - share) * self.local + share * other.local,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """The colour model of one object: mostly its first frame, partly the recent ones."""
+
+    first: Histograms
+    recent: Histograms
+
+    def learned(self, seen: Histograms, rate: float = _RATE) -> Appearance:
+        """With the recent part moved towards a new frame."""
+        return replace(self, recent=self.recent.mixed(seen, rate))
+
+    def evidence(self, bins: Bins, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Log likelihood ratio of each pixel, global and positional, ``float32 (h, w)``."""
+        model = self.first.mixed(self.recent, 1 - _ANCHOR)
+        whole = _ratio(model.whole, _FLOOR / 200)
+        local = _ratio(model.local, 2e-5)
+        return whole[bins.whole].reshape(shape), local[bins.local].reshape(shape)
+
+
+def _ratio(model: np.ndarray, floor: float) -> np.ndarray:
+    ratio: np.ndarray = np.log((model[1] + floor) / (model[0] + floor))
+    return ratio
+
+
+def _histogram(
+    index: np.ndarray, weight: np.ndarray, shape: tuple[int, ...], first_axis: int
+) -> np.ndarray:
+    """Weighted counts, blurred by one bin along every axis, ``float32 (bins,)``."""
+    counts = np.bincount(index, weight, int(np.prod(shape))).astype(np.float32).reshape(shape)
+    for axis in range(counts.ndim):
+        padded = np.moveaxis(counts, axis, 0)
+        blurred = 0.5 * padded
+        blurred[1:] += 0.25 * padded[:-1]
+        blurred[:-1] += 0.25 * padded[1:]
+        counts = np.moveaxis(blurred, 0, axis)
+    return np.ascontiguousarray(counts).reshape(-1)
+
+
+def _tables(bins: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each channel, what a value of it adds to the bin's number."""
+    value = np.arange(256, dtype=np.float32)
+    chroma = (value - 128) / _CHROMA_RANGE
+    light = np.clip(value / 256 * bins[0], 0, bins[0] - 1).astype(np.int32)
+    green, blue = (
+        np.clip((chroma + 1) / 2 * n, 0, n - 1).astype(np.int32) for n in bins[1:]
+    )
+    return light * bins[1] * bins[2], green * bins[2], blue
+
+
+_TABLES = (_tables(_GLOBAL_BINS), _tables(_LOCAL_BINS))

@@ -1,0 +1,56 @@
+"""What is remembered of one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters.classical.colour import Appearance
+from sam_pt_ros.segmenters.classical.window import Window
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """An object after one frame; never changed, so that a frame can be done again.
+
+    Attributes:
+        frame: where it was seen last.
+        window: the crop of that frame.
+        probability: ``float32 (h, w)`` of the object in the crop.
+        box: of the object, edges x min, y min, x max, y max in image pixels.
+        area: of the object, image pixels.
+        usual_area: slowly following the area, image pixels.
+        velocity: image pixels per frame.
+        appearance: colours.
+        points: ``float32 (N, 2)``, positives that were given with that frame, image pixels.
+        hidden: frames since ``frame`` in which it was not seen.
+        index: of the newest frame it was looked for in.
+    """
+
+    frame: Frame
+    window: Window
+    probability: np.ndarray
+    box: tuple[float, float, float, float]
+    area: float
+    usual_area: float
+    velocity: np.ndarray
+    appearance: Appearance
+    points: np.ndarray
+    hidden: int
+    index: int
+
+    @property
+    def size(self) -> float:
+        """Geometric mean of the box's sides, image pixels."""
+        x0, y0, x1, y1 = self.box
+        return float(np.sqrt((x1 - x0) * (y1 - y0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """An object before and after the newest frame, so that the frame can be done again."""
+
+    before: State | None
+    now: State

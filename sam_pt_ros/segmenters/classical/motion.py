@@ -1,0 +1,95 @@
+"""Dense motion between two crops, and which pixels move like the object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_MIN_PIXELS = 30.0
+_ROUNDS = 3  # of re-weighting in the robust fits
+_ERROR_SCALE = 0.7  # working pixels by which flow is typically wrong
+_GRID = 2  # every n-th pixel takes part in the fits
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Flow from the current crop back to the one before.
+
+    Attributes:
+        back: ``float32 (h, w, 2)``, working pixels.
+    """
+
+    back: np.ndarray
+
+    @classmethod
+    def between(cls, before: np.ndarray, now: np.ndarray, preset: int) -> Motion:
+        """Of two gray crops of the same size."""
+        flow = cv2.DISOpticalFlow_create(preset)
+        return cls(flow.calc(now, before, None))
+
+    def carry(self, values: np.ndarray) -> np.ndarray:
+        """Values of the crop before, at the places where their pixels are now."""
+        height, width = values.shape
+        x, y = np.meshgrid(
+            np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+        )
+        return cv2.remap(
+            values,
+            x + self.back[..., 0],
+            y + self.back[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def median(self, probability: np.ndarray) -> np.ndarray:
+        """Median motion of the object since the crop before, x and y, working pixels."""
+        on = probability > 0.5
+        if not on.any():
+            return np.zeros(2)
+        median: np.ndarray = -np.median(self.back[on], axis=0)
+        return median
+
+    def evidence(self, probability: np.ndarray) -> np.ndarray:
+        """How much better a pixel's motion fits the object than its surroundings.
+
+        Args:
+            probability: ``float32 (h, w)``, where the object is thought to be.
+
+        Returns:
+            ``float32 (h, w)``, -1 to 1; 0 where both move alike.
+        """
+        height, width = probability.shape
+        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+        basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], axis=-1)
+        inside = _affine(basis, self.back, probability)
+        outside = _affine(basis, self.back, 1 - probability)
+        if inside is None or outside is None:
+            return np.zeros_like(probability)
+        error = [
+            np.sqrt(np.square(basis @ model - self.back).sum(axis=-1))
+            for model in (inside, outside)
+        ]
+        difference: np.ndarray = np.clip((error[1] - error[0]) / (2 * _ERROR_SCALE), -1, 1)
+        return difference.astype(np.float32)
+
+
+def _affine(basis: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
+    """Robust affine fit of flow, ``(3, 2)``; None with too little to fit to."""
+    a = basis[::_GRID, ::_GRID].reshape(-1, 3)
+    b = flow[::_GRID, ::_GRID].reshape(-1, 2)
+    w = weight[::_GRID, ::_GRID].reshape(-1)
+    keep = w > 0.5
+    if np.count_nonzero(keep) < _MIN_PIXELS:
+        return None
+    a, b, w = a[keep], b[keep], w[keep]
+    robust = w
+    model = np.zeros((3, 2), np.float32)
+    for _ in range(_ROUNDS):
+        weighted = a * robust[:, None]
+        normal = weighted.T @ a + 1e-3 * np.eye(3, dtype=np.float32)
+        model = np.linalg.solve(normal, weighted.T @ b)
+        error = np.square(a @ model - b).sum(axis=1)
+        robust = w / (1 + error / _ERROR_SCALE**2)
+    return model

@@ -1,0 +1,164 @@
+"""The first mask of an object, out of points, a box or a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters.base import Prompt
+from sam_pt_ros.segmenters.classical.colour import Appearance, Bins, Histograms, to_lab
+from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
+from sam_pt_ros.segmenters.classical.points import point_evidence
+from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
+from sam_pt_ros.segmenters.classical.window import Window
+
+_ROUNDS = 5
+_ITERATIONS = 60
+_SMOOTHNESS = 2.0
+_POINT_STRENGTH = 1.5
+_GLOBAL_WEIGHT = 0.8
+_LOCAL_WEIGHT = 0.5
+_MARGIN = 0.5
+_SAMPLED = 8  # positives from which they are taken to be spread over the object
+_REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around few clicks, in image diagonals
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """A first mask: probability ``float32 (h, w)`` in a window, and the colours in it."""
+
+    window: Window
+    probability: np.ndarray
+    appearance: Appearance
+
+
+def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
+    """The object in the frame it is first prompted in; None if nothing is found.
+
+    Args:
+        object_size: working pixels that the object is scaled to.
+    """
+    if prompt.mask is not None and prompt.mask.any():
+        return _from_mask(frame, prompt.mask, object_size)
+    positives = prompt.points[prompt.labels == 1]
+    if prompt.box is not None:
+        x0, y0, x1, y1 = (float(v) for v in prompt.box)
+        return _from_box(frame, prompt, (x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5), object_size)
+    if len(positives) == 0:
+        return None
+    if len(positives) >= _SAMPLED:
+        return _from_points(frame, prompt, 1.1 * _spacing(positives), object_size)[0]
+    diagonal = float(np.hypot(*frame.size))
+    tried = [_from_points(frame, prompt, r * diagonal, object_size) for r in _REACHES]
+    return max(tried, key=lambda found: found[1])[0]
+
+
+def _spacing(points: np.ndarray) -> float:
+    """Median distance to the nearest other point, image pixels."""
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    return max(float(np.median(apart.min(axis=1))), 2.0)
+
+
+def _window(
+    box: tuple[float, float, float, float], object_size: float, image_size: tuple[int, int]
+) -> tuple[Window, float]:
+    x0, y0, x1, y1 = box
+    width, height = max(x1 - x0, 4.0), max(y1 - y0, 4.0)
+    size = float(np.sqrt(width * height))
+    margin = _MARGIN * max(width, height)
+    scale = min(object_size / size, 1.5)
+    around = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
+    return Window.around(around, scale, image_size), size * scale
+
+
+def _from_mask(frame: Frame, mask: np.ndarray, object_size: float) -> Seed:
+    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    box = (x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5)
+    window, size = _window(box, object_size, frame.size)
+    whole = Window(-0.5, -0.5, frame.width, frame.height, 1.0)
+    smooth = cv2.blur(mask.astype(np.float32), (1 + 2 * int(0.25 / window.scale),) * 2)
+    probability = window.resample(smooth, whole)
+    lab = to_lab(window.crop(frame))
+    centre = window.to_working(np.array([[(x + w / 2), (y + h / 2)]]))[0]
+    seen = Histograms.of(Bins.of(lab, centre, size), probability)
+    return Seed(window, probability, Appearance(seen, seen))
+
+
+def _from_box(
+    frame: Frame, prompt: Prompt, box: tuple[float, float, float, float], object_size: float
+) -> Seed | None:
+    window, size = _window(box, object_size, frame.size)
+    corners = window.to_working(np.array([box[:2], box[2:]]))
+    (left, top), (right, bottom) = corners
+    x = (np.arange(window.width) - (left + right) / 2) / max((right - left) / 2, 1)
+    y = (np.arange(window.height) - (top + bottom) / 2) / max((bottom - top) / 2, 1)
+    radius = np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)
+    inside = (np.abs(x)[None, :] <= 1) & (np.abs(y)[:, None] <= 1)
+    belief = np.where(inside, np.clip(2.5 * (1.0 - radius), -0.5, 2), -6).astype(np.float32)
+    found = _refine(frame, window, size, prompt, belief)
+    return found[0]
+
+
+def _from_points(
+    frame: Frame, prompt: Prompt, reach: float, object_size: float
+) -> tuple[Seed | None, float]:
+    """A seed whose object reaches about ``reach`` image pixels beyond its positives."""
+    positives = prompt.points[prompt.labels == 1]
+    x0, y0 = positives.min(axis=0) - reach
+    x1, y1 = positives.max(axis=0) + reach
+    box = (float(x0), float(y0), float(x1), float(y1))
+    window, size = _window(box, object_size, frame.size)
+    dots = np.full(window.shape, 255, np.uint8)
+    for x, y in np.clip(
+        np.rint(window.to_working(positives)), 0, (window.width - 1, window.height - 1)
+    ).astype(int):
+        dots[y, x] = 0
+    distance = cv2.distanceTransform(dots, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    belief = np.clip(2.5 * (1 - distance / (reach * window.scale)), -4, 2)
+    return _refine(frame, window, size, prompt, belief.astype(np.float32))
+
+
+def _refine(
+    frame: Frame, window: Window, size: float, prompt: Prompt, belief: np.ndarray
+) -> tuple[Seed | None, float]:
+    """Let colours and contrast turn a rough belief into a mask, and rate it."""
+    lab = to_lab(window.crop(frame))
+    weights = contrast_weights(lab.astype(np.float32))
+    points = window.to_working(prompt.points)
+    positives = points[prompt.labels == 1]
+    probability = (belief > 0).astype(np.float32)
+    said = point_evidence(points, prompt.labels, lab, size, probability, _POINT_STRENGTH)
+    bins: Bins | None = None
+    seen: Histograms | None = None
+    for _ in range(_ROUNDS):
+        box = bounding_box(probability)
+        if box is None:
+            return None, -np.inf
+        centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+        bins = Bins.of(lab, centre, size)
+        seen = Histograms.of(bins, probability)
+        whole, local = Appearance(seen, seen).evidence(bins, window.shape)
+        evidence = _GLOBAL_WEIGHT * whole + _LOCAL_WEIGHT * local + belief + said
+        probability = cut(evidence, weights, _SMOOTHNESS, probability, _ITERATIONS)
+        probability = connected(probability, (belief > 0).astype(np.float32), positives)
+    assert bins is not None
+    if not (probability > 0.5).any():
+        return None, -np.inf
+    seen = Histograms.of(bins, probability)
+    rating = _rating(probability, weights, seen)
+    return Seed(window, probability, Appearance(seen, seen)), rating
+
+
+def _rating(probability: np.ndarray, weights: np.ndarray, seen: Histograms) -> float:
+    """How much a mask looks like an object: contrast along its outline, colours apart."""
+    mask = probability > 0.5
+    crossed = [mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]]
+    along = np.concatenate([weights[0, :, :-1][crossed[0]], weights[1, :-1][crossed[1]]])
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    alike = float(np.sqrt(seen.whole[0] * seen.whole[1]).sum())
+    contrast = 1 - float(along.mean()) if len(along) else 0.0
+    return contrast - alike - float(border.mean())

@@ -1,0 +1,135 @@
+"""The part of an image that an object is worked on in, at reduced resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.frames import Frame
+
+_PYRAMID = "classical/pyramid"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the image, ``width`` x ``height`` working pixels.
+
+    ``x`` and ``y`` are its left and upper edge in image pixels, where pixel i reaches from
+    i - 0.5 to i + 0.5; ``scale`` is working pixels per image pixel.
+    """
+
+    x: float
+    y: float
+    width: int
+    height: int
+    scale: float
+
+    @classmethod
+    def around(
+        cls,
+        box: tuple[float, float, float, float],
+        scale: float,
+        image_size: tuple[int, int],
+    ) -> Window:
+        """The window of ``box`` (x min, y min, x max, y max, edges) cut to the image."""
+        left, top = max(box[0], -0.5), max(box[1], -0.5)
+        right = min(max(box[2], left + 8 / scale), image_size[1] - 0.5)
+        bottom = min(max(box[3], top + 8 / scale), image_size[0] - 0.5)
+        left, top = min(left, right - 8 / scale), min(top, bottom - 8 / scale)
+        width, height = round((right - left) * scale), round((bottom - top) * scale)
+        return cls(left, top, max(width, 8), max(height, 8), scale)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    @property
+    def centre(self) -> np.ndarray:
+        """x, y in image pixels."""
+        return np.array([self.x, self.y]) + np.array([self.width, self.height]) / 2 / self.scale
+
+    def moved(self, dx: float, dy: float) -> Window:
+        """The same window elsewhere; dx and dy in image pixels."""
+        return Window(self.x + dx, self.y + dy, self.width, self.height, self.scale)
+
+    def to_working(self, xy: np.ndarray) -> np.ndarray:
+        """``(N, 2)`` image pixels as working pixels of this window."""
+        return ((xy - (self.x, self.y)) * self.scale - 0.5).astype(np.float32)
+
+    def to_image(self, xy: np.ndarray) -> np.ndarray:
+        """``(N, 2)`` working pixels of this window as image pixels."""
+        return ((np.asarray(xy) + 0.5) / self.scale + (self.x, self.y)).astype(np.float32)
+
+    def crop(self, frame: Frame) -> np.ndarray:
+        """The frame in this window, RGB ``uint8 (height, width, 3)``; the border repeats."""
+        shrink, level = 1, 0
+        while shrink * self.scale < 0.75 and level < 4:
+            shrink, level = shrink * 2, level + 1
+        image = _pyramid(frame, level)
+        sx, sy = image.shape[1] / frame.width, image.shape[0] / frame.height
+        # Working pixel u lies at ((u + 0.5) / scale + x + 0.5) * sx - 0.5 of the level.
+        matrix = np.array(
+            [
+                [sx / self.scale, 0, (0.5 / self.scale + self.x + 0.5) * sx - 0.5],
+                [0, sy / self.scale, (0.5 / self.scale + self.y + 0.5) * sy - 0.5],
+            ]
+        )
+        return cv2.warpAffine(
+            image,
+            matrix,
+            (self.width, self.height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def resample(self, values: np.ndarray, source: Window, beyond: float = 0.0) -> np.ndarray:
+        """Values of another window in the pixels of this one; ``beyond`` outside of it."""
+        ratio = source.scale / self.scale
+        matrix = np.array(
+            [
+                [ratio, 0, 0.5 * ratio + (self.x - source.x) * source.scale - 0.5],
+                [0, ratio, 0.5 * ratio + (self.y - source.y) * source.scale - 0.5],
+            ]
+        )
+        return cv2.warpAffine(
+            values,
+            matrix,
+            (self.width, self.height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=beyond,
+        )
+
+    def enlarge(
+        self, values: np.ndarray, image_size: tuple[int, int]
+    ) -> tuple[np.ndarray, tuple[int, int]]:
+        """Values at image resolution where this window meets the image, and their origin."""
+        left, top = max(int(np.ceil(self.x)), 0), max(int(np.ceil(self.y)), 0)
+        right = min(int(np.floor(self.x + self.width / self.scale)) + 1, image_size[1])
+        bottom = min(int(np.floor(self.y + self.height / self.scale)) + 1, image_size[0])
+        matrix = np.array(
+            [
+                [self.scale, 0, (left - self.x) * self.scale - 0.5],
+                [0, self.scale, (top - self.y) * self.scale - 0.5],
+            ]
+        )
+        large = cv2.warpAffine(
+            values,
+            matrix,
+            (max(right - left, 1), max(bottom - top, 1)),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return large, (left, top)
+
+
+def _pyramid(frame: Frame, level: int) -> np.ndarray:
+    """The frame at half the resolution, ``level`` times; made once per frame."""
+    levels: list[np.ndarray] = frame.features.setdefault(_PYRAMID, [frame.image])
+    while len(levels) <= level:
+        last = levels[-1]
+        size = max(last.shape[1] // 2, 1), max(last.shape[0] // 2, 1)
+        levels.append(cv2.resize(last, size, interpolation=cv2.INTER_AREA))
+    return levels[level]

@@ -1,0 +1,343 @@
+"""Pyramidal Lucas-Kanade with a forward-backward and an appearance check (OpenCV only).
+
+Lucas and Kanade 1981; Bouguet's pyramids; the forward-backward check is that of Kalal et al.,
+"Forward-Backward Error", ICPR 2010. Every point is tracked on its own: no result depends on
+which other points there are, so points may be added late or removed without a trace in the
+others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.errors import FrameUnavailableError
+from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.options import check_options, option
+from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
+
+_FEATURES = "lucas_kanade"
+_WINDOW = 15  # side of the Lucas-Kanade window, pixels of the reduced image
+_LEVELS = 3  # pyramid levels above the reduced image
+_TERMINATION = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.03)
+_PATCH = 13  # side of the appearance patch, pixels of the reduced image, odd
+_REFRESH_PERIOD = 4  # frames between two refreshes of the recent patch
+_REFRESH_SIMILARITY = 0.85  # below this the point may be half hidden: do not learn from it
+_DRIFT = 0.15  # similarity to the query patch below which the recent patch is not believed
+_NOISE = 25.0  # variance of camera noise per channel, grey levels squared
+_COLOUR_SCALE = 40.0  # difference of mean colours that counts as another surface, grey levels
+_DAMPING = 0.9  # of the velocity of a hidden point, per frame
+_SEARCH = 12  # pixels of the reduced image around the predicted place of a hidden point
+_FOUND_AGAIN = 0.15  # how much more similar than ``min_similarity`` a re-found point must be
+
+
+@dataclass(frozen=True)
+class LucasKanadeOptions:
+    """Options of :class:`LucasKanade`."""
+
+    working_size: int = option(
+        480,
+        "Longer side of the reduced image that is tracked in, in pixels; larger is more exact "
+        "and slower.",
+        minimum=64,
+        maximum=4096,
+    )
+    max_forward_backward_error: float = option(
+        1.5,
+        "Distance in pixels of the reduced image by which a point may miss its start when it "
+        "is tracked back, to count as visible.",
+        minimum=0.05,
+        maximum=20.0,
+    )
+    min_similarity: float = option(
+        0.5,
+        "Similarity of a point's surroundings with those it was added with, or had recently, "
+        "from which it counts as visible (1 is equal).",
+        minimum=0.0,
+        maximum=1.0,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _Reduced:
+    """A frame as the tracker sees it; ``scale`` is reduced pixels per pixel, in x and y."""
+
+    rgb: np.ndarray
+    gray: np.ndarray
+    scale: np.ndarray
+
+    def reduce(self, xy: np.ndarray) -> np.ndarray:
+        return ((xy + 0.5) * self.scale - 0.5).astype(np.float32)
+
+    def enlarge(self, xy: np.ndarray) -> np.ndarray:
+        return ((xy + 0.5) / self.scale - 0.5).astype(np.float32)
+
+
+@dataclass(eq=False)
+class _Points:
+    """State of N points in reduced pixels; row i of every array belongs to point i."""
+
+    ids: np.ndarray  # int64 (N,)
+    xy: np.ndarray  # float32 (N, 2)
+    velocity: np.ndarray  # float32 (N, 2), per frame
+    visible: np.ndarray  # bool (N,)
+    confidence: np.ndarray  # float32 (N,)
+    query: np.ndarray  # uint8 (N, P, P, 3), the appearance when added
+    recent: np.ndarray  # uint8 (N, P, P, 3), the appearance a few visible frames ago
+    since_refresh: np.ndarray  # int64 (N,), frames
+
+    @classmethod
+    def at(cls, ids: np.ndarray, xy: np.ndarray, reduced: _Reduced) -> _Points:
+        """Newly added points, visible where they were put."""
+        count = len(ids)
+        small = reduced.reduce(xy)
+        patches = _patches(reduced.rgb, small)
+        return cls(
+            ids,
+            small,
+            np.zeros((count, 2), np.float32),
+            np.ones(count, np.bool_),
+            np.ones(count, np.float32),
+            patches,
+            patches.copy(),
+            np.zeros(count, np.int64),
+        )
+
+    def rows(self, keep: np.ndarray) -> _Points:
+        return _Points(*(value[keep] for value in vars(self).values()))
+
+    def joined(self, other: _Points) -> _Points:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Points(*(np.concatenate(pair) for pair in pairs))
+
+
+class LucasKanade(PointTracker):
+    """Tracks points by pyramidal Lucas-Kanade; hidden ones are looked for where they head."""
+
+    Options = LucasKanadeOptions
+
+    def __init__(self, options: LucasKanadeOptions) -> None:
+        super().__init__(options)
+        self.reset()
+
+    def reset(self, history: FrameHistory | None = None) -> None:
+        super().reset(history)
+        capacity = self.history.capacity
+        self._shared = history is not None
+        self._stepped: deque[Frame] = deque(maxlen=capacity)
+        self._tracks: deque[PointTracks] = deque(maxlen=capacity)
+        self._points: _Points | None = None
+        self._next_id = 0
+
+    def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        points = check_query_points(xy, frame)
+        frames = self._frames_since(frame)
+        ids = np.arange(self._next_id, self._next_id + len(points), dtype=np.int64)
+        added = _Points.at(ids, points, self._reduced(frames[0]))
+        late = {frames[0].index: self._answer(added, frames[0], points)}
+        for before, after in zip(frames, frames[1:]):
+            self._advance(added, self._reduced(before), self._reduced(after))
+            late[after.index] = self._answer(added, after)
+        self._next_id += len(points)
+        self._points = added if self._points is None else self._points.joined(added)
+        self._tracks = deque(
+            (_joined(t, late[t.index]) if t.index in late else t for t in self._tracks),
+            maxlen=self._tracks.maxlen,
+        )
+        return ids
+
+    def remove_points(self, ids: np.ndarray) -> None:
+        if self._points is None:
+            return
+        self._points = self._points.rows(~np.isin(self._points.ids, ids))
+        self._tracks = deque(
+            (t.select(t.ids[~np.isin(t.ids, ids)]) for t in self._tracks),
+            maxlen=self._tracks.maxlen,
+        )
+
+    def step(self, frame: Frame) -> PointTracks:
+        if self._points is None or len(self._points.ids) == 0:
+            tracks = PointTracks.empty(frame.index)
+        else:
+            before = self._reduced(self._stepped[-1])
+            self._advance(self._points, before, self._reduced(frame))
+            tracks = self._answer(self._points, frame)
+        self._stepped.append(frame)
+        self._tracks.append(tracks)
+        return tracks
+
+    def recall(self, ids: np.ndarray, index: int) -> PointTracks:
+        for tracks in self._tracks:
+            if tracks.index == index:
+                return tracks.select(ids)
+        raise KeyError(f"frame {index} is not remembered")
+
+    def _frames_since(self, frame: Frame) -> list[Frame]:
+        """The frames from ``frame`` to the newest one stepped."""
+        frames = [known for known in self._stepped if known.index >= frame.index]
+        if self._shared and frames:
+            self.history.at(frame.index)  # what the stream has forgotten is not used any more
+        if not frames or frames[0].index != frame.index:
+            raise FrameUnavailableError(f"frame {frame.index} is not in the tracker's history")
+        return frames
+
+    def _reduced(self, frame: Frame) -> _Reduced:
+        """The reduced image of a frame, made once."""
+        found: _Reduced | None = frame.features.get(_FEATURES)
+        if found is None:
+            shrink = max(1, round(max(frame.size) / self.options.working_size))
+            width, height = max(1, frame.width // shrink), max(1, frame.height // shrink)
+            rgb = frame.image
+            if shrink > 1:
+                rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+            scale = np.array([width / frame.width, height / frame.height], np.float32)
+            found = _Reduced(rgb, cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), scale)
+            frame.features[_FEATURES] = found
+        return found
+
+    def _answer(
+        self, points: _Points, frame: Frame, xy: np.ndarray | None = None
+    ) -> PointTracks:
+        """The tracks as they are now; ``xy`` replaces the places where they are exact."""
+        places = self._reduced(frame).enlarge(points.xy) if xy is None else xy
+        return PointTracks(
+            frame.index,
+            points.ids.copy(),
+            places,
+            points.visible.copy(),
+            points.confidence.copy(),
+        )
+
+    def _advance(self, points: _Points, before: _Reduced, after: _Reduced) -> None:
+        """Move ``points`` from one frame to the next, in place."""
+        options = self.options
+        followed = np.flatnonzero(points.visible)
+        hidden = np.flatnonzero(~points.visible)
+        start = points.xy.copy()
+        quality = np.zeros(len(start), np.float32)
+        reached = start + points.velocity
+
+        if len(followed):
+            moved, error = _follow(before.gray, after.gray, start[followed])
+            good = error <= options.max_forward_backward_error
+            reached[followed[good]] = moved[good]
+            quality[followed[good]] = 1.0
+        for row in hidden:
+            place, score = _search(after.rgb, reached[row], points.recent[row])
+            if score >= options.min_similarity + _FOUND_AGAIN:
+                reached[row], quality[row] = place, 1.0
+
+        patches = _patches(after.rgb, reached)
+        old = _similarity(points.query, patches)
+        new = _similarity(points.recent, patches)
+        similarity = np.maximum(old, np.where(old >= _DRIFT, new, 0.0))
+        needed = np.where(
+            points.visible, options.min_similarity, options.min_similarity + _FOUND_AGAIN
+        )
+        height, width = after.gray.shape
+        inside = (
+            (reached[:, 0] >= -0.5)
+            & (reached[:, 1] >= -0.5)
+            & (reached[:, 0] <= width - 0.5)
+            & (reached[:, 1] <= height - 0.5)
+        )
+        visible = inside & (quality > 0) & (similarity >= needed)
+
+        lost = points.visible & ~visible & ~(quality > 0)
+        reached[lost] = start[lost] + points.velocity[lost]
+        limit = np.array([width, height], np.float32)
+        points.xy = np.clip(reached, -limit, 2 * limit).astype(np.float32)
+        points.velocity = np.where(
+            visible[:, None] & points.visible[:, None],
+            points.xy - start,
+            _DAMPING * points.velocity,
+        ).astype(np.float32)
+        points.visible = visible
+        points.confidence = np.where(visible, np.clip(similarity, 0, 1), 0).astype(np.float32)
+
+        points.since_refresh = points.since_refresh + 1
+        learn = (
+            visible & (new >= _REFRESH_SIMILARITY) & (points.since_refresh >= _REFRESH_PERIOD)
+        )
+        points.recent[learn] = patches[learn]
+        points.since_refresh[learn] = 0
+
+
+def _follow(
+    before: np.ndarray, after: np.ndarray, xy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lucas-Kanade there and back: the new places, and by how much the way back misses."""
+    settings: dict[str, Any] = {
+        "winSize": (_WINDOW, _WINDOW),
+        "maxLevel": _LEVELS,
+        "criteria": _TERMINATION,
+    }
+    start = np.ascontiguousarray(xy, np.float32).reshape(-1, 1, 2)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, start, None, **settings)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **settings)
+    error = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
+    error[(found.ravel() == 0) | (again.ravel() == 0)] = np.inf
+    return there.reshape(-1, 2), error
+
+
+def _search(
+    image: np.ndarray, xy: np.ndarray, patch: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Where around ``xy`` the patch fits best, and its correlation there (-1: nowhere)."""
+    half = _PATCH // 2
+    x, y = int(round(float(xy[0]))), int(round(float(xy[1])))
+    left, top = max(x - _SEARCH - half, 0), max(y - _SEARCH - half, 0)
+    region = image[top : max(y + _SEARCH + half + 1, 0), left : max(x + _SEARCH + half + 1, 0)]
+    if min(region.shape[:2]) < _PATCH:
+        return xy, -1.0
+    scores = cv2.matchTemplate(region, patch, cv2.TM_CCOEFF_NORMED)
+    _, best, _, place = cv2.minMaxLoc(scores)
+    # Patches without any contrast correlate with everything.
+    if not np.isfinite(best) or float(patch.std()) < np.sqrt(_NOISE):
+        return xy, -1.0
+    return np.array([left + place[0] + half, top + place[1] + half], np.float32), float(best)
+
+
+def _patches(image: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """``uint8 (N, P, P, 3)`` around points; the border repeats beyond the image."""
+    patches = np.empty((len(xy), _PATCH, _PATCH, 3), np.uint8)
+    for row, (x, y) in enumerate(xy.tolist()):
+        patches[row] = cv2.getRectSubPix(image, (_PATCH, _PATCH), (x, y))
+    return patches
+
+
+def _similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """How alike patches are, -1 to 1: correlation of the structure times agreement in colour.
+
+    Camera noise is added to the variances (as in SSIM), so that flat patches count as equal
+    structure, and colour decides.
+    """
+    count = len(first)
+    a = first.reshape(count, -1, 3).astype(np.float32)
+    b = second.reshape(count, -1, 3).astype(np.float32)
+    mean_a, mean_b = a.mean(axis=1, keepdims=True), b.mean(axis=1, keepdims=True)
+    a, b = (a - mean_a).reshape(count, -1), (b - mean_b).reshape(count, -1)
+    covariance = (a * b).mean(axis=1)
+    deviation = np.sqrt((a * a).mean(axis=1) * (b * b).mean(axis=1))
+    structure = (covariance + _NOISE) / (deviation + _NOISE)
+    apart = np.linalg.norm((mean_a - mean_b).reshape(count, 3), axis=1) / _COLOUR_SCALE
+    similarity: np.ndarray = structure * np.exp(-0.5 * apart**2)
+    return similarity
+
+
+def _joined(first: PointTracks, second: PointTracks) -> PointTracks:
+    """The tracks of both in one frame."""
+    return PointTracks(
+        first.index,
+        np.concatenate([first.ids, second.ids]),
+        np.concatenate([first.xy, second.xy]),
+        np.concatenate([first.visible, second.visible]),
+        np.concatenate([first.confidence, second.confidence]),
+    )
