@@ -34,18 +34,17 @@ class OptionSpec:
         """``value`` as the option's type; UserError says what is wrong with it."""
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        if isinstance(value, bool) != (self.type is bool) or not isinstance(value, self.type):
+        is_bool = isinstance(value, bool)
+        if is_bool != (self.type is bool) or not isinstance(value, self.type):
             raise UserError(
                 f"{where}: '{self.name}' must be of type {self.type.__name__}, got {value!r}"
             )
-        if self.type is float and not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{where}: '{self.name}' must be finite, got {value!r}")
         if (self.minimum is not None and value < self.minimum) or (
             self.maximum is not None and value > self.maximum
         ):
-            raise UserError(
-                f"{where}: '{self.name}' must be {self.range_text()}, got {value!r}"
-            )
+            raise UserError(f"{where}: '{self.name}' must be {self.range_text()}, got {value!r}")
         if self.choices is not None and value not in self.choices:
             raise UserError(
                 f"{where}: '{self.name}' must be one of {', '.join(self.choices)}, got {value!r}"

@@ -1,0 +1,161 @@
+"""Configuration files: ROS parameter files, read strictly, with or without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import yaml
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.options import build_options, check_options, did_you_mean, option, specs
+from sam_pt_ros.pipeline import SamPt, SamPtOptions
+from sam_pt_ros.registry import Registry
+from sam_pt_ros.segmenters import segmenters
+from sam_pt_ros.trackers import trackers
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """Which implementations do the work, and on how much of the machine."""
+
+    tracker: str = option("lucas_kanade", "Name of the point tracker.")
+    segmenter: str = option("classical", "Name of the segmenter.")
+    threads: int = option(
+        1, "CPU threads of the image processing; 0: one per core.", minimum=0, maximum=256
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """How the node receives; nothing of the method."""
+
+    autostart: bool = option(True, "Configure and activate without being told to.")
+    mode: str = option(
+        "latest",
+        "latest: process the newest image and drop those that it overtook; every_frame: process "
+        "all of them, as late as that may be.",
+        choices=("latest", "every_frame"),
+    )
+    queue_size: int = option(
+        300,
+        "Images that wait in mode every_frame; beyond that the oldest is dropped.",
+        minimum=1,
+        maximum=10000,
+    )
+    image_transport: str = option(
+        "raw",
+        "raw: sensor_msgs/Image on 'image'; compressed: sensor_msgs/CompressedImage (JPEG, PNG) "
+        "on 'image/compressed'.",
+        choices=("raw", "compressed"),
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that a configuration file may say.
+
+    Attributes:
+        backends: names of tracker and segmenter.
+        pipeline: options of :class:`~sam_pt_ros.pipeline.SamPt`.
+        node: options of the node.
+        tracker: an instance of the tracker's ``Options``.
+        segmenter: an instance of the segmenter's ``Options``.
+    """
+
+    backends: BackendOptions
+    pipeline: SamPtOptions
+    node: NodeOptions
+    tracker: Any
+    segmenter: Any
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], where: str) -> Configuration:
+        """Read parameters by name; those of a backend are nested under the backend's name.
+
+        Options of backends that are not in use are ignored, so that one file can serve
+        several.
+
+        Args:
+            values: by name, as below ``ros__parameters``.
+            where: where they come from, for messages.
+
+        Raises:
+            UserError: an unknown name, a wrong type, or a value out of range.
+        """
+        rest = dict(values)
+        own = []
+        for options in (BackendOptions, SamPtOptions, NodeOptions):
+            names = [spec.name for spec in specs(options) if spec.name in rest]
+            own.append(build_options(options, {name: rest.pop(name) for name in names}, where))
+        backends, pipeline, node = own
+        assert isinstance(backends, BackendOptions)
+        tracker = _backend_options(trackers, backends.tracker, rest, where)
+        segmenter = _backend_options(segmenters, backends.segmenter, rest, where)
+        unknown = sorted(rest.keys() - {*trackers.names(), *segmenters.names()})
+        if unknown:
+            known = [spec.name for options in (own) for spec in specs(type(options))]
+            raise UserError(
+                f"{where}: unknown option '{unknown[0]}'{did_you_mean(unknown[0], known)}"
+            )
+        return cls(backends, pipeline, node, tracker, segmenter)  # type: ignore[arg-type]
+
+    def create(self) -> SamPt:
+        """The pipeline; UserError if a backend cannot be made."""
+        # OpenCV's pool belongs to the process: there is no setting of one pipeline alone.
+        cv2.setNumThreads(self.backends.threads or -1)
+        tracker: Any = trackers.load(self.backends.tracker)
+        segmenter: Any = segmenters.load(self.backends.segmenter)
+        return SamPt(tracker(self.tracker), segmenter(self.segmenter), self.pipeline)
+
+
+def _backend_options(
+    registry: Registry[Any], name: str, values: dict[str, Any], where: str
+) -> Any:
+    nested = values.pop(name, {})
+    if not isinstance(nested, Mapping):
+        raise UserError(f"{where}: '{name}' must hold options by name, got {nested!r}")
+    implementation: Any = registry.load(name)
+    return build_options(implementation.Options, nested, f"{where}: {name}")
+
+
+def load_configuration(path: str | Path) -> Configuration:
+    """Read a configuration file (a ROS parameter file: ``/**: ros__parameters: ...``).
+
+    Raises:
+        UserError: a file that cannot be read, is not of that form, or holds something unknown.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a YAML file: {reason}") from error
+    sections = list(content.values()) if isinstance(content, Mapping) else []
+    if not sections or not all(
+        isinstance(section, Mapping) and isinstance(section.get("ros__parameters"), Mapping)
+        for section in sections
+    ):
+        raise UserError(
+            f"{path}: not a ROS parameter file; it must begin with '/**:' and 'ros__parameters:'"
+        )
+    values: dict[str, Any] = {}
+    for section in sections:
+        values.update(section["ros__parameters"])
+    return Configuration.from_mapping(values, str(path))
+
+
+def default_configuration() -> Configuration:
+    """The configuration of a node that was given none."""
+    return Configuration.from_mapping({}, "defaults")

@@ -1,0 +1,102 @@
+"""Masks cut to their bounding box, and the label image in which they do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.segmenters.base import MaskPrediction
+
+MAX_OBJECT_ID = 65535
+"""The largest id that a 16-bit label image can show."""
+
+
+@dataclass(frozen=True, eq=False)
+class CroppedMask:
+    """A mask within its bounding box.
+
+    Attributes:
+        pixels: ``bool (h, w)``; (0, 0) if the mask is empty.
+        origin: x, y of its top-left pixel in the image.
+        image_size: height, width of the image.
+    """
+
+    pixels: np.ndarray
+    origin: tuple[int, int]
+    image_size: tuple[int, int]
+
+    @classmethod
+    def empty(cls, image_size: tuple[int, int]) -> CroppedMask:
+        """No pixel."""
+        return cls(np.zeros((0, 0), np.bool_), (0, 0), image_size)
+
+    @classmethod
+    def cut(
+        cls, pixels: np.ndarray, origin: tuple[int, int], image_size: tuple[int, int]
+    ) -> CroppedMask:
+        """The mask ``pixels`` (bool (h, w), its top-left at ``origin``), cut to what is set."""
+        if pixels.size == 0:
+            return cls.empty(image_size)
+        x, y, w, h = cv2.boundingRect(pixels.view(np.uint8))
+        if w == 0:
+            return cls.empty(image_size)
+        tight = np.ascontiguousarray(pixels[y : y + h, x : x + w])
+        return cls(tight, (origin[0] + x, origin[1] + y), image_size)
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels that are set."""
+        return int(np.count_nonzero(self.pixels))
+
+    @property
+    def roi(self) -> tuple[int, int, int, int]:
+        """x, y, width, height of the bounding box in pixels; all 0 if empty."""
+        height, width = self.pixels.shape
+        return (*self.origin, width, height)
+
+    @property
+    def centroid(self) -> tuple[float, float] | None:
+        """Mean x and y of the pixels; None if empty."""
+        rows, columns = np.nonzero(self.pixels)
+        if len(rows) == 0:
+            return None
+        return self.origin[0] + float(columns.mean()), self.origin[1] + float(rows.mean())
+
+    def full(self) -> np.ndarray:
+        """``bool (H, W)`` over the whole image."""
+        image = np.zeros(self.image_size, np.bool_)
+        x, y, w, h = self.roi
+        image[y : y + h, x : x + w] = self.pixels
+        return image
+
+
+def resolve_overlaps(
+    predictions: Sequence[MaskPrediction], object_ids: Sequence[int], image_size: tuple[int, int]
+) -> tuple[np.ndarray, list[CroppedMask]]:
+    """Give every pixel to one object at most: the one with the highest logit.
+
+    Args:
+        predictions: one per object.
+        object_ids: 1 to 65535, in the same order; on equal logits the earlier one wins.
+        image_size: height, width.
+
+    Returns:
+        The label image, ``uint16 (H, W)``, 0 where there is no object, and the masks as they
+        are in it.
+    """
+    labels = np.zeros(image_size, np.uint16)
+    best = np.zeros(image_size, np.float32)
+    for prediction, object_id in zip(predictions, object_ids, strict=True):
+        window = prediction.window
+        wins = prediction.logits > best[window]
+        labels[window][wins] = object_id
+        best[window][wins] = prediction.logits[wins]
+    masks = [
+        CroppedMask.cut(labels[p.window] == object_id, p.origin, image_size)
+        for p, object_id in zip(predictions, object_ids, strict=True)
+    ]
+    return labels, masks

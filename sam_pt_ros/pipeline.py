@@ -1,0 +1,636 @@
+"""SAM-PT made causal: one frame in, one result out (arXiv 2307.01197). No ROS here."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sam_pt_ros.errors import UnknownObjectError, UserError
+from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.masks import MAX_OBJECT_ID, CroppedMask, resolve_overlaps
+from sam_pt_ros.objects import (
+    NEGATIVE,
+    POSITIVE,
+    ObjectPrompt,
+    ObjectResult,
+    ObjectState,
+    TrackResult,
+)
+from sam_pt_ros.options import check_options, option
+from sam_pt_ros.point_selection import CLUSTERED_PIXELS, METHODS, select_points
+from sam_pt_ros.reinitialization import VARIANTS, Window, create_reinitialization
+from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.trackers.base import PointTracker, PointTracks
+
+BORDER = np.float32(0.01)
+"""Points nearer to the image's edge than this share of its side count as not visible."""
+
+MAX_AHEAD = 10_000_000_000
+"""A prompt may be so many nanoseconds ahead of the newest frame; it waits for its frame."""
+
+
+@dataclass(frozen=True)
+class SamPtOptions:
+    """How objects are tracked, whatever the tracker and the segmenter."""
+
+    positive_points: int = option(
+        16, "Query points sampled on each object.", minimum=1, maximum=1024
+    )
+    negative_points: int = option(
+        1, "Query points sampled beside each object.", minimum=0, maximum=1024
+    )
+    positive_selection: str = option(
+        "kmedoids", "How the points on an object are chosen.", choices=METHODS
+    )
+    negative_selection: str = option(
+        "mixed", "How the points beside an object are chosen.", choices=METHODS
+    )
+    clustered_pixels: int = option(
+        CLUSTERED_PIXELS,
+        "Pixels of a mask, chosen at random, that k-medoids looks at; fewer are faster.",
+        minimum=16,
+        maximum=20000,
+    )
+    click_expansion: bool = option(
+        True,
+        "Segment an object from fewer clicks than positive_points first, and sample the "
+        "missing query points from its mask; false: track just the given points.",
+    )
+    others_as_negatives: bool = option(
+        True, "The visible positive points of the other objects are negatives of each object."
+    )
+    require_positive: bool = option(
+        True,
+        "An object without a visible positive point is not seen. False leaves that to the "
+        "segmenter.",
+    )
+    reinitialization: str = option(
+        "A", "Variant by which query points are sampled anew, or none.", choices=tuple(VARIANTS)
+    )
+    reinitialization_horizon: int = option(
+        8, "Frames after which query points are sampled anew.", minimum=2, maximum=1000
+    )
+    lost_after: int = option(
+        90, "Frames without a mask after which an object is LOST.", minimum=1, maximum=100000
+    )
+    history_length: int = option(
+        60,
+        "Newest frames kept; a click on an older one is refused.",
+        minimum=2,
+        maximum=1000,
+    )
+    seed: int = option(0, "Seed of all random choices.", minimum=0, maximum=2147483647)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass
+class _TrackedObject:
+    """What the pipeline remembers of an object."""
+
+    object_id: int
+    label: str
+    start: int
+    prompt: ObjectPrompt  # what it was started from, in the frame ``start``
+    rng: np.random.Generator  # its own, so that objects do not disturb each other's choices
+    window: Window
+    last_seen: int
+    point_ids: np.ndarray  # positives first
+    point_labels: np.ndarray
+    user_negatives: np.ndarray  # ids of negatives that were clicked: they outlive a restart
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A prompt whose frame has not come yet."""
+
+    prompt: ObjectPrompt
+    object_id: int
+    label: str
+    stamp: int | None
+
+
+@dataclass
+class _Stages:
+    """Milliseconds by stage."""
+
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = (time.perf_counter() - begin) * 1e3
+            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + elapsed
+
+
+class SamPt:
+    """Tracks objects through one stream of frames.
+
+    Objects are started by :meth:`add_object` in the newest frame, in an earlier one that is
+    still in the history (they catch up at once), or in one that has not come yet (they wait
+    for it). :meth:`process` takes the next frame. Not thread-safe; deterministic: the same
+    calls give the same results.
+    """
+
+    def __init__(
+        self, tracker: PointTracker, segmenter: Segmenter, options: SamPtOptions | None = None
+    ) -> None:
+        self.tracker = tracker
+        self.segmenter = segmenter
+        self.options = options or SamPtOptions()
+        self._reinitialization = create_reinitialization(
+            self.options.reinitialization, self.options.reinitialization_horizon
+        )
+        self.history = FrameHistory(self.options.history_length)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames and objects; ids begin again at 1."""
+        self.history.clear()
+        self.tracker.reset(self.history)
+        self.segmenter.reset()
+        self._objects: dict[int, _TrackedObject] = {}
+        self._waiting: list[_Waiting] = []
+        self._next_id = 1
+        self._answered = -1  # index of the newest frame that has a result
+        # What a late object must know of the past frames: where the others were, and when
+        # all objects restarted together.
+        self._past: deque[TrackResult] = deque(maxlen=self.options.history_length)
+        self._restarts: deque[int] = deque(maxlen=self.options.history_length)
+        self._stages = _Stages()
+
+    @property
+    def object_ids(self) -> list[int]:
+        """Ids of all objects, those included that wait for their frame; ascending."""
+        return sorted({*self._objects, *(w.object_id for w in self._waiting)})
+
+    # --- what users ask for ---------------------------------------------------------------
+
+    def add_object(
+        self,
+        prompt: ObjectPrompt,
+        *,
+        stamp: int | None = None,
+        label: str = "",
+        object_id: int | None = None,
+    ) -> int:
+        """Start an object; its id. For arguments and errors see :meth:`add_objects`."""
+        ids = None if object_id is None else [object_id]
+        return self.add_objects([prompt], stamp=stamp, labels=[label], object_ids=ids)[0]
+
+    def add_objects(
+        self,
+        prompts: Sequence[ObjectPrompt],
+        *,
+        stamp: int | None = None,
+        labels: Sequence[str] | None = None,
+        object_ids: Sequence[int] | None = None,
+    ) -> list[int]:
+        """Start objects in one frame: all of them, or none.
+
+        Args:
+            prompts: one per object.
+            stamp: nanoseconds; the objects start in the frame nearest to it. None: in the
+                newest frame. Before the first frame, and with a stamp in the future, they
+                start in the first frame that is not earlier.
+            labels: names for people, one per object.
+            object_ids: 1 to 65535, one per object; chosen here by default.
+
+        Returns:
+            The objects' ids.
+
+        Raises:
+            UserError: a prompt that does not say where the object is or does not fit the
+                image, an id in use, a stamp older than the history or far in the future.
+        """
+        names = [""] * len(prompts) if labels is None else list(labels)
+        ids = self._new_ids(len(prompts)) if object_ids is None else list(object_ids)
+        for prompt, object_id in zip(prompts, ids, strict=True):
+            if not prompt.starts_object:
+                raise UserError("an object needs a positive point, a box or a mask to start from")
+            if not 1 <= object_id <= MAX_OBJECT_ID:
+                raise UserError(
+                    f"an object id must be 1 to {MAX_OBJECT_ID}, got {object_id}; reset to "
+                    "number from 1 again"
+                )
+            if object_id in self.object_ids:
+                raise UserError(f"object {object_id} exists already; remove it first")
+        if len(set(ids)) != len(ids):
+            raise UserError(f"object ids must differ, got {ids}")
+        frame = self._frame_for(stamp)
+        if frame is None:
+            self._waiting += [
+                _Waiting(prompt, object_id, name, stamp)
+                for prompt, object_id, name in zip(prompts, ids, names, strict=True)
+            ]
+        else:
+            for prompt in prompts:
+                prompt.check(frame)
+            for prompt, object_id, name in zip(prompts, ids, names, strict=True):
+                self._start(prompt, object_id, name, frame)
+        self._next_id = max(self._next_id, *(i + 1 for i in ids)) if ids else self._next_id
+        return ids
+
+    def add_prompts(
+        self, object_id: int, prompt: ObjectPrompt, *, stamp: int | None = None
+    ) -> None:
+        """Add points to an object: positive ones on it, negative ones beside it.
+
+        Raises:
+            UnknownObjectError: there is no such object.
+            UserError: as in :meth:`add_objects`; a box or a mask; or a frame before the
+                object's first.
+        """
+        if object_id not in self.object_ids:
+            raise UnknownObjectError(self._unknown(object_id))
+        if prompt.box is not None or prompt.mask is not None or len(prompt.points) == 0:
+            raise UserError("only points can be added to an object that exists")
+        frame = self._frame_for(stamp)
+        if frame is None or object_id not in self._objects:
+            self._waiting.append(_Waiting(prompt, object_id, "", stamp))
+        else:
+            self._extend(prompt, object_id, frame)
+
+    def remove_object(self, object_id: int) -> None:
+        """Stop tracking an object; UnknownObjectError if there is no such one."""
+        if object_id not in self.object_ids:
+            raise UnknownObjectError(self._unknown(object_id))
+        self._waiting = [w for w in self._waiting if w.object_id != object_id]
+        if object_id in self._objects:
+            self.tracker.remove_points(self._objects.pop(object_id).point_ids)
+            self.segmenter.forget(object_id)
+
+    def _unknown(self, object_id: int) -> str:
+        known = ", ".join(map(str, self.object_ids)) or "none"
+        return f"there is no object {object_id}; known are {known}"
+
+    def _new_ids(self, count: int) -> list[int]:
+        return list(range(self._next_id, self._next_id + count))
+
+    def _frame_for(self, stamp: int | None) -> Frame | None:
+        """The frame that a prompt means; None if it has not come yet."""
+        if len(self.history) == 0:
+            return None
+        newest = self.history.newest
+        if stamp is None:
+            return newest
+        if stamp > newest.stamp + MAX_AHEAD:
+            raise UserError(
+                f"the stamp {stamp} ns is {(stamp - newest.stamp) * 1e-9:.1f} s ahead of the "
+                "newest frame; check that the clocks agree, or use stamp 0 for the newest frame"
+            )
+        return None if stamp > newest.stamp else self.history.nearest(stamp)
+
+    # --- frame by frame -------------------------------------------------------------------
+
+    def process(self, image: np.ndarray, stamp: int) -> list[TrackResult]:
+        """Take the next frame.
+
+        Args:
+            image: RGB ``uint8 (H, W, 3)``. It must not be changed afterwards.
+            stamp: nanoseconds, later than the frame before.
+
+        Returns:
+            The results that this frame completes, in order: its own with a streaming tracker,
+            none or those of several earlier frames with a windowed one.
+
+        Raises:
+            UserError: an image of another size, or a stamp that is not later; nothing changed.
+        """
+        frame = self.history.append(image, stamp)
+        with self._stages.measure("tracker"):
+            answers = self.tracker.advance(frame)
+        problems = self._start_waiting(frame)
+        return self._answer(answers, problems)
+
+    def flush(self) -> list[TrackResult]:
+        """At the end of the stream: the results that a windowed tracker still owes."""
+        return self._answer(self.tracker.flush(), ())
+
+    def _answer(
+        self, answers: Sequence[PointTracks], problems: tuple[str, ...]
+    ) -> list[TrackResult]:
+        results = []
+        for tracks in answers:
+            results.append(self._result(tracks, problems))
+            problems = ()
+        return results
+
+    def _result(self, tracks: PointTracks, problems: tuple[str, ...]) -> TrackResult:
+        frame = self.history.at(tracks.index)
+        self._answered = frame.index
+        # In ascending order of id, so that it does not matter in which order they were added.
+        items = [
+            self._objects[key]
+            for key in sorted(self._objects)
+            if self._objects[key].start <= frame.index
+        ]
+        points = [self._points_of(item, tracks) for item in items]
+        positives = {
+            item.object_id: _visible_positives(tracked, item.point_labels, frame.size)
+            for item, tracked in zip(items, points, strict=True)
+        }
+        labels, objects = self._look(frame, items, points, positives)
+        self._reinitialize(items)
+        stages, self._stages = self._stages, _Stages()
+        result = TrackResult(
+            frame.index, frame.stamp, labels, tuple(objects), stages.milliseconds, problems
+        )
+        self._past.append(result)
+        return result
+
+    def _points_of(self, item: _TrackedObject, tracks: PointTracks) -> PointTracks:
+        if np.isin(item.point_ids, tracks.ids).all():
+            return tracks.select(item.point_ids)
+        # Points that were added after the tracker had answered.
+        return self.tracker.recall(item.point_ids, tracks.index)
+
+    def _look(
+        self,
+        frame: Frame,
+        items: Sequence[_TrackedObject],
+        points: Sequence[PointTracks],
+        positives: Mapping[int, np.ndarray],
+    ) -> tuple[np.ndarray, list[ObjectResult]]:
+        """Segment objects in one frame, and remember what was seen.
+
+        Args:
+            positives: the visible positive points of all objects in this frame, by id.
+        """
+        prompts = [
+            self._prompt(item, tracked, frame, positives)
+            for item, tracked in zip(items, points, strict=True)
+        ]
+        with self._stages.measure("segmenter"):
+            predictions = self._predict(frame, prompts)
+        ids = [item.object_id for item in items]
+        labels, masks = resolve_overlaps(predictions, ids, frame.size)
+        results = []
+        for item, tracked, prediction, mask in zip(items, points, predictions, masks, strict=True):
+            if mask.area:
+                item.last_seen = max(item.last_seen, frame.index)
+            if self._reinitialization is not None:
+                item.window.masks.append(mask)
+            unseen = frame.index - item.last_seen
+            results.append(
+                ObjectResult(
+                    item.object_id,
+                    item.label,
+                    _state(mask, unseen, self.options.lost_after),
+                    float(prediction.score) if mask.area else 0.0,
+                    mask,
+                    tracked,
+                    item.point_labels,
+                    age=frame.index - item.start,
+                    frames_since_seen=unseen if not mask.area else 0,
+                )
+            )
+        return labels, results
+
+    def _predict(self, frame: Frame, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        asked = [
+            prompt
+            for prompt in prompts
+            if not self.options.require_positive or (prompt.labels == POSITIVE).any()
+        ]
+        if not asked:
+            return [MaskPrediction.nothing(frame.size) for _ in prompts]
+        self.segmenter.set_image(frame)
+        answers = {
+            prompt.object_id: prediction
+            for prompt, prediction in zip(asked, self.segmenter.predict(asked), strict=True)
+        }
+        nothing = MaskPrediction.nothing(frame.size)
+        return [answers.get(prompt.object_id, nothing) for prompt in prompts]
+
+    def _prompt(
+        self,
+        item: _TrackedObject,
+        tracked: PointTracks,
+        frame: Frame,
+        positives: Mapping[int, np.ndarray],
+    ) -> Prompt:
+        """Its own visible points, positives first, then the others' positives as negatives."""
+        shown = tracked.visible & inside_border(tracked.xy, frame.size)
+        others = [
+            xy
+            for object_id, xy in sorted(positives.items())
+            if self.options.others_as_negatives and object_id != item.object_id
+        ]
+        xy = np.concatenate([tracked.xy[shown], *others])
+        labels = np.full(len(xy), NEGATIVE, np.int32)
+        own = item.point_labels[shown]
+        labels[: len(own)] = own
+        first = frame.index == item.start
+        return Prompt(
+            item.object_id,
+            xy,
+            labels,
+            box=item.prompt.box if first else None,
+            mask=item.prompt.mask if first else None,
+        )
+
+    # --- starting and restarting ----------------------------------------------------------
+
+    def _start_waiting(self, frame: Frame) -> tuple[str, ...]:
+        """Use the prompts whose frame has come; why the others of them could not be used."""
+        ready = [w for w in self._waiting if w.stamp is None or w.stamp <= frame.stamp]
+        self._waiting = [w for w in self._waiting if w not in ready]
+        problems = []
+        for waiting in ready:
+            try:
+                waiting.prompt.check(frame)
+                if waiting.object_id in self._objects:
+                    self._extend(waiting.prompt, waiting.object_id, frame)
+                elif waiting.prompt.starts_object:
+                    self._start(waiting.prompt, waiting.object_id, waiting.label, frame)
+                else:
+                    raise UserError(self._unknown(waiting.object_id))
+            except UserError as error:
+                problems.append(f"object {waiting.object_id}: {error}")
+        return tuple(problems)
+
+    def _start(self, prompt: ObjectPrompt, object_id: int, label: str, frame: Frame) -> None:
+        rng = np.random.default_rng([self.options.seed, object_id])
+        mask = self._first_mask(prompt, object_id, frame)
+        positives = prompt.points[prompt.labels == POSITIVE]
+        negatives = prompt.points[prompt.labels == NEGATIVE]
+        sampled, beside = self._sample(mask, frame, rng) if mask is not None else _NO_SAMPLES
+        wanted = max(self.options.positive_points - len(positives), 0)
+        xy = np.concatenate([positives, sampled[:wanted], negatives, beside])
+        labels = np.zeros(len(xy), np.int32)
+        labels[: len(xy) - len(negatives) - len(beside)] = POSITIVE
+        ids = self.tracker.add_points(xy, frame)
+        first_negative = int((labels == POSITIVE).sum())
+        item = _TrackedObject(
+            object_id,
+            label,
+            frame.index,
+            prompt,
+            rng,
+            Window(frame.index),
+            last_seen=frame.index,
+            point_ids=ids,
+            point_labels=labels,
+            user_negatives=ids[first_negative : first_negative + len(negatives)],
+        )
+        self._objects[object_id] = item
+        self._catch_up(item)
+
+    def _first_mask(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> np.ndarray | None:
+        """The mask to sample from, ``bool (H, W)``; None to track just the given points."""
+        if prompt.mask is not None:
+            return prompt.mask
+        enough = (prompt.labels == POSITIVE).sum() >= self.options.positive_points
+        if prompt.box is None and (enough or not self.options.click_expansion):
+            return None
+        asked = Prompt(object_id, prompt.points, prompt.labels, box=prompt.box)
+        self.segmenter.set_image(frame)
+        (prediction,) = self.segmenter.predict([asked])
+        return prediction.mask
+
+    def _sample(
+        self, mask: np.ndarray, frame: Frame, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """New query points on the mask and beside it."""
+        options = self.options
+        return (
+            select_points(
+                options.positive_selection,
+                options.positive_points,
+                frame.image,
+                mask,
+                rng,
+                options.clustered_pixels,
+            ),
+            select_points(
+                options.negative_selection,
+                options.negative_points,
+                frame.image,
+                ~mask,
+                rng,
+                options.clustered_pixels,
+            ),
+        )
+
+    def _extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> None:
+        """Add clicked points to an object."""
+        item = self._objects[object_id]
+        if frame.index < item.start:
+            raise UserError(f"object {object_id} starts later than the frame that was clicked on")
+        ids = self.tracker.add_points(prompt.points, frame)
+        positive = prompt.labels == POSITIVE
+        _set_points(
+            item,
+            np.concatenate([item.point_ids, ids]),
+            np.concatenate([item.point_labels, prompt.labels]),
+        )
+        item.user_negatives = np.concatenate([item.user_negatives, ids[~positive]])
+
+    def _catch_up(self, item: _TrackedObject) -> None:
+        """Look at an object in the frames from its start that have been answered already.
+
+        Their results stay as they were published; the object then stands as if it had been
+        started in time.
+        """
+        others = len(self._objects) > 1
+        for frame in self.history.since(item.start):
+            if frame.index > self._answered:
+                break
+            tracked = self.tracker.recall(item.point_ids, frame.index)
+            self._look(frame, [item], [tracked], self._past_positives(frame))
+            if self._reinitialization is None:
+                continue
+            if others and self._reinitialization.synchronised:
+                if frame.index in self._restarts:
+                    self._restart(item, frame.index)
+            else:
+                self._reinitialize([item])
+
+    def _past_positives(self, frame: Frame) -> dict[int, np.ndarray]:
+        for result in self._past:
+            if result.index == frame.index:
+                return {
+                    past.object_id: _visible_positives(past.points, past.point_labels, frame.size)
+                    for past in result.objects
+                    if past.object_id in self._objects
+                }
+        return {}
+
+    def _reinitialize(self, items: Sequence[_TrackedObject]) -> None:
+        if self._reinitialization is None or not items:
+            return
+        with self._stages.measure("reinitialization"):
+            windows = {item.object_id: item.window for item in items}
+            newest = items[0].window.newest
+            choices = self._reinitialization.choose(windows)
+            if choices and self._reinitialization.synchronised:
+                self._restarts.append(newest)
+            for object_id, index in choices.items():
+                item = self._objects[object_id]
+                if index is None:
+                    item.window = Window(newest, item.window.masks[-1:])
+                else:
+                    self._restart(item, index)
+
+    def _restart(self, item: _TrackedObject, index: int) -> None:
+        """Replace an object's points by new ones, sampled from its mask in a frame."""
+        frame = self.history.at(index)
+        mask = item.window.mask_at(index)
+        positives, negatives = self._sample(mask.full(), frame, item.rng)
+        kept = self._kept_negatives(item, frame, mask)
+        self.tracker.remove_points(np.setdiff1d(item.point_ids, kept))
+        new = self.tracker.add_points(np.concatenate([positives, negatives]), frame)
+        labels = np.zeros(len(new) + len(kept), np.int32)
+        labels[: len(positives)] = POSITIVE
+        _set_points(item, np.concatenate([new, kept]), labels)
+        item.user_negatives = kept
+        item.window = Window(index, [mask])
+
+    def _kept_negatives(self, item: _TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
+        """The clicked negatives that are still good: visible, and not on the mask."""
+        if len(item.user_negatives) == 0:
+            return item.user_negatives
+        tracks = self.tracker.recall(item.user_negatives, frame.index)
+        good = tracks.visible & inside_border(tracks.xy, frame.size)
+        pixels = np.rint(tracks.xy[good]).astype(np.int64)
+        good[good] = ~mask.full()[pixels[:, 1], pixels[:, 0]]
+        return item.user_negatives[good]
+
+
+_NO_SAMPLES = (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32))
+
+
+def inside_border(xy: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Which points, ``float32 (N, 2)``, are not within 1 % of the image's edge."""
+    height, width = image_size
+    shares = xy / np.array([width, height], np.float32)
+    return np.asarray(((shares >= BORDER) & (shares <= 1 - BORDER)).all(axis=1))
+
+
+def _visible_positives(
+    tracks: PointTracks, labels: np.ndarray, image_size: tuple[int, int]
+) -> np.ndarray:
+    shown = tracks.visible & (labels == POSITIVE) & inside_border(tracks.xy, image_size)
+    return np.asarray(tracks.xy[shown])
+
+
+def _set_points(item: _TrackedObject, ids: np.ndarray, labels: np.ndarray) -> None:
+    """Give an object its points, positives first."""
+    order = np.argsort(labels != POSITIVE, kind="stable")
+    item.point_ids, item.point_labels = ids[order], labels[order]
+
+
+def _state(mask: CroppedMask, unseen: int, lost_after: int) -> ObjectState:
+    if mask.area:
+        return ObjectState.TRACKING
+    return ObjectState.OCCLUDED if unseen <= lost_after else ObjectState.LOST
