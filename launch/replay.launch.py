@@ -1,0 +1,78 @@
+"""Play a recording to the tracking node, by the recording's own clock.
+
+All arguments of track.launch.py hold here too.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+
+TRACK = Path(get_package_share_directory("sam_pt_ros")) / "launch" / "track.launch.py"
+
+ARGUMENTS = [
+    DeclareLaunchArgument("bag", description="Folder of the recording (rosbag2) to play."),
+    DeclareLaunchArgument(
+        "rate", default_value="1.0", description="Speed of playing; 1: as it was recorded."
+    ),
+    DeclareLaunchArgument(
+        "loop",
+        default_value="false",
+        choices=["true", "false", "True", "False"],
+        description="Whether to start again at the end.",
+    ),
+    DeclareLaunchArgument(
+        "start_offset",
+        default_value="0.0",
+        description="Seconds of the recording to leave out at its start.",
+    ),
+    DeclareLaunchArgument(
+        "clock",
+        default_value="100",
+        description="How many times a second the recording's time is published on /clock.",
+    ),
+    DeclareLaunchArgument(
+        "delay",
+        default_value="3.0",
+        description="Seconds to wait before playing, so that the node is ready.",
+    ),
+]
+
+
+def player(context: LaunchContext) -> list[ExecuteProcess]:
+    """The process that plays, with the arguments as they were given."""
+    value = {
+        argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
+        for argument in ARGUMENTS
+    }
+    bag = Path(value["bag"]).expanduser()
+    if not bag.exists():
+        raise FileNotFoundError(f"bag:={value['bag']} does not exist; give a rosbag2 folder")
+    command = ["ros2", "bag", "play", str(bag)]
+    for name, option in [
+        ("rate", "--rate"),
+        ("start_offset", "--start-offset"),
+        ("clock", "--clock"),
+        ("delay", "--delay"),
+    ]:
+        command += [option, value[name]]
+    if value["loop"].lower() == "true":
+        command.append("--loop")
+    return [ExecuteProcess(cmd=command, name="ros2_bag_play", output="screen")]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Called by ros2 launch."""
+    track = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(TRACK)),
+        launch_arguments={"use_sim_time": "true"}.items(),
+    )
+    return LaunchDescription([*ARGUMENTS, track, OpaqueFunction(function=player)])

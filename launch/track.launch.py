@@ -1,0 +1,175 @@
+"""Start the tracking node, and RViz if asked for."""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+SHARE = Path(get_package_share_directory("sam_pt_ros"))
+BOOLEANS = ["true", "false", "True", "False"]
+
+
+def arguments() -> list[DeclareLaunchArgument]:
+    """What can be given on the command line as NAME:=VALUE."""
+
+    def argument(name: str, default: str, description: str, **more) -> DeclareLaunchArgument:
+        return DeclareLaunchArgument(
+            name, default_value=default, description=description, **more
+        )
+
+    return [
+        argument(
+            "image",
+            "image",
+            "Topic of the camera images (sensor_msgs/Image), for example /camera/image_raw. "
+            "With image_transport:=compressed the node listens to this topic's /compressed.",
+        ),
+        argument(
+            "image_transport",
+            "raw",
+            "How the images come: raw, or compressed (sensor_msgs/CompressedImage).",
+            choices=["raw", "compressed"],
+        ),
+        argument(
+            "camera_info",
+            "camera_info",
+            "Topic of the camera's calibration (sensor_msgs/CameraInfo), for example "
+            "/camera/camera_info; needed for clicked_point and for the markers.",
+        ),
+        argument(
+            "points",
+            "points",
+            "Topic of clicks with object and label (sam_pt_ros/PointPromptArray).",
+        ),
+        argument(
+            "clicked_point",
+            "/clicked_point",
+            "Topic of clicks in space (geometry_msgs/PointStamped in the camera's frame), as "
+            "RViz's tool Publish Point sends them.",
+        ),
+        argument(
+            "clicked_pixel",
+            "clicked_pixel",
+            "Topic of clicks on pixels (geometry_msgs/Point), as rqt_image_view sends them: "
+            "/camera/image_raw_mouse_left.",
+        ),
+        argument(
+            "config",
+            str(SHARE / "config" / "classical.yaml"),
+            "Configuration: a ROS parameter file, or the name of one that comes with the "
+            "package (classical).",
+        ),
+        argument(
+            "params",
+            "",
+            "Another ROS parameter file, read last: what is in it overrides the configuration "
+            "and the other arguments.",
+        ),
+        argument("namespace", "", "Namespace of the node and of its relative topics."),
+        argument("node_name", "track_node", "Name of the node; its outputs are named after it."),
+        argument(
+            "use_sim_time",
+            "false",
+            "Whether time comes from /clock, as with a simulator or a recording.",
+            choices=BOOLEANS,
+        ),
+        argument(
+            "autostart",
+            "true",
+            "Whether the lifecycle node configures and activates itself; otherwise: "
+            "ros2 lifecycle set /track_node configure, and then activate.",
+            choices=BOOLEANS,
+        ),
+        argument(
+            "log_level",
+            "info",
+            "From which level on messages are logged.",
+            choices=["debug", "info", "warn", "error", "fatal"],
+        ),
+        argument(
+            "rviz",
+            "false",
+            "Whether RViz (rviz2, to be installed) is started with the overlay, the markers "
+            "and the tool Publish Point.",
+            choices=BOOLEANS,
+        ),
+        argument(
+            "rviz_frame",
+            "camera_optical_frame",
+            "RViz's fixed frame: the frame_id of the images, so that clicks in RViz are in it.",
+        ),
+    ]
+
+
+def existing(name: str, argument: str) -> str:
+    """The parameter file at a path, or the one of that name in the package."""
+    ours = SHARE / "config" / f"{name}.yaml"
+    for path in (Path(name).expanduser(), ours):
+        if path.is_file():
+            return str(path)
+    names = ", ".join(sorted(path.stem for path in (SHARE / "config").glob("*.yaml")))
+    raise FileNotFoundError(
+        f"{argument}:={name} is neither a file nor one of the package's configurations ({names})"
+    )
+
+
+def nodes(context: LaunchContext) -> list[Node]:
+    """What is started, with the arguments as they were given."""
+    value = {
+        argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
+        for argument in arguments()
+    }
+    parameters = [
+        existing(value["config"], "config"),
+        {
+            "autostart": ParameterValue(value["autostart"], value_type=bool),
+            "image_transport": value["image_transport"],
+            "use_sim_time": ParameterValue(value["use_sim_time"], value_type=bool),
+        },
+    ]
+    if value["params"]:
+        parameters.append(existing(value["params"], "params"))
+    outputs = "/".join(["", *value["namespace"].strip("/").split("/"), value["node_name"]])
+    outputs = outputs.replace("//", "/")
+    return [
+        Node(
+            package="sam_pt_ros",
+            executable="track_node",
+            namespace=value["namespace"],
+            name=value["node_name"],
+            parameters=parameters,
+            remappings=[
+                ("image", value["image"]),
+                ("image/compressed", f"{value['image']}/compressed"),
+                ("camera_info", value["camera_info"]),
+                ("points", value["points"]),
+                ("clicked_point", value["clicked_point"]),
+                ("clicked_pixel", value["clicked_pixel"]),
+            ],
+            ros_arguments=["--log-level", value["log_level"]],
+            output="screen",
+            emulate_tty=True,
+        ),
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            arguments=["-d", str(SHARE / "config" / "track.rviz"), "-f", value["rviz_frame"]],
+            parameters=[{"use_sim_time": ParameterValue(value["use_sim_time"], value_type=bool)}],
+            remappings=[
+                ("/track_node/overlay", f"{outputs}/overlay"),
+                ("/track_node/markers", f"{outputs}/markers"),
+                ("/clicked_point", value["clicked_point"]),
+            ],
+            condition=IfCondition(value["rviz"]),
+        ),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Called by ros2 launch."""
+    return LaunchDescription([*arguments(), OpaqueFunction(function=nodes)])

