@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,12 +108,26 @@ class _TrackedObject:
 
 
 @dataclass(frozen=True)
-class _Waiting:
-    """A prompt whose frame has not come yet."""
+class PromptRequest:
+    """A prompt, and the object it is for.
+
+    Attributes:
+        prompt: what was pointed at.
+        object_id: 1 to 65535; None for a new object whose id is chosen for it.
+        label: name of a new object, for people.
+    """
 
     prompt: ObjectPrompt
+    object_id: int | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A request whose frame has not come yet."""
+
+    request: PromptRequest
     object_id: int
-    label: str
     stamp: int | None
 
 
@@ -160,7 +175,7 @@ class SamPt:
         self.segmenter.reset()
         self._objects: dict[int, _TrackedObject] = {}
         self._waiting: list[_Waiting] = []
-        self._next_id = 1
+        self._used_ids: set[int] = set()
         self._answered = -1  # index of the newest frame that has a result
         # What a late object must know of the past frames: where the others were, and when
         # all objects restarted together.
@@ -183,98 +198,102 @@ class SamPt:
         label: str = "",
         object_id: int | None = None,
     ) -> int:
-        """Start an object; its id. For arguments and errors see :meth:`add_objects`."""
-        ids = None if object_id is None else [object_id]
-        return self.add_objects([prompt], stamp=stamp, labels=[label], object_ids=ids)[0]
-
-    def add_objects(
-        self,
-        prompts: Sequence[ObjectPrompt],
-        *,
-        stamp: int | None = None,
-        labels: Sequence[str] | None = None,
-        object_ids: Sequence[int] | None = None,
-    ) -> list[int]:
-        """Start objects in one frame: all of them, or none.
-
-        Args:
-            prompts: one per object.
-            stamp: nanoseconds; the objects start in the frame nearest to it. None: in the
-                newest frame. Before the first frame, and with a stamp in the future, they
-                start in the first frame that is not earlier.
-            labels: names for people, one per object.
-            object_ids: 1 to 65535, one per object; chosen here by default.
-
-        Returns:
-            The objects' ids.
-
-        Raises:
-            UserError: a prompt that does not say where the object is or does not fit the
-                image, an id in use, a stamp older than the history or far in the future.
-        """
-        names = [""] * len(prompts) if labels is None else list(labels)
-        ids = self._new_ids(len(prompts)) if object_ids is None else list(object_ids)
-        for prompt, object_id in zip(prompts, ids, strict=True):
-            if not prompt.starts_object:
-                raise UserError("an object needs a positive point, a box or a mask to start from")
-            if not 1 <= object_id <= MAX_OBJECT_ID:
-                raise UserError(
-                    f"an object id must be 1 to {MAX_OBJECT_ID}, got {object_id}; reset to "
-                    "number from 1 again"
-                )
-            if object_id in self.object_ids:
-                raise UserError(f"object {object_id} exists already; remove it first")
-        if len(set(ids)) != len(ids):
-            raise UserError(f"object ids must differ, got {ids}")
-        frame = self._frame_for(stamp)
-        if frame is None:
-            self._waiting += [
-                _Waiting(prompt, object_id, name, stamp)
-                for prompt, object_id, name in zip(prompts, ids, names, strict=True)
-            ]
-        else:
-            for prompt in prompts:
-                prompt.check(frame)
-            for prompt, object_id, name in zip(prompts, ids, names, strict=True):
-                self._start(prompt, object_id, name, frame)
-        self._next_id = max(self._next_id, *(i + 1 for i in ids)) if ids else self._next_id
-        return ids
+        """Start an object; its id. For arguments and errors see :meth:`apply`."""
+        if object_id is not None and object_id in self.object_ids:
+            raise UserError(f"object {object_id} exists already; remove it first")
+        return self.apply([PromptRequest(prompt, object_id, label)], stamp=stamp)[0]
 
     def add_prompts(
         self, object_id: int, prompt: ObjectPrompt, *, stamp: int | None = None
     ) -> None:
-        """Add points to an object: positive ones on it, negative ones beside it.
+        """Add points to an object; UnknownObjectError if there is no such one."""
+        self._check_known(object_id)
+        self.apply([PromptRequest(prompt, object_id)], stamp=stamp)
+
+    def apply(
+        self, requests: Sequence[PromptRequest], *, stamp: int | None = None
+    ) -> list[int]:
+        """Start objects and add points to objects, in one frame: all of it, or nothing.
+
+        Args:
+            requests: one per object. One without an id, or with an id that is not in use,
+                starts an object; any other adds points to an object.
+            stamp: nanoseconds; the prompts refer to the frame nearest to it. None: to the
+                newest frame. Before the first frame, and with a stamp in the future, they
+                wait for the first frame that is not earlier.
+
+        Returns:
+            The objects' ids, one per request.
 
         Raises:
-            UnknownObjectError: there is no such object.
-            UserError: as in :meth:`add_objects`; a box or a mask; or a frame before the
-                object's first.
+            UserError: a prompt that does not say where a new object is, that adds a box or a
+                mask to an object that exists, or that does not fit the image; an id out of
+                range or given twice; a stamp older than the history or the object, or far in
+                the future.
         """
-        if object_id not in self.object_ids:
-            raise UnknownObjectError(self._unknown(object_id))
-        if prompt.box is not None or prompt.mask is not None or len(prompt.points) == 0:
-            raise UserError("only points can be added to an object that exists")
+        ids = self._ids_for(requests)
         frame = self._frame_for(stamp)
-        if frame is None or object_id not in self._objects:
-            self._waiting.append(_Waiting(prompt, object_id, "", stamp))
+        for request, object_id in zip(requests, ids, strict=True):
+            self._check_request(request, object_id, frame)
+        self._used_ids.update(ids)
+        for request, object_id in zip(requests, ids, strict=True):
+            if frame is None or any(w.object_id == object_id for w in self._waiting):
+                self._waiting.append(_Waiting(request, object_id, stamp))
+            else:
+                self._use(request, object_id, frame)
+        return ids
+
+    def _ids_for(self, requests: Sequence[PromptRequest]) -> list[int]:
+        given = {request.object_id for request in requests}
+        fresh = (i for i in itertools.count(1) if i not in self._used_ids and i not in given)
+        ids = [next(fresh) if r.object_id is None else r.object_id for r in requests]
+        if len(set(ids)) != len(ids):
+            raise UserError(f"each object may be named once in a request, got {ids}")
+        return ids
+
+    def _check_request(
+        self, request: PromptRequest, object_id: int, frame: Frame | None
+    ) -> None:
+        prompt = request.prompt
+        if object_id not in self.object_ids:
+            if not prompt.starts_object:
+                raise UserError(
+                    f"object {object_id} is not tracked, and needs a positive point, a box or a "
+                    "mask to start from"
+                )
+            if not 1 <= object_id <= MAX_OBJECT_ID:
+                raise UserError(
+                    f"an object id must be 1 to {MAX_OBJECT_ID}, got {object_id}; after a reset "
+                    "ids begin at 1 again"
+                )
+        elif prompt.box is not None or prompt.mask is not None or len(prompt.points) == 0:
+            raise UserError(f"object {object_id} exists: only points can be added to it")
+        if frame is not None:
+            prompt.check(frame)
+            item = self._objects.get(object_id)
+            if item is not None and frame.index < item.start:
+                raise UserError(
+                    f"object {object_id} starts later than the frame that was clicked on"
+                )
+
+    def _use(self, request: PromptRequest, object_id: int, frame: Frame) -> None:
+        if object_id in self._objects:
+            self._extend(request.prompt, object_id, frame)
         else:
-            self._extend(prompt, object_id, frame)
+            self._start(request.prompt, object_id, request.label, frame)
 
     def remove_object(self, object_id: int) -> None:
         """Stop tracking an object; UnknownObjectError if there is no such one."""
-        if object_id not in self.object_ids:
-            raise UnknownObjectError(self._unknown(object_id))
+        self._check_known(object_id)
         self._waiting = [w for w in self._waiting if w.object_id != object_id]
         if object_id in self._objects:
             self.tracker.remove_points(self._objects.pop(object_id).point_ids)
             self.segmenter.forget(object_id)
 
-    def _unknown(self, object_id: int) -> str:
-        known = ", ".join(map(str, self.object_ids)) or "none"
-        return f"there is no object {object_id}; known are {known}"
-
-    def _new_ids(self, count: int) -> list[int]:
-        return list(range(self._next_id, self._next_id + count))
+    def _check_known(self, object_id: int) -> None:
+        if object_id not in self.object_ids:
+            known = ", ".join(map(str, self.object_ids)) or "none"
+            raise UnknownObjectError(f"there is no object {object_id}; known are {known}")
 
     def _frame_for(self, stamp: int | None) -> Frame | None:
         """The frame that a prompt means; None if it has not come yet."""
@@ -448,13 +467,8 @@ class SamPt:
         problems = []
         for waiting in ready:
             try:
-                waiting.prompt.check(frame)
-                if waiting.object_id in self._objects:
-                    self._extend(waiting.prompt, waiting.object_id, frame)
-                elif waiting.prompt.starts_object:
-                    self._start(waiting.prompt, waiting.object_id, waiting.label, frame)
-                else:
-                    raise UserError(self._unknown(waiting.object_id))
+                self._check_request(waiting.request, waiting.object_id, frame)
+                self._use(waiting.request, waiting.object_id, frame)
             except UserError as error:
                 problems.append(f"object {waiting.object_id}: {error}")
         return tuple(problems)
@@ -525,8 +539,6 @@ class SamPt:
     def _extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> None:
         """Add clicked points to an object."""
         item = self._objects[object_id]
-        if frame.index < item.start:
-            raise UserError(f"object {object_id} starts later than the frame that was clicked on")
         ids = self.tracker.add_points(prompt.points, frame)
         positive = prompt.labels == POSITIVE
         _set_points(

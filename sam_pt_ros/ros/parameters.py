@@ -1,0 +1,136 @@
+"""Options as ROS parameters: declared with description, type and range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    ParameterType,
+)
+from rclpy.exceptions import ParameterException
+from rclpy.node import Node
+
+from sam_pt_ros.configuration import (
+    BackendOptions,
+    Configuration,
+    NodeOptions,
+)
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.options import OptionSpec, did_you_mean, specs
+from sam_pt_ros.pipeline import SamPtOptions
+from sam_pt_ros.segmenters import segmenters
+from sam_pt_ros.trackers import trackers
+
+_TYPES = {
+    bool: ParameterType.PARAMETER_BOOL,
+    int: ParameterType.PARAMETER_INTEGER,
+    float: ParameterType.PARAMETER_DOUBLE,
+    str: ParameterType.PARAMETER_STRING,
+}
+_INT64_MAX = 2**63 - 1
+_FLOAT_MAX = 1.7976931348623157e308
+
+# Declared by rclpy itself, or by it on our behalf.
+_NOT_OURS = ("qos_overrides.", "use_sim_time", "start_type_description_service", "diagnostic_")
+
+
+def descriptor(spec: OptionSpec) -> ParameterDescriptor:
+    """What ROS is told about an option."""
+    made = ParameterDescriptor(
+        name=spec.name,
+        type=_TYPES[spec.type],
+        description=spec.description,
+        additional_constraints="" if spec.choices is None else spec.range_text(),
+    )
+    if spec.minimum is not None or spec.maximum is not None:
+        if spec.type is int:
+            made.integer_range = [
+                IntegerRange(
+                    from_value=-_INT64_MAX if spec.minimum is None else int(spec.minimum),
+                    to_value=_INT64_MAX if spec.maximum is None else int(spec.maximum),
+                    step=0,
+                )
+            ]
+        else:
+            made.floating_point_range = [
+                FloatingPointRange(
+                    from_value=-_FLOAT_MAX if spec.minimum is None else float(spec.minimum),
+                    to_value=_FLOAT_MAX if spec.maximum is None else float(spec.maximum),
+                    step=0.0,
+                )
+            ]
+    return made
+
+
+class Parameters:
+    """The node's parameters.
+
+    Those of the backends are named ``<backend>.<option>`` and are declared once it is known
+    which backends are used.
+    """
+
+    _general = (BackendOptions, SamPtOptions, NodeOptions)
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.specs: dict[str, OptionSpec] = {}
+        for options in self._general:
+            self._declare("", specs(options))
+
+    def read(self) -> Configuration:
+        """The configuration that the parameters say now.
+
+        Raises:
+            UserError: an unknown parameter or backend, a wrong type, a value out of range.
+        """
+        general = self._values("")
+        values: dict[str, Any] = dict(general)
+        for registry, name in (
+            (trackers, general["tracker"]),
+            (segmenters, general["segmenter"]),
+        ):
+            implementation: Any = registry.load(name)
+            self._declare(f"{name}.", specs(implementation.Options))
+            values[name] = self._values(f"{name}.")
+        self._refuse_unknown()
+        return Configuration.from_mapping(values, "parameters")
+
+    def _declare(self, prefix: str, declared: Iterable[OptionSpec]) -> None:
+        for spec in declared:
+            name = prefix + spec.name
+            if name in self.specs:
+                continue
+            try:
+                self._node.declare_parameter(name, spec.default, descriptor(spec))
+            except (ParameterException, ValueError) as error:
+                reason = " ".join(str(error).split())
+                allowed = spec.range_text()
+                raise UserError(
+                    f"parameter '{name}' ({spec.type.__name__}"
+                    f"{', ' + allowed if allowed else ''}): {reason}"
+                ) from error
+            self.specs[name] = spec
+
+    def _values(self, prefix: str) -> dict[str, Any]:
+        return {
+            spec.name: self._node.get_parameter(name).value
+            for name, spec in self.specs.items()
+            if name == prefix + spec.name
+        }
+
+    def _refuse_unknown(self) -> None:
+        """A parameter that was given but that nobody declares is a mistake, not a wish."""
+        backends = (*trackers.names(), *segmenters.names())
+        for name in getattr(self._node, "_parameter_overrides", {}):
+            foreign = name.startswith(_NOT_OURS) or name.partition(".")[0] in backends
+            if name not in self.specs and (not foreign or self._is_ours(name)):
+                raise UserError(f"unknown parameter '{name}'{did_you_mean(name, self.specs)}")
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether it belongs to a backend in use, whose parameters are all declared."""
+        prefix = name.partition(".")[0] + "."
+        return any(known.startswith(prefix) for known in self.specs)

@@ -1,0 +1,474 @@
+"""The node: parameters, topics and services around the pipeline; nothing of the method."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import Point, PointStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+from visualization_msgs.msg import MarkerArray
+
+from sam_pt_ros.configuration import Configuration
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.msg import (
+    ObjectMaskArray,
+    PointPromptArray,
+    TrackedObjectArray,
+    TrackedPointArray,
+)
+from sam_pt_ros.objects import POSITIVE, ObjectPrompt, TrackResult
+from sam_pt_ros.pipeline import PromptRequest, SamPt
+from sam_pt_ros.ros import images, messages
+from sam_pt_ros.ros.camera import CameraModel
+from sam_pt_ros.ros.parameters import Parameters
+from sam_pt_ros.srv import AddObjects, RemoveObject
+from sam_pt_ros.visualization import draw_overlay
+from sam_pt_ros.worker import Worker
+
+_THROTTLE = 2.0  # seconds between repetitions of the same warning
+_ANSWER_TIMEOUT = 30.0  # seconds that a service waits for the pipeline
+_STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame
+
+_Request = TypeVar("_Request")
+_OK = TransitionCallbackReturn.SUCCESS
+_FAILED = TransitionCallbackReturn.FAILURE
+
+
+@dataclass(frozen=True)
+class _Click:
+    """What a click asks for, to be done in the worker's thread."""
+
+    requests: list[PromptRequest]
+    stamp: int | None
+
+
+class TrackNode(LifecycleNode):
+    """Images and clicks in; masks and tracked points out, under the header of the image."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("sam_pt", **arguments)
+        self.parameters = Parameters(self)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self._configuration: Configuration | None = None
+        self._pipeline: SamPt | None = None
+        self._worker: Worker[Image | CompressedImage] | None = None
+        self._inputs: list[Any] = []
+        self._outputs: list[tuple[Any, Callable[[TrackResult, Header], Any]]] = []
+        self._services: list[Any] = []
+        self._camera: CameraModel | None = None
+        self._frame_id = ""
+        self._headers: deque[tuple[int, Header]] = deque()
+        self._enabled = threading.Event()
+        self._enabled.set()
+
+    # --- life cycle -----------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters, make the pipeline, offer outputs and services."""
+        try:
+            self._configuration = self.parameters.read()
+            self._pipeline = self._configuration.create()
+        except UserError as error:
+            self.get_logger().error(str(error))
+            return _FAILED
+        self._make_outputs()
+        self._make_services()
+        backends = self._configuration.backends
+        self.get_logger().info(
+            f"configured: tracker {backends.tracker}, segmenter {backends.segmenter}"
+        )
+        return _OK
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe, and process what comes."""
+        assert self._configuration is not None
+        options = self._configuration.node
+        capacity = options.queue_size if options.mode == "every_frame" else 1
+        self._worker = Worker(self._process, capacity)
+        self._make_inputs()
+        result = super().on_activate(state)
+        image = self._inputs[0].topic_name
+        self.get_logger().info(f"active, mode {options.mode}: waiting for images on {image}")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; objects and models are kept."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the pipeline."""
+        self._release()
+        return _OK
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything, from whatever state."""
+        self._release()
+        return _OK
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Return to a clean state after a transition that raised."""
+        self._release()
+        return _OK
+
+    def _stop(self) -> None:
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs = []
+        if self._worker is not None:
+            if not self._worker.stop(_STOP_TIMEOUT):
+                self.get_logger().warning("the pipeline did not finish its frame in time")
+            self._worker = None
+
+    def _release(self) -> None:
+        self._stop()
+        for publisher, _ in self._outputs:
+            self.destroy_publisher(publisher)
+        for service in self._services:
+            self.destroy_service(service)
+        self._outputs, self._services = [], []
+        self._headers.clear()
+        self._pipeline = self._configuration = self._camera = None
+
+    def _check_parameters(self, changed: list[Parameter[Any]]) -> SetParametersResult:
+        for parameter in changed:
+            spec = self.parameters.specs.get(parameter.name)
+            if spec is None:
+                continue
+            if self._configuration is not None:
+                return SetParametersResult(
+                    successful=False,
+                    reason=f"'{parameter.name}' is read when the node is configured; deactivate "
+                    "and clean up first",
+                )
+            try:
+                spec.check(parameter.value, "parameters")
+            except UserError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    # --- topics and services --------------------------------------------------------------
+
+    def _make_inputs(self) -> None:
+        assert self._configuration is not None
+        options = self._configuration.node
+        sensor = QoSProfile(
+            depth=options.queue_size if options.mode == "every_frame" else 2,
+            reliability=qos_profile_sensor_data.reliability,
+            durability=qos_profile_sensor_data.durability,
+        )
+        compressed = options.image_transport == "compressed"
+        for kind, topic, callback, qos in (
+            (
+                CompressedImage if compressed else Image,
+                "image/compressed" if compressed else "image",
+                self._on_image,
+                sensor,
+            ),
+            (CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data),
+            (PointPromptArray, "points", self._on_points, QoSProfile(depth=100)),
+            (Point, "clicked_pixel", self._on_clicked_pixel, QoSProfile(depth=100)),
+            (PointStamped, "clicked_point", self._on_clicked_point, QoSProfile(depth=100)),
+        ):
+            self._inputs.append(
+                self.create_subscription(
+                    kind,
+                    topic,
+                    callback,
+                    qos,
+                    qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                )
+            )
+
+    def _make_outputs(self) -> None:
+        for kind, topic, make in (
+            (TrackedObjectArray, "~/objects", messages.objects_message),
+            (Image, "~/label_image", messages.label_image_message),
+            (ObjectMaskArray, "~/masks", messages.masks_message),
+            (TrackedPointArray, "~/tracked_points", messages.points_message),
+            (Image, "~/overlay", self._overlay_message),
+            (MarkerArray, "~/markers", self._markers_message),
+        ):
+            publisher = self.create_lifecycle_publisher(
+                kind,
+                topic,
+                QoSProfile(depth=10),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+            self._outputs.append((publisher, make))
+
+    def _make_services(self) -> None:
+        # A group of their own: a service waits for the pipeline, images must not wait for it.
+        group = MutuallyExclusiveCallbackGroup()
+        for kind, name, callback in (
+            (AddObjects, "~/add_objects", self._add_objects),
+            (RemoveObject, "~/remove_object", self._remove_object),
+            (Trigger, "~/reset", self._reset),
+            (SetBool, "~/enable", self._enable),
+        ):
+            self._services.append(
+                self.create_service(kind, name, callback, callback_group=group)
+            )
+
+    # --- receiving: hand over, never compute ----------------------------------------------
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        if self._worker is not None and self._enabled.is_set():
+            self._worker.submit(message)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        try:
+            self._camera = CameraModel.from_message(message)
+        except UserError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=10 * _THROTTLE)
+            return
+        self._frame_id = message.header.frame_id
+
+    def _on_points(self, message: PointPromptArray) -> None:
+        self._click(
+            "points",
+            lambda: _Click(
+                messages.requests_from_points(message.prompts),
+                messages.prompt_stamp(message.header),
+            ),
+        )
+
+    def _on_clicked_pixel(self, message: Point) -> None:
+        self._click("clicked_pixel", lambda: _one_click(np.array([message.x, message.y])))
+
+    def _on_clicked_point(self, message: PointStamped) -> None:
+        self._click("clicked_point", lambda: _one_click(self._project(message)))
+
+    def _project(self, message: PointStamped) -> np.ndarray:
+        if self._camera is None:
+            raise UserError("no camera_info has arrived yet, so a 3D point has no pixel")
+        if message.header.frame_id != self._frame_id:
+            raise UserError(
+                f"the point is in frame '{message.header.frame_id}', the camera's is "
+                f"'{self._frame_id}'; only points in the camera's frame are understood"
+            )
+        point = message.point
+        return self._camera.project(np.array([point.x, point.y, point.z]))
+
+    def _click(self, topic: str, read: Callable[[], _Click]) -> None:
+        worker = self._worker
+        if worker is None:
+            return
+
+        def use() -> None:
+            try:
+                click = read()
+                ids = self._require_pipeline().apply(click.requests, stamp=click.stamp)
+            except UserError as error:
+                self.get_logger().warning(f"click on '{topic}' refused: {error}")
+            else:
+                self.get_logger().info(f"click on '{topic}': object {_listed(ids)}")
+
+        worker.call(use).add_done_callback(self._report_failure)
+
+    def _report_failure(self, future: Any) -> None:
+        if not future.cancelled() and future.exception() is not None:
+            self._log_exception("a click failed", future.exception())
+
+    # --- services -------------------------------------------------------------------------
+
+    def _in_worker(self, function: Callable[[], _Request]) -> _Request:
+        """Run in the worker's thread; UserError if it is not running or does not answer."""
+        worker = self._worker
+        if worker is None:
+            raise UserError("the node is not active; activate it first")
+        try:
+            return worker.call(function).result(_ANSWER_TIMEOUT)
+        except UserError:
+            raise
+        except BaseException as error:  # cancelled, timed out, or a failure of a backend
+            self._log_exception("a service call failed", error)
+            raise UserError(f"the pipeline did not do it: {error!r}") from error
+
+    def _add_objects(
+        self, request: AddObjects.Request, response: AddObjects.Response
+    ) -> AddObjects.Response:
+        def add() -> list[int]:
+            if not request.objects:
+                raise UserError("the request holds no objects")
+            requests = [messages.request_from_prompt(item) for item in request.objects]
+            stamp = messages.prompt_stamp(request.header)
+            return self._require_pipeline().apply(requests, stamp=stamp)
+
+        try:
+            response.object_ids = self._in_worker(add)
+            response.success = True
+            response.message = f"started object {_listed(response.object_ids)}"
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _remove_object(
+        self, request: RemoveObject.Request, response: RemoveObject.Response
+    ) -> RemoveObject.Response:
+        try:
+            self._in_worker(lambda: self._require_pipeline().remove_object(request.object_id))
+            response.success = True
+            response.message = f"removed object {request.object_id}"
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            self._in_worker(self._forget)
+            response.success = True
+            response.message = "all objects are forgotten; ids begin at 1 again"
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if request.data:
+            self._enabled.set()
+        else:
+            self._enabled.clear()
+        response.success = True
+        response.message = "images are processed" if request.data else "images are ignored"
+        self.get_logger().info(response.message)
+        return response
+
+    # --- in the worker's thread -----------------------------------------------------------
+
+    def _require_pipeline(self) -> SamPt:
+        assert self._pipeline is not None
+        return self._pipeline
+
+    def _forget(self) -> None:
+        self._require_pipeline().reset()
+        self._headers.clear()
+
+    def _process(self, message: Image | CompressedImage) -> None:
+        try:
+            if isinstance(message, CompressedImage):
+                image = images.decode_compressed(message)
+            else:
+                image = images.decode_image(message)
+            results = self._step(image, message.header)
+            for result in results:
+                self._publish(result)
+        except UserError as error:
+            self.get_logger().error(
+                f"image refused: {error}", throttle_duration_sec=_THROTTLE
+            )
+        except Exception as error:  # a failure of a backend must not end the node
+            self._log_exception("an image could not be processed", error)
+
+    def _step(self, image: np.ndarray, header: Header) -> list[TrackResult]:
+        pipeline = self._require_pipeline()
+        stamp = messages.stamp_of(header)
+        if len(pipeline.history):
+            newest = pipeline.history.newest
+            if stamp == newest.stamp:
+                raise UserError(f"its stamp, {stamp} ns, is that of the image before")
+            if stamp < newest.stamp:
+                self.get_logger().warning(
+                    f"time went back by {(newest.stamp - stamp) * 1e-9:.3f} s: all objects are "
+                    "forgotten; click again"
+                )
+                self._forget()
+            elif image.shape != newest.image.shape:
+                self.get_logger().warning(
+                    f"the image size changed from {newest.width}x{newest.height} to "
+                    f"{image.shape[1]}x{image.shape[0]}: all objects are forgotten; click again"
+                )
+                self._forget()
+        results = pipeline.process(image, stamp)
+        self._headers.append((pipeline.history.newest.index, header))
+        return results
+
+    def _publish(self, result: TrackResult) -> None:
+        for problem in result.problems:
+            self.get_logger().warning(f"click refused: {problem}")
+        while self._headers[0][0] < result.index:
+            self._headers.popleft()
+        _, header = self._headers.popleft()
+        for publisher, make in self._outputs:
+            if publisher.get_subscription_count():
+                message = make(result, header)
+                if message is not None:
+                    publisher.publish(message)
+
+    def _overlay_message(self, result: TrackResult, header: Header) -> Image:
+        frame = self._require_pipeline().history.at(result.index)
+        return images.encode_image(draw_overlay(frame.image, result), "rgb8", header)
+
+    def _markers_message(self, result: TrackResult, header: Header) -> MarkerArray | None:
+        if self._camera is None:
+            self.get_logger().warning(
+                "markers need a camera_info, and none has arrived",
+                throttle_duration_sec=10 * _THROTTLE,
+            )
+            return None
+        return messages.markers_message(result, header, self._camera)
+
+    def _log_exception(self, what: str, error: BaseException | None) -> None:
+        where = traceback.extract_tb(error.__traceback__)[-1] if error else None
+        place = f" ({where.filename}:{where.lineno})" if where else ""
+        self.get_logger().error(f"{what}: {error!r}{place}", throttle_duration_sec=_THROTTLE)
+
+
+def _one_click(pixel: np.ndarray) -> _Click:
+    prompt = ObjectPrompt(pixel.reshape(1, 2), np.array([POSITIVE]))
+    return _Click([PromptRequest(prompt)], None)
+
+
+def _listed(ids: Any) -> str:
+    return ", ".join(map(str, ids))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until it is told to end; the exit code."""
+    rclpy.init(args=arguments)
+    # The launch system ends nodes with SIGINT, containers and systemd with SIGTERM.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        node = TrackNode()
+    except UserError as error:
+        print(f"track_node: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = MultiThreadedExecutor(num_threads=2)
+    executor.add_node(node)
+    code = 0
+    try:
+        if node.get_parameter("autostart").value:
+            started = node.trigger_configure() == _OK and node.trigger_activate() == _OK
+            code = 0 if started else 2
+        if code == 0:
+            executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node._release()
+        executor.shutdown(timeout_sec=0.5)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

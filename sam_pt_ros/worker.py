@@ -1,0 +1,97 @@
+"""One thread that owns the pipeline; whoever receives only hands things over."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Worker(Generic[Item]):
+    """Processes items in order in a thread of its own, and runs calls in between.
+
+    Args:
+        process: takes the next item. It must not raise: what it cannot handle it reports.
+        capacity: how many items wait at most; beyond that the oldest is dropped. 1 keeps the
+            newest only.
+    """
+
+    def __init__(self, process: Callable[[Item], None], capacity: int) -> None:
+        self._process = process
+        self._items: deque[Item] = deque()
+        self._capacity = capacity
+        self._calls: deque[tuple[Future[None], Callable[[], None]]] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Items that were dropped so far."""
+        return self._dropped
+
+    def submit(self, item: Item) -> None:
+        """Hand over the next item; returns at once."""
+        with self._wake:
+            if len(self._items) == self._capacity:
+                self._items.popleft()
+                self._dropped += 1
+            self._items.append(item)
+            self._wake.notify()
+
+    def call(self, function: Callable[[], Answer]) -> Future[Answer]:
+        """Run ``function`` in the worker's thread before the next item.
+
+        The future holds what it returned or raised; it is cancelled if the worker stops first.
+        """
+        future: Future[Answer] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function())
+            except Exception as error:  # it is the caller's to handle
+                future.set_exception(error)
+
+        with self._wake:
+            if self._stopping:
+                future.cancel()
+            else:
+                self._calls.append((future, run))  # type: ignore[arg-type]
+                self._wake.notify()
+        return future
+
+    def stop(self, timeout: float) -> bool:
+        """Drop what waits and end after the item in hand; whether that was within ``timeout``.
+
+        The thread is a daemon: one that hangs does not keep the process alive.
+        """
+        with self._wake:
+            self._stopping = True
+            self._items.clear()
+            calls = list(self._calls)
+            self._calls.clear()
+            self._wake.notify()
+        for future, _ in calls:
+            future.cancel()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._stopping or self._calls or self._items)
+                if self._stopping:
+                    return
+                if self._calls:
+                    work = self._calls.popleft()[1]
+                else:
+                    item = self._items.popleft()
+                    work = lambda item=item: self._process(item)  # noqa: E731
+            work()
