@@ -28,7 +28,7 @@ setup(
     install_requires=[
         "kmedoids>=0.5",
         "numpy>=1.21",
-        "opencv-python-headless>=4.5.4",
+        "opencv-python-headless>=4.5.4,<5",
         "PyYAML>=5.4",
         "rich>=12",
     ],
