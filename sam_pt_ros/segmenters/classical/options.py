@@ -25,13 +25,13 @@ class ClassicalOptions:
         maximum=20.0,
     )
     colour_weight: float = option(
-        0.5, "Weight of the object's colours.", minimum=0.0, maximum=10.0
+        0.8, "Weight of the object's colours.", minimum=0.0, maximum=10.0
     )
     place_weight: float = option(
-        0.4, "Weight of the colours at their places on the object.", minimum=0.0, maximum=10.0
+        0.8, "Weight of the colours at their places on the object.", minimum=0.0, maximum=10.0
     )
     memory_weight: float = option(
-        2.5,
+        1.5,
         "Weight of the mask of the frame before, carried along by the motion.",
         minimum=0.0,
         maximum=10.0,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 _CORE = 2.0  # working pixels around a point that are certain
 _CORE_EVIDENCE = 6.0
 _COLOUR_SCALE = 14.0  # distance in 8-bit Lab over which a point's word fades
 _SPREAD = 0.10  # of a point's word, in object sizes
+_BELIEF_ZERO = 0.6  # distance from the points, in their spacings, where belief changes sides
+_BELIEF_SLOPE = 8.0
+_BELIEF_LIMITS = (-6.0, 3.0)
 _WIDE_SPREAD = 0.25  # of a point that contradicts what was known
 
 
@@ -57,3 +61,28 @@ def point_evidence(
         core[part] += (away <= _CORE**2) * sign
     field = np.clip(field, -2, 2) * strength
     return np.where(core != 0, np.sign(core) * _CORE_EVIDENCE, field).astype(np.float32)
+
+
+def spacing(points: np.ndarray) -> float:
+    """Median distance of each of at least two points to the nearest other one."""
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    return max(float(np.median(apart.min(axis=1))), 2.0)
+
+
+def spread_belief(points: np.ndarray, reach: float, shape: tuple[int, int]) -> np.ndarray:
+    """Where an object is whose points are spread over it, ``float32 (h, w)`` log odds.
+
+    Medoids of an object lie about a spacing apart, and its outline half a spacing beyond.
+
+    Args:
+        points: ``float32 (N, 2)`` positives, working pixels.
+        reach: their spacing, working pixels.
+    """
+    height, width = shape
+    dots = np.full(shape, 255, np.uint8)
+    places = np.clip(np.rint(points), 0, (width - 1, height - 1)).astype(np.int64)
+    dots[places[:, 1], places[:, 0]] = 0
+    distance = cv2.distanceTransform(dots, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / reach
+    belief: np.ndarray = np.clip(_BELIEF_SLOPE * (_BELIEF_ZERO - distance), *_BELIEF_LIMITS)
+    return belief.astype(np.float32)

@@ -11,16 +11,20 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical.colour import Appearance, Bins, Histograms, to_lab
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
-from sam_pt_ros.segmenters.classical.points import point_evidence
+from sam_pt_ros.segmenters.classical.points import (
+    point_evidence,
+    spacing,
+    spread_belief,
+)
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
 from sam_pt_ros.segmenters.classical.window import Window
 
-_ROUNDS = 5
+_ROUNDS = 3
 _ITERATIONS = 60
-_SMOOTHNESS = 2.0
+_SMOOTHNESS = 3.0
 _POINT_STRENGTH = 1.5
 _GLOBAL_WEIGHT = 0.8
-_LOCAL_WEIGHT = 0.5
+_LOCAL_WEIGHT = 0.2
 _MARGIN = 0.5
 _SAMPLED = 8  # positives from which they are taken to be spread over the object
 _REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around few clicks, in image diagonals
@@ -50,17 +54,10 @@ def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
     if len(positives) == 0:
         return None
     if len(positives) >= _SAMPLED:
-        return _from_points(frame, prompt, 1.1 * _spacing(positives), object_size)[0]
+        return _from_points(frame, prompt, spacing(positives), object_size)[0]
     diagonal = float(np.hypot(*frame.size))
     tried = [_from_points(frame, prompt, r * diagonal, object_size) for r in _REACHES]
     return max(tried, key=lambda found: found[1])[0]
-
-
-def _spacing(points: np.ndarray) -> float:
-    """Median distance to the nearest other point, image pixels."""
-    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
-    np.fill_diagonal(apart, np.inf)
-    return max(float(np.median(apart.min(axis=1))), 2.0)
 
 
 def _window(
@@ -112,14 +109,8 @@ def _from_points(
     x1, y1 = positives.max(axis=0) + reach
     box = (float(x0), float(y0), float(x1), float(y1))
     window, size = _window(box, object_size, frame.size)
-    dots = np.full(window.shape, 255, np.uint8)
-    for x, y in np.clip(
-        np.rint(window.to_working(positives)), 0, (window.width - 1, window.height - 1)
-    ).astype(int):
-        dots[y, x] = 0
-    distance = cv2.distanceTransform(dots, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    belief = np.clip(2.5 * (1 - distance / (reach * window.scale)), -4, 2)
-    return _refine(frame, window, size, prompt, belief.astype(np.float32))
+    belief = spread_belief(window.to_working(positives), reach * window.scale, window.shape)
+    return _refine(frame, window, size, prompt, belief)
 
 
 def _refine(

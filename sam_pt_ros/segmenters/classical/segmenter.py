@@ -15,16 +15,24 @@ from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
 from sam_pt_ros.segmenters.classical.memory import Memory, State
 from sam_pt_ros.segmenters.classical.motion import Motion
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
-from sam_pt_ros.segmenters.classical.points import point_evidence
+from sam_pt_ros.segmenters.classical.points import (
+    point_evidence,
+    spacing,
+    spread_belief,
+)
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
 from sam_pt_ros.segmenters.classical.seeding import Seed, seed
 from sam_pt_ros.segmenters.classical.window import Window
 
-_FLOW_PRESET = cv2.DISOPTICAL_FLOW_PRESET_FAST
+_FLOW_PRESET = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 _EVIDENCE_LIMIT = 3.0
 _MARGIN = 0.35  # of the crop around the object, in its longer sides
 _MAX_SCALE = 1.5  # working pixels per image pixel
 _DAMPING = 0.8
+_SAMPLED = 8  # positives from which they are taken to be spread over the object
+_SPREAD_WEIGHT = 0.3
+_SPREAD_REACH = 0.8
+_MEMORY_BLUR = 1.2
 _PLAUSIBLE = (0.5, 1.8)  # area over usual area, within which the models learn
 _LOST_AREA = 0.06  # area over usual area below which the object counts as hidden
 _MIN_AREA = 16  # image pixels
@@ -98,12 +106,17 @@ class ClassicalSegmenter(Segmenter):
         evidence = (
             options.colour_weight * np.clip(whole, -_EVIDENCE_LIMIT, _EVIDENCE_LIMIT)
             + options.place_weight * np.clip(local, -_EVIDENCE_LIMIT, _EVIDENCE_LIMIT)
-            + options.memory_weight * (2 * cv2.GaussianBlur(carried, (5, 5), 0) - 1)
+            + options.memory_weight * (2 * cv2.GaussianBlur(carried, (0, 0), _MEMORY_BLUR) - 1)
             + options.motion_weight * motion.evidence(carried)
             + point_evidence(
                 points, prompt.labels, lab, size, carried, options.point_weight
             )
         )
+        on = points[prompt.labels == 1]
+        if len(on) >= _SAMPLED:
+            evidence += _SPREAD_WEIGHT * spread_belief(
+                on, _SPREAD_REACH * spacing(on), window.shape
+            )
         weights = contrast_weights(lab.astype(np.float32))
         probability = cut(
             evidence, weights, options.smoothness, carried, options.iterations
