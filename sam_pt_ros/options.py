@@ -41,9 +41,9 @@ class OptionSpec:
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{where}: '{self.name}' must be finite, got {value!r}")
-        if (self.minimum is not None and value < self.minimum) or (
-            self.maximum is not None and value > self.maximum
-        ):
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        if isinstance(value, (int, float)) and not low <= value <= high:
             raise UserError(f"{where}: '{self.name}' must be {self.range_text()}, got {value!r}")
         if self.choices is not None and value not in self.choices:
             raise UserError(
@@ -93,7 +93,7 @@ def specs(options: type) -> Iterator[OptionSpec]:
             yield OptionSpec(entry.name, types[entry.name], _default(entry), **entry.metadata)
 
 
-def _default(entry: Field) -> Any:  # type: ignore[type-arg]
+def _default(entry: Field[Any]) -> Any:
     return None if entry.default is MISSING else entry.default
 
 

@@ -89,9 +89,9 @@ class Worker(Generic[Item]):
                 self._wake.wait_for(lambda: self._stopping or self._calls or self._items)
                 if self._stopping:
                     return
-                if self._calls:
-                    work = self._calls.popleft()[1]
-                else:
-                    item = self._items.popleft()
-                    work = lambda item=item: self._process(item)  # noqa: E731
-            work()
+                run = self._calls.popleft()[1] if self._calls else None
+                item = self._items.popleft() if run is None else None
+            if run is not None:
+                run()
+            else:
+                self._process(item)  # type: ignore[arg-type]

@@ -117,5 +117,5 @@ def encode_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
 def set_bytes(message: Any, pixels: np.ndarray) -> None:
     """Fill ``message.data`` without the element by element check that a list would get."""
     data = array.array("B")
-    data.frombytes(memoryview(pixels).cast("B"))
+    data.frombytes(pixels.data.cast("B"))
     message.data = data
