@@ -1,0 +1,197 @@
+"""Stand-ins for trackers and segmenters that keep the interfaces' promises, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scene import BACKGROUND, Scene
+
+from sam_pt_ros.errors import FrameUnavailableError
+from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.options import NoOptions
+from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
+
+
+class OracleTracker(PointTracker):
+    """Knows where every point of a scene really is, and what hides it."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(NoOptions())
+        self.scene = scene
+        self.reset()
+
+    def reset(self, history: FrameHistory | None = None) -> None:
+        super().reset(history)
+        self._points: dict[int, tuple[Frame, int, np.ndarray]] = {}
+        self._newest: Frame | None = None
+        self._next_id = 0
+
+    @property
+    def tracked(self) -> list[int]:
+        """Ids of the points that are tracked now."""
+        return sorted(self._points)
+
+    def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        points = check_query_points(xy, frame)
+        if self.history.at(frame.index) is not frame:
+            raise FrameUnavailableError("another frame of that index is in the history")
+        owners = self.scene.owner(points, self.scene.index(frame.stamp))
+        ids = np.arange(self._next_id, self._next_id + len(points))
+        self._next_id += len(points)
+        for point, owner, place in zip(ids.tolist(), owners.tolist(), points):
+            self._points[point] = (frame, max(owner, BACKGROUND), place)
+        return ids
+
+    def remove_points(self, ids: np.ndarray) -> None:
+        for point in np.asarray(ids).tolist():
+            self._points.pop(point, None)
+
+    def step(self, frame: Frame) -> PointTracks:
+        self._newest = frame
+        return self._tracks(self.tracked, frame)
+
+    def recall(self, ids: np.ndarray, index: int) -> PointTracks:
+        frame = self.history.at(index)
+        for point in np.asarray(ids).tolist():
+            if self._points[point][0].index > index:
+                raise KeyError(f"point {point} is not tracked yet at frame {index}")
+        return self._tracks(np.asarray(ids).tolist(), frame)
+
+    def _tracks(self, ids: Sequence[int], frame: Frame) -> PointTracks:
+        places = np.zeros((len(ids), 2), np.float32)
+        visible = np.zeros(len(ids), np.bool_)
+        now = self.scene.index(frame.stamp)
+        for row, point in enumerate(ids):
+            first, owner, place = self._points[point]
+            start = self.scene.index(first.stamp)
+            places[row] = self.scene.follow(owner, place, start, now)[0]
+            visible[row] = self.scene.owner(places[row], now)[0] == owner
+        return PointTracks(frame.index, np.array(ids), places, visible, visible)
+
+
+class DelayedTracker(OracleTracker):
+    """A windowed tracker: it answers for ``window`` frames at once, when it has them all.
+
+    What it answers was settled when each frame came: points that were added since then are
+    found by ``recall`` only.
+    """
+
+    def __init__(self, scene: Scene, window: int) -> None:
+        self.window = window
+        super().__init__(scene)
+
+    def reset(self, history: FrameHistory | None = None) -> None:
+        super().reset(history)
+        self._owed: list[PointTracks] = []
+
+    def advance(self, frame: Frame) -> list[PointTracks]:
+        self._owed.append(self.step(frame))
+        return self.flush() if len(self._owed) == self.window else []
+
+    def flush(self) -> list[PointTracks]:
+        owed, self._owed = self._owed, []
+        return owed
+
+
+class ColourSegmenter(Segmenter):
+    """What has the colour of the positive points (or of the mask, or of the box's middle).
+
+    Without memory. Logits are the tolerance less the distance in colour, so that the nearer
+    colour wins where objects contend; pixels nearer to a negative point's colour are left out.
+    """
+
+    TOLERANCE = 60.0
+
+    def __init__(self) -> None:
+        super().__init__(NoOptions())
+        self.frame: Frame | None = None
+        self.calls: list[tuple[int, list[Prompt]]] = []
+        self.forgotten: list[int] = []
+
+    def set_image(self, frame: Frame) -> None:
+        self.frame = frame
+
+    def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        assert self.frame is not None, "predict before set_image"
+        self.calls.append((self.frame.index, list(prompts)))
+        return [self._predict(prompt, self.frame) for prompt in prompts]
+
+    def forget(self, object_id: int) -> None:
+        self.forgotten.append(object_id)
+
+    def reset(self) -> None:
+        self.frame = None
+        self.calls.clear()
+        self.forgotten.clear()
+
+    def prompts_of(self, object_id: int) -> dict[int, Prompt]:
+        """The last prompt of an object in every frame."""
+        return {
+            index: prompt
+            for index, prompts in self.calls
+            for prompt in prompts
+            if prompt.object_id == object_id
+        }
+
+    def _predict(self, prompt: Prompt, frame: Frame) -> MaskPrediction:
+        wanted = self._colours(prompt, frame, 1)
+        if prompt.mask is not None:
+            wanted = frame.image[prompt.mask].astype(np.float32)
+        elif prompt.box is not None and len(wanted) == 0:
+            x, y = np.rint((prompt.box[:2] + prompt.box[2:]) / 2).astype(int).tolist()
+            wanted = frame.image[y, x].astype(np.float32)[None]
+        if len(wanted) == 0:
+            return MaskPrediction.nothing(frame.size)
+        near = self._distance(frame, np.median(wanted, axis=0)[None])
+        logits = self.TOLERANCE - near
+        unwanted = self._colours(prompt, frame, 0)
+        if len(unwanted):
+            logits = np.minimum(logits, self._distance(frame, unwanted) - near)
+        return MaskPrediction(logits.astype(np.float32), (0, 0), frame.size, 0.9)
+
+    @staticmethod
+    def _colours(prompt: Prompt, frame: Frame, label: int) -> np.ndarray:
+        pixels = np.rint(prompt.points[prompt.labels == label]).astype(int)
+        return frame.image[pixels[:, 1], pixels[:, 0]].astype(np.float32)
+
+    @staticmethod
+    def _distance(frame: Frame, colours: np.ndarray) -> np.ndarray:
+        pixels = frame.image.astype(np.float32)[:, :, None, :]
+        distances: np.ndarray = np.abs(pixels - colours).max(axis=3).min(axis=2)
+        return distances
+
+
+class RaisingSegmenter(ColourSegmenter):
+    """Fails as models do, whenever it is told to."""
+
+    def __init__(self, fails: Callable[[int, Sequence[Prompt]], bool], error: Exception) -> None:
+        super().__init__()
+        self.fails = fails
+        self.error = error
+
+    def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        assert self.frame is not None
+        if self.fails(self.frame.index, prompts):
+            raise self.error
+        return super().predict(prompts)
+
+
+class ConstantSegmenter(Segmenter):
+    """Gives each object the logits that it was made with."""
+
+    def __init__(self, logits: dict[int, np.ndarray]) -> None:
+        super().__init__(NoOptions())
+        self.logits = logits
+        self.frame: Frame | None = None
+
+    def set_image(self, frame: Frame) -> None:
+        self.frame = frame
+
+    def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        assert self.frame is not None
+        size = self.frame.size
+        return [MaskPrediction(self.logits[p.object_id], (0, 0), size, 1.0) for p in prompts]
+
+
