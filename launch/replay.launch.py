@@ -40,6 +40,12 @@ ARGUMENTS = [
         description="How many times a second the recording's time is published on /clock.",
     ),
     DeclareLaunchArgument(
+        "use_sim_time",
+        default_value="true",
+        choices=["true", "false", "True", "False"],
+        description="Whether the node's time is the recording's.",
+    ),
+    DeclareLaunchArgument(
         "delay",
         default_value="3.0",
         description="Seconds to wait before playing, so that the node is ready.",
@@ -71,8 +77,5 @@ def player(context: LaunchContext) -> list[ExecuteProcess]:
 
 def generate_launch_description() -> LaunchDescription:
     """Called by ros2 launch."""
-    track = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(TRACK)),
-        launch_arguments={"use_sim_time": "true"}.items(),
-    )
+    track = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(TRACK)))
     return LaunchDescription([*ARGUMENTS, track, OpaqueFunction(function=player)])

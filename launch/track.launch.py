@@ -71,7 +71,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             "and the other arguments.",
         ),
         argument("namespace", "", "Namespace of the node and of its relative topics."),
-        argument("node_name", "track_node", "Name of the node; its outputs are named after it."),
+        argument("node_name", "sam_pt", "Name of the node; its outputs are named after it."),
         argument(
             "use_sim_time",
             "false",
@@ -82,7 +82,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             "autostart",
             "true",
             "Whether the lifecycle node configures and activates itself; otherwise: "
-            "ros2 lifecycle set /track_node configure, and then activate.",
+            "ros2 lifecycle set /sam_pt configure, and then activate.",
             choices=BOOLEANS,
         ),
         argument(
@@ -161,8 +161,8 @@ def nodes(context: LaunchContext) -> list[Node]:
             arguments=["-d", str(SHARE / "config" / "track.rviz"), "-f", value["rviz_frame"]],
             parameters=[{"use_sim_time": ParameterValue(value["use_sim_time"], value_type=bool)}],
             remappings=[
-                ("/track_node/overlay", f"{outputs}/overlay"),
-                ("/track_node/markers", f"{outputs}/markers"),
+                ("/sam_pt/overlay", f"{outputs}/overlay"),
+                ("/sam_pt/markers", f"{outputs}/markers"),
                 ("/clicked_point", value["clicked_point"]),
             ],
             condition=IfCondition(value["rviz"]),

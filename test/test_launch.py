@@ -1,0 +1,150 @@
+"""The launch files load, describe every argument and pass on what is given.
+
+Launch does not come as a wheel: without it these tests are skipped. Where it is installed,
+`ros2 launch sam_pt_ros track.launch.py --show-args` shows what they check.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("launch.actions", reason="launch is not installed (it comes with ROS, not by pip)")
+pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed (it comes with ROS)")
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import Node
+
+LAUNCH = Path(__file__).resolve().parents[1] / "launch"
+TRACK = {
+    "image": "image",
+    "image_transport": "raw",
+    "camera_info": "camera_info",
+    "points": "points",
+    "clicked_point": "/clicked_point",
+    "clicked_pixel": "clicked_pixel",
+    "params": "",
+    "namespace": "",
+    "node_name": "sam_pt",
+    "use_sim_time": "false",
+    "autostart": "true",
+    "log_level": "info",
+    "rviz": "false",
+    "rviz_frame": "camera_optical_frame",
+}
+REPLAY = {
+    "rate": "1.0",
+    "loop": "false",
+    "start_offset": "0.0",
+    "clock": "100",
+    "delay": "3.0",
+    "use_sim_time": "true",
+}
+
+
+@pytest.fixture(autouse=True)
+def _prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not os.environ.get("AMENT_PREFIX_PATH"):
+        monkeypatch.setenv("AMENT_PREFIX_PATH", sys.prefix)
+
+
+def load(name: str, context: LaunchContext) -> LaunchDescription:
+    source = PythonLaunchDescriptionSource(str(LAUNCH / name))
+    return source.get_launch_description(context)
+
+
+def declared(name: str) -> dict[str, DeclareLaunchArgument]:
+    """By name; of several of one name the first, which is the one that counts."""
+    found: dict[str, DeclareLaunchArgument] = {}
+    for argument in load(name, LaunchContext()).get_launch_arguments():
+        found.setdefault(argument.name, argument)
+    return found
+
+
+def default(argument: DeclareLaunchArgument) -> str:
+    return LaunchContext().perform_substitution(argument.default_value[0])
+
+
+def started(name: str, **given: str) -> tuple[LaunchContext, list]:
+    """The context and the actions that the file's own function makes of the arguments."""
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    functions = []
+    for entity in load(name, context).entities:
+        if isinstance(entity, DeclareLaunchArgument):
+            entity.visit(context)
+        elif isinstance(entity, OpaqueFunction):
+            functions.append(entity)
+    return context, [action for function in functions for action in function.execute(context)]
+
+
+def test_track_has_the_arguments() -> None:
+    arguments = declared("track.launch.py")
+    assert set(arguments) == {*TRACK, "config"}
+    assert {name: default(arguments[name]) for name in TRACK} == TRACK
+    assert Path(default(arguments["config"])).name == "classical.yaml"
+
+
+def test_replay_has_its_own_and_those_of_track() -> None:
+    arguments = declared("replay.launch.py")
+    assert set(arguments) == {*TRACK, *REPLAY, "config", "bag"}
+    assert {name: default(arguments[name]) for name in REPLAY} == REPLAY
+    assert arguments["bag"].default_value is None
+
+
+@pytest.mark.parametrize("name", ["track.launch.py", "replay.launch.py"])
+def test_every_argument_is_described(name: str) -> None:
+    for argument in declared(name).values():
+        assert len(argument.description) > 20, argument.name
+
+
+def test_track_starts_the_node_alone() -> None:
+    context, (node, rviz) = started(
+        "track.launch.py", image="/camera/image_raw", node_name="eye", namespace="/robot"
+    )
+    assert isinstance(node, Node)
+    assert node.condition is None
+    assert not rviz.condition.evaluate(context)
+    remapped = {
+        context.perform_substitution(source[0]): context.perform_substitution(target[0])
+        for source, target in node._Node__remappings
+    }
+    assert remapped["image"] == "/camera/image_raw"
+    assert remapped["image/compressed"] == "/camera/image_raw/compressed"
+    assert set(remapped) == {
+        "image",
+        "image/compressed",
+        "camera_info",
+        "points",
+        "clicked_point",
+        "clicked_pixel",
+    }
+
+
+def test_track_takes_configurations_by_name_and_says_what_there_is() -> None:
+    started("track.launch.py", config="classical")
+    with pytest.raises(FileNotFoundError, match=r"config:=nonsense is neither .*classical"):
+        started("track.launch.py", config="nonsense")
+    with pytest.raises(FileNotFoundError, match="params:=/no/such"):
+        started("track.launch.py", params="/no/such.yaml")
+
+
+def test_replay_plays_the_bag(tmp_path: Path) -> None:
+    context, (player,) = started(
+        "replay.launch.py", bag=str(tmp_path), rate="0.5", loop="true", start_offset="2"
+    )
+    command = [context.perform_substitution(part[0]) for part in player.cmd]
+    assert command[:4] == ["ros2", "bag", "play", str(tmp_path)]
+    assert "--loop" in command
+    options = dict(zip(command[4:-1:2], command[5:-1:2], strict=True))
+    assert options == {"--rate": "0.5", "--start-offset": "2", "--clock": "100", "--delay": "3.0"}
+
+
+def test_replay_without_the_bag_says_so() -> None:
+    with pytest.raises(FileNotFoundError, match="rosbag2 folder"):
+        started("replay.launch.py", bag="/no/such/bag")
