@@ -8,7 +8,6 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(get_package_share_directory("sam_pt_ros"))
 BOOLEANS = ["true", "false", "True", "False"]
@@ -127,9 +126,9 @@ def nodes(context: LaunchContext) -> list[Node]:
     parameters = [
         existing(value["config"], "config"),
         {
-            "autostart": ParameterValue(value["autostart"], value_type=bool),
+            "autostart": value["autostart"].lower() == "true",
             "image_transport": value["image_transport"],
-            "use_sim_time": ParameterValue(value["use_sim_time"], value_type=bool),
+            "use_sim_time": value["use_sim_time"].lower() == "true",
         },
     ]
     if value["params"]:
@@ -159,7 +158,7 @@ def nodes(context: LaunchContext) -> list[Node]:
             package="rviz2",
             executable="rviz2",
             arguments=["-d", str(SHARE / "config" / "track.rviz"), "-f", value["rviz_frame"]],
-            parameters=[{"use_sim_time": ParameterValue(value["use_sim_time"], value_type=bool)}],
+            parameters=[{"use_sim_time": value["use_sim_time"].lower() == "true"}],
             remappings=[
                 ("/sam_pt/overlay", f"{outputs}/overlay"),
                 ("/sam_pt/markers", f"{outputs}/markers"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("launch.actions", reason="launch is not installed (it comes with ROS, not by pip)")
+pytest.importorskip("launch.actions", reason="launch is not installed (it comes with ROS)")
 pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed (it comes with ROS)")
 
 from launch import LaunchContext, LaunchDescription
