@@ -1,0 +1,190 @@
+"""Cuts the bag that the demo plays: images, a calibration and clicks."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam_pt_ros.demo.bags import (
+    CAMERA_INFO_TYPE,
+    IMAGE_TYPE,
+    PROMPTS_TYPE,
+    SECOND,
+    create_bag,
+    make_header,
+    remove_bag,
+    typestore,
+)
+from sam_pt_ros.demo.clicks import Click, ClickEvent, check_clicks
+from sam_pt_ros.demo.sources import Source, StampedImage
+from sam_pt_ros.errors import UserError
+
+IMAGE_TOPIC = "/image"
+CAMERA_INFO_TOPIC = "/camera_info"
+POINTS_TOPIC = "/points"
+
+FOCAL_LENGTH = 0.87
+"""Of a camera that was never calibrated, in image widths: it sees 60 degrees."""
+
+
+@dataclass(frozen=True)
+class CutBag:
+    """A bag to play.
+
+    Attributes:
+        path: its folder.
+        size: width, height of its images.
+        stamps: of its images, nanoseconds, increasing.
+        click_stamps: of its clicks, each that of an image.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    stamps: tuple[int, ...]
+    click_stamps: tuple[int, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it plays, the last image included."""
+        if len(self.stamps) < 2:
+            return 0.0
+        span = self.stamps[-1] - self.stamps[0]
+        return span / SECOND * len(self.stamps) / (len(self.stamps) - 1)
+
+
+def cut_bag(
+    path: Path,
+    source: Source,
+    clicks: Sequence[Click] = (),
+    start: float = 0.0,
+    duration: float | None = None,
+    on_image: Callable[[], None] = lambda: None,
+) -> CutBag:
+    """Write a bag that the node can be fed with.
+
+    Args:
+        path: its folder; a bag that an earlier run left there is replaced.
+        source: the images. It may read from ``path`` itself.
+        clicks: in pixels of ``source.size``; none: those that come with the source.
+        start: seconds from the first image to the one that is clicked on.
+        duration: seconds of the source to take; None: all.
+        on_image: called after each image.
+
+    Raises:
+        UserError: bad clicks, or images that cannot be had.
+    """
+    images = source.images()
+    first = next(images)
+    events = source.click_events
+    if clicks:
+        events = (ClickEvent(first.stamp + round(start * SECOND), tuple(clicks)),)
+    check_clicks([click for event in events for click in event.clicks], *source.size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".cut_") as folder:
+        new = Path(folder) / path.name
+        cut = _write(new, chain([first], images), source, events, duration, on_image)
+        remove_bag(path)
+        shutil.move(new, path)
+    if events and not cut.click_stamps:
+        raise UserError(
+            f"{source.name}: there is no image {start:g} s after the first to click on; "
+            f"--start must be less than {cut.seconds:.2f} s"
+        )
+    return replace(cut, path=path)
+
+
+def _write(
+    path: Path,
+    images: Iterator[StampedImage],
+    source: Source,
+    events: Sequence[ClickEvent],
+    duration: float | None,
+    on_image: Callable[[], None],
+) -> CutBag:
+    waiting = list(events)
+    stamps: list[int] = []
+    click_stamps = []
+    size = (0, 0)
+    with create_bag(path) as bag:
+        store = typestore()
+        topics = {
+            topic: bag.add_connection(topic, kind, typestore=store)
+            for topic, kind in (
+                (IMAGE_TOPIC, IMAGE_TYPE),
+                (CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE),
+                (POINTS_TOPIC, PROMPTS_TYPE),
+            )
+        }
+
+        def write(topic: str, message: Any, stamp: int) -> None:
+            connection = topics[topic]
+            bag.write(connection, stamp, store.serialize_cdr(message, connection.msgtype))
+
+        for image in images:
+            if stamps and duration is not None and image.stamp - stamps[0] >= duration * SECOND:
+                break
+            size = (image.width, image.height)
+            while waiting and waiting[0].stamp <= image.stamp:
+                scale = image.width / source.size[0], image.height / source.size[1]
+                due = [click.scaled(*scale) for click in waiting.pop(0).clicks]
+                write(POINTS_TOPIC, prompts_message(due, image), image.stamp)
+                click_stamps.append(image.stamp)
+            info = camera_info_message(image, source.camera_info)
+            write(CAMERA_INFO_TOPIC, info, image.stamp)
+            write(IMAGE_TOPIC, image_message(image), image.stamp)
+            stamps.append(image.stamp)
+            on_image()
+    return CutBag(path, size, tuple(stamps), tuple(click_stamps))
+
+
+def image_message(image: StampedImage) -> Any:
+    """``sensor_msgs/msg/Image``."""
+    return typestore().types[IMAGE_TYPE](
+        make_header(image.stamp, image.frame_id),
+        image.height,
+        image.width,
+        image.encoding,
+        image.is_bigendian,
+        image.step,
+        image.data,
+    )
+
+
+def camera_info_message(image: StampedImage, known: Any | None) -> Any:
+    """``sensor_msgs/msg/CameraInfo``: what is known, or a plausible pinhole camera."""
+    header = make_header(image.stamp, image.frame_id)
+    if known is not None:
+        return replace(known, header=header)
+    focal = FOCAL_LENGTH * image.width
+    cx, cy = (image.width - 1) / 2, (image.height - 1) / 2
+    store = typestore()
+    return store.types[CAMERA_INFO_TYPE](
+        header,
+        image.height,
+        image.width,
+        "plumb_bob",
+        np.zeros(5),
+        np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1]),
+        np.eye(3).reshape(-1),
+        np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0]),
+        0,
+        0,
+        store.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False),
+    )
+
+
+def prompts_message(clicks: Sequence[Click], image: StampedImage) -> Any:
+    """``PointPromptArray`` of clicks on an image."""
+    types = typestore().types
+    prompt = types[PROMPTS_TYPE.replace("Array", "")]
+    return types[PROMPTS_TYPE](
+        make_header(image.stamp, image.frame_id),
+        [prompt(c.object_id, c.name, c.x, c.y, c.label) for c in clicks],
+    )

@@ -1,0 +1,35 @@
+"""Where the files are that come with the package but are not Python."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sam_pt_ros.errors import UserError
+
+PACKAGE = "sam_pt_ros"
+
+
+def share_folder() -> Path:
+    """The folder with ``msg`` and ``config``: the source tree's if there is one, or share."""
+    source = Path(__file__).resolve().parents[2]
+    candidates = [source] if (source / "package.xml").is_file() else []
+    try:
+        from ament_index_python.packages import get_package_share_directory
+
+        candidates.append(Path(get_package_share_directory(PACKAGE)))
+    except (ImportError, LookupError, OSError):
+        pass
+    candidates.append(Path(sys.prefix) / "share" / PACKAGE)
+    for folder in candidates:
+        if (folder / "msg").is_dir() and (folder / "config").is_dir():
+            return folder
+    raise UserError(
+        "the package's messages and configurations are not installed; run `make build`, or "
+        "source the workspace that it was built in"
+    )
+
+
+def default_configuration_file() -> Path:
+    """The configuration that needs no weights and no GPU."""
+    return share_folder() / "config" / "classical.yaml"

@@ -1,0 +1,328 @@
+"""Where images come from: a video file, a camera or a bag."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.demo import bunny
+from sam_pt_ros.demo.bags import (
+    CAMERA_INFO_TYPE,
+    COMPRESSED_IMAGE_TYPE,
+    IMAGE_TYPE,
+    PROMPTS_TYPE,
+    SECOND,
+    open_bag,
+    stamp_of,
+    typestore,
+)
+from sam_pt_ros.demo.clicks import Click, ClickEvent
+from sam_pt_ros.errors import UserError
+
+FRAME_ID = "camera_optical_frame"
+FIRST_STAMP = 1_000 * SECOND
+"""Stamp of a video's first frame: fixed, so that every run is the same; not 0, which would mean
+that there is no stamp."""
+
+FALLBACK_RATE = 25.0
+"""Frames per second of a video that does not say."""
+
+WIDEST = 1280
+"""Wider images of a video or camera are scaled down, unless told otherwise (pixels)."""
+
+
+@dataclass(frozen=True, eq=False)
+class StampedImage:
+    """What a ``sensor_msgs/msg/Image`` says.
+
+    Attributes:
+        stamp: nanoseconds.
+        data: ``uint8 (height * step,)``.
+    """
+
+    stamp: int
+    height: int
+    width: int
+    encoding: str
+    step: int
+    data: np.ndarray
+    frame_id: str = FRAME_ID
+    is_bigendian: int = 0
+
+    @classmethod
+    def from_rgb(cls, image: np.ndarray, stamp: int, frame_id: str = FRAME_ID) -> StampedImage:
+        """Of an RGB image, ``uint8 (H, W, 3)``."""
+        height, width = image.shape[:2]
+        data = np.ascontiguousarray(image).reshape(-1)
+        return cls(stamp, height, width, "rgb8", 3 * width, data, frame_id)
+
+    def bgr(self) -> np.ndarray | None:
+        """BGR ``uint8 (H, W, 3)`` for a preview; None for encodings that need more work."""
+        conversions = {
+            "rgb8": (3, cv2.COLOR_RGB2BGR),
+            "rgba8": (4, cv2.COLOR_RGBA2BGR),
+            "bgra8": (4, cv2.COLOR_BGRA2BGR),
+            "mono8": (1, cv2.COLOR_GRAY2BGR),
+            "bgr8": (3, None),
+        }
+        if self.encoding not in conversions or len(self.data) != self.height * self.step:
+            return None
+        channels, code = conversions[self.encoding]
+        rows = self.data.reshape(self.height, self.step)[:, : self.width * channels]
+        pixels = np.ascontiguousarray(rows).reshape(self.height, self.width, channels)
+        return pixels if code is None else cv2.cvtColor(pixels, code)
+
+
+class Source(Protocol):
+    """A stream of images.
+
+    Attributes:
+        name: what it is, for people.
+        size: width, height of the images as the user knows them; clicks are in their pixels.
+        click_events: clicks that come with the images.
+        camera_info: the camera's calibration, if it is known.
+    """
+
+    name: str
+    size: tuple[int, int]
+    click_events: tuple[ClickEvent, ...]
+    camera_info: Any | None
+
+    def images(self) -> Iterator[StampedImage]:
+        """The images, in order; only once."""
+        ...
+
+
+def _open_capture(target: str | int) -> cv2.VideoCapture:
+    # What OpenCV and FFmpeg say about a bad file is neither one line nor of help.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(target)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _fit(size: tuple[int, int], widest: int) -> tuple[int, int]:
+    """Width and height of an image that is not wider than ``widest``."""
+    width, height = size
+    if width <= widest:
+        return size
+    return widest, max(1, round(height * widest / width))
+
+
+class _Capture:
+    """What videos and cameras share."""
+
+    click_events: tuple[ClickEvent, ...] = ()
+    camera_info: Any | None = None
+
+    def __init__(self, target: str | int, problem: str, widest: int) -> None:
+        self._capture = _open_capture(target)
+        read, self._first = self._capture.read()
+        if not read:
+            self._capture.release()
+            raise UserError(problem)
+        height, width = self._first.shape[:2]
+        self.size = (width, height)
+        self._scaled = _fit(self.size, widest)
+
+    def _read(self) -> Iterator[np.ndarray]:
+        """RGB images."""
+        image = self._first
+        try:
+            while True:
+                if image.shape[1::-1] != self._scaled:
+                    image = cv2.resize(image, self._scaled, interpolation=cv2.INTER_AREA)
+                yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                read, image = self._capture.read()
+                if not read:
+                    return
+        finally:
+            self._capture.release()
+
+
+class VideoSource(_Capture):
+    """A video file; its frames are stamped by its frame rate."""
+
+    def __init__(self, path: Path, widest: int = WIDEST) -> None:
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such video file; check the path")
+        problem = (
+            f"{path}: no video that can be read; convert it, for example to H.264 in MP4, or "
+            "give another"
+        )
+        super().__init__(str(path), problem, widest)
+        self.name = path.name
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 1 <= rate <= 1000 else FALLBACK_RATE
+
+    def images(self) -> Iterator[StampedImage]:
+        """The frames."""
+        for index, image in enumerate(self._read()):
+            yield StampedImage.from_rgb(image, FIRST_STAMP + round(index * SECOND / self.rate))
+
+
+class BunnySource(VideoSource):
+    """The clip that anyone can install, known in the size that it is scaled to."""
+
+    def __init__(self) -> None:
+        super().__init__(bunny.clip_path(), bunny.WIDTH)
+        self.size = self._scaled
+        self.name = "Big Buck Bunny"
+        stamp = FIRST_STAMP + round(bunny.CLICK_FRAME * SECOND / self.rate)
+        self.click_events = (ClickEvent(stamp, bunny.CLICKS),)
+
+
+class CameraSource(_Capture):
+    """A camera of this machine; its frames are stamped when they arrive. It never ends."""
+
+    def __init__(self, number: int, widest: int = WIDEST) -> None:
+        problem = (
+            f"camera {number} cannot be opened; check that it is connected and not in use, and "
+            "its number N in /dev/videoN"
+        )
+        super().__init__(number, problem, widest)
+        self.name = f"camera {number}"
+
+    def images(self) -> Iterator[StampedImage]:
+        """The images from now on."""
+        newest = 0
+        for image in self._read():
+            newest = max(time.time_ns(), newest + 1)
+            yield StampedImage.from_rgb(image, newest)
+
+
+@dataclass
+class BagSource:
+    """An image topic of a rosbag2; its messages are taken as they are.
+
+    Compressed images are decoded. Clicks on a topic of type PointPromptArray come along.
+    """
+
+    path: Path
+    topic: str = ""
+    name: str = field(init=False)
+    size: tuple[int, int] = field(init=False)
+    click_events: tuple[ClickEvent, ...] = field(init=False)
+    camera_info: Any | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.topic = self._find_topic()
+        self.name = f"{self.path.name}:{self.topic}"
+        first = next(self.images())
+        self.size = (first.width, first.height)
+        self.click_events = self._find_clicks()
+        self.camera_info = self._find_camera_info()
+
+    def _find_topic(self) -> str:
+        with open_bag(self.path) as bag:
+            topics = [
+                c.topic
+                for c in bag.connections
+                if c.msgtype in (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE) and c.msgcount
+            ]
+        if not topics:
+            raise UserError(f"{self.path}: there are no images in this bag; give another")
+        if self.topic and self.topic not in topics:
+            raise UserError(
+                f"{self.path}: no images on the topic '{self.topic}'; there are some on "
+                f"{', '.join(topics)}"
+            )
+        return self.topic or topics[0]
+
+    def images(self) -> Iterator[StampedImage]:
+        """The images in the order of the bag."""
+        newest = -1
+        with open_bag(self.path) as bag:
+            connections = [c for c in bag.connections if c.topic == self.topic]
+            for connection, _, raw in bag.messages(connections):
+                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
+                stamp = stamp_of(raw)
+                if stamp <= newest:
+                    raise UserError(
+                        f"{self.path}: the stamps on '{self.topic}' do not increase ({stamp} ns "
+                        f"after {newest} ns); record it again with a driver that stamps images"
+                    )
+                newest = stamp
+                if connection.msgtype == IMAGE_TYPE:
+                    yield _raw_image(message, stamp)
+                else:
+                    yield self._decode(message, stamp)
+
+    def _decode(self, message: Any, stamp: int) -> StampedImage:
+        image = cv2.imdecode(message.data, cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            raise UserError(
+                f"{self.path}: a compressed image on '{self.topic}' (stamp {stamp} ns, format "
+                f"'{message.format}') cannot be decoded; it must be JPEG or PNG"
+            )
+        return StampedImage.from_rgb(image, stamp, message.header.frame_id)
+
+    def _find_clicks(self) -> tuple[ClickEvent, ...]:
+        """Clicks in the bag; those without a stamp belong to the image that follows."""
+        events = []
+        unstamped: list[Click] = []
+        new_ids: dict[str, int] = {}
+        with open_bag(self.path) as bag:
+            wanted = [
+                c for c in bag.connections if c.topic == self.topic or c.msgtype == PROMPTS_TYPE
+            ]
+            if all(c.topic == self.topic for c in wanted):
+                return ()
+            for connection, _, raw in bag.messages(wanted):
+                stamp = stamp_of(raw)
+                if connection.topic == self.topic:
+                    if unstamped:
+                        events.append(ClickEvent(stamp, tuple(unstamped)))
+                        unstamped = []
+                    continue
+                message: Any = typestore().deserialize_cdr(raw, PROMPTS_TYPE)
+                clicks = [
+                    Click(
+                        p.x,
+                        p.y,
+                        int(p.label),
+                        int(p.object_id) or new_ids.setdefault(p.object_label, len(new_ids) + 1),
+                        p.object_label,
+                    )
+                    for p in message.prompts
+                ]
+                if stamp == 0:
+                    unstamped += clicks
+                elif clicks:
+                    events.append(ClickEvent(stamp, tuple(clicks)))
+        return tuple(sorted(events, key=lambda event: event.stamp))
+
+    def _find_camera_info(self) -> Any | None:
+        """The calibration that belongs to the images, by its size."""
+        with open_bag(self.path) as bag:
+            connections = [c for c in bag.connections if c.msgtype == CAMERA_INFO_TYPE]
+            if not connections:
+                return None
+            for connection, _, raw in bag.messages(connections):
+                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
+                if (message.width, message.height) == self.size:
+                    return message
+        return None
+
+
+def _raw_image(message: Any, stamp: int) -> StampedImage:
+    return StampedImage(
+        stamp,
+        int(message.height),
+        int(message.width),
+        message.encoding,
+        int(message.step),
+        message.data,
+        message.header.frame_id,
+        int(message.is_bigendian),
+    )
