@@ -24,8 +24,7 @@ class OracleTracker(PointTracker):
 
     def reset(self, history: FrameHistory | None = None) -> None:
         super().reset(history)
-        self._points: dict[int, tuple[Frame, int, np.ndarray]] = {}
-        self._newest: Frame | None = None
+        self._points: dict[int, tuple[int, int, int, np.ndarray]] = {}
         self._next_id = 0
 
     @property
@@ -37,11 +36,12 @@ class OracleTracker(PointTracker):
         points = check_query_points(xy, frame)
         if self.history.at(frame.index) is not frame:
             raise FrameUnavailableError("another frame of that index is in the history")
-        owners = self.scene.owner(points, self.scene.index(frame.stamp))
+        start = self.scene.index(frame.stamp)
+        owners = self.scene.owner(points, start)
         ids = np.arange(self._next_id, self._next_id + len(points))
         self._next_id += len(points)
         for point, owner, place in zip(ids.tolist(), owners.tolist(), points):
-            self._points[point] = (frame, max(owner, BACKGROUND), place)
+            self._points[point] = (frame.index, start, max(owner, BACKGROUND), place)
         return ids
 
     def remove_points(self, ids: np.ndarray) -> None:
@@ -49,13 +49,12 @@ class OracleTracker(PointTracker):
             self._points.pop(point, None)
 
     def step(self, frame: Frame) -> PointTracks:
-        self._newest = frame
         return self._tracks(self.tracked, frame)
 
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:
         frame = self.history.at(index)
         for point in np.asarray(ids).tolist():
-            if self._points[point][0].index > index:
+            if self._points[point][0] > index:
                 raise KeyError(f"point {point} is not tracked yet at frame {index}")
         return self._tracks(np.asarray(ids).tolist(), frame)
 
@@ -64,11 +63,29 @@ class OracleTracker(PointTracker):
         visible = np.zeros(len(ids), np.bool_)
         now = self.scene.index(frame.stamp)
         for row, point in enumerate(ids):
-            first, owner, place = self._points[point]
-            start = self.scene.index(first.stamp)
+            _, start, owner, place = self._points[point]
             places[row] = self.scene.follow(owner, place, start, now)[0]
             visible[row] = self.scene.owner(places[row], now)[0] == owner
         return PointTracks(frame.index, np.array(ids), places, visible, visible)
+
+
+class StillTracker(OracleTracker):
+    """For a scene in which nothing ever moves: all points stay, and are seen."""
+
+    def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        points = check_query_points(xy, frame)
+        ids = np.arange(self._next_id, self._next_id + len(points))
+        self._next_id += len(points)
+        self._points.update(
+            (point, (frame.index, 0, BACKGROUND, place))
+            for point, place in zip(ids.tolist(), points)
+        )
+        return ids
+
+    def _tracks(self, ids: Sequence[int], frame: Frame) -> PointTracks:
+        places = np.array([self._points[point][3] for point in ids]).reshape(-1, 2)
+        seen = np.ones(len(ids), np.bool_)
+        return PointTracks(frame.index, np.array(ids), places, seen, seen)
 
 
 class DelayedTracker(OracleTracker):
@@ -193,5 +210,3 @@ class ConstantSegmenter(Segmenter):
         assert self.frame is not None
         size = self.frame.size
         return [MaskPrediction(self.logits[p.object_id], (0, 0), size, 1.0) for p in prompts]
-
-
