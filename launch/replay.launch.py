@@ -53,16 +53,20 @@ ARGUMENTS = [
 ]
 
 
+def check(context: LaunchContext) -> None:
+    """Before anything is started: launch leaves running what it started before an error."""
+    bag = context.perform_substitution(LaunchConfiguration("bag"))
+    if not Path(bag).expanduser().exists():
+        raise FileNotFoundError(f"bag:={bag} does not exist; give a rosbag2 folder")
+
+
 def player(context: LaunchContext) -> list[ExecuteProcess]:
     """The process that plays, with the arguments as they were given."""
     value = {
         argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
         for argument in ARGUMENTS
     }
-    bag = Path(value["bag"]).expanduser()
-    if not bag.exists():
-        raise FileNotFoundError(f"bag:={value['bag']} does not exist; give a rosbag2 folder")
-    command = ["ros2", "bag", "play", str(bag)]
+    command = ["ros2", "bag", "play", str(Path(value["bag"]).expanduser())]
     for name, option in [
         ("rate", "--rate"),
         ("start_offset", "--start-offset"),
@@ -78,4 +82,6 @@ def player(context: LaunchContext) -> list[ExecuteProcess]:
 def generate_launch_description() -> LaunchDescription:
     """Called by ros2 launch."""
     track = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(TRACK)))
-    return LaunchDescription([*ARGUMENTS, track, OpaqueFunction(function=player)])
+    return LaunchDescription(
+        [*ARGUMENTS, OpaqueFunction(function=check), track, OpaqueFunction(function=player)]
+    )

@@ -80,7 +80,8 @@ def started(name: str, **given: str) -> tuple[LaunchContext, list]:
             entity.visit(context)
         elif isinstance(entity, OpaqueFunction):
             functions.append(entity)
-    return context, [action for function in functions for action in function.execute(context)]
+    made = [function.execute(context) or [] for function in functions]
+    return context, [action for actions in made for action in actions]
 
 
 def test_track_has_the_arguments() -> None:
