@@ -161,9 +161,7 @@ def _name(item: ObjectResult) -> str:
     return f"{item.object_id} {label}".strip()
 
 
-def _draw_caption(
-    canvas: np.ndarray, item: ObjectResult, size: _Size, taken: list[_Box]
-) -> None:
+def _draw_caption(canvas: np.ndarray, item: ObjectResult, size: _Size, taken: list[_Box]) -> None:
     """Id, label, state and score, as near above the mask as there is room."""
     text = f"{_name(item)}  {item.state.name.lower()} {item.score:.2f}"
     w, h, ascent = _plate_size(text, size)
@@ -179,9 +177,7 @@ def _draw_caption(
     _draw_plate(canvas, text, box, ascent, object_colour(item.object_id), size)
 
 
-def _draw_unseen(
-    canvas: np.ndarray, items: Sequence[ObjectResult], size: _Size
-) -> list[_Box]:
+def _draw_unseen(canvas: np.ndarray, items: Sequence[ObjectResult], size: _Size) -> list[_Box]:
     """List the objects without a mask in the top-left corner; where that was drawn."""
     boxes: list[_Box] = []
     top = size.pad
@@ -199,9 +195,7 @@ def _draw_unseen(
 
 
 def _overlap(a: _Box, b: _Box) -> bool:
-    return (
-        a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
-    )
+    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
 
 
 def _plate_size(text: str, size: _Size) -> tuple[int, int, int]:

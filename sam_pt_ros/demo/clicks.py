@@ -39,15 +39,11 @@ class Click:
         if self.label not in (NEGATIVE, POSITIVE):
             raise UserError(f"a click's label must be 0 or 1, got {self.label}")
         if not 1 <= self.object_id <= MAX_OBJECT_ID:
-            raise UserError(
-                f"a click's object must be 1 to {MAX_OBJECT_ID}, got {self.object_id}"
-            )
+            raise UserError(f"a click's object must be 1 to {MAX_OBJECT_ID}, got {self.object_id}")
 
     def scaled(self, factor_x: float, factor_y: float) -> Click:
         """The same place in an image that is larger by these factors."""
-        return replace(
-            self, x=(self.x + 0.5) * factor_x - 0.5, y=(self.y + 0.5) * factor_y - 0.5
-        )
+        return replace(self, x=(self.x + 0.5) * factor_x - 0.5, y=(self.y + 0.5) * factor_y - 0.5)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,164 @@
+"""The command line tool ``sam-pt``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from sam_pt_ros import __version__
+from sam_pt_ros.demo.clicks import Click, parse_click
+from sam_pt_ros.errors import UserError
+
+BAD_INPUT = 2
+"""Exit code for what the user can put right."""
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``sam-pt``; its exit code.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+        arguments.run(arguments)
+    except UserError as error:
+        print(f"sam-pt: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except RuntimeError as error:
+        print(f"sam-pt: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("sam-pt: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="sam-pt", description="Track what was clicked.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(commands)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="play a video to the real node, and see what it makes of it",
+        description="Play a video to the real node over DDS, record all that it publishes, and "
+        "make pictures and numbers of it. Without an input of your own: a clip of Big Buck Bunny.",
+    )
+    source = demo.add_mutually_exclusive_group()
+    source.add_argument("--video", type=Path, metavar="FILE", help="a video file")
+    source.add_argument("--camera", type=_camera, metavar="N", help="the camera /dev/videoN")
+    source.add_argument(
+        "--bag", type=Path, metavar="DIR", help="a rosbag2 (sqlite3 or mcap) with images"
+    )
+    demo.add_argument(
+        "--image-topic", metavar="TOPIC", help="the images of the bag (default: the first found)"
+    )
+    demo.add_argument(
+        "--click",
+        type=_click,
+        action="append",
+        default=[],
+        metavar="X,Y[,+|-[,OBJECT]]",
+        help="a pixel on an object (+, the default) or beside it (-), and the object's number "
+        "(default 1); repeat it for more",
+    )
+    demo.add_argument(
+        "--start",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="when to click, from the first image (default: in it)",
+    )
+    demo.add_argument(
+        "--duration",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how much of the input to take (default: all; 10 of a camera)",
+    )
+    demo.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the node's parameter file (default: classical.yaml, which needs no weights)",
+    )
+    demo.add_argument(
+        "--every-frame",
+        action="store_true",
+        help="process every frame, however long it takes (default: play in real time)",
+    )
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo_output"),
+        metavar="DIR",
+        help="the folder to write to (default: demo_output)",
+    )
+    demo.set_defaults(run=_demo)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    try:
+        import rclpy  # noqa: F401
+
+        import sam_pt_ros.msg  # noqa: F401
+        from sam_pt_ros.demo.command import DemoOptions, run_demo
+    except ImportError as error:
+        raise UserError(_missing(error)) from error
+    run_demo(DemoOptions.from_arguments(arguments))
+
+
+def _missing(error: ImportError) -> str:
+    """What to do about a module that is not installed."""
+    if error.name in ("rosbags", "rich"):
+        return f"the demo needs the Python package '{error.name}'; run `pip install {error.name}`"
+    reason = " ".join(str(error).split())
+    return (
+        f"the demo needs ROS 2 and this package's messages ({reason}); run `make demo` in the "
+        "source folder, or source a workspace in which sam_pt_ros is built"
+    )
+
+
+def _click(text: str) -> Click:
+    try:
+        return parse_click(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _camera(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"the N of /dev/videoN, such as 0, not '{text}'")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number of seconds from 0 on, not '{text}'")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+"""`sam-pt demo`: from its arguments to its pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sam_pt_ros.configuration import load_configuration
+from sam_pt_ros.demo.bags import remove_bag
+from sam_pt_ros.demo.clicks import SYNTAX, Click
+from sam_pt_ros.demo.cutting import CutBag, cut_bag
+from sam_pt_ros.demo.paths import default_configuration_file
+from sam_pt_ros.demo.pictures import choose_evenly, read_overlays, write_film, write_strip
+from sam_pt_ros.demo.sources import BagSource, BunnySource, CameraSource, Source, VideoSource
+from sam_pt_ros.demo.summary import Summary, read_objects, summarize
+from sam_pt_ros.errors import UserError
+
+
+class OutputLostError(RuntimeError):
+    """A run of every frame that has not answered every frame."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the user asked for.
+
+    Attributes:
+        out: folder to write to.
+        video: a video file; with ``camera`` and ``bag`` None too: the clip of the demo.
+        camera: number of a camera.
+        bag: folder of a rosbag2.
+        image_topic: of the bag; empty: its first one with images.
+        clicks: in pixels of the source's images; empty: those that come with it.
+        start: seconds from the first image to the one that is clicked on.
+        duration: seconds of images to take; None: all there are.
+        configuration: the node's parameter file.
+        every_frame: process all images; else play in real time.
+    """
+
+    out: Path
+    video: Path | None
+    camera: int | None
+    bag: Path | None
+    image_topic: str
+    clicks: tuple[Click, ...]
+    start: float
+    duration: float | None
+    configuration: Path
+    every_frame: bool
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> DemoOptions:
+        """Check the arguments of the command line; UserError says what is wrong."""
+        if arguments.image_topic and arguments.bag is None:
+            raise UserError("--image-topic says which topic of a bag; it needs --bag")
+        if arguments.start and not arguments.click:
+            raise UserError("--start says when to click; it needs --click")
+        duration = arguments.duration
+        if duration is None and arguments.camera is not None:
+            duration = CAMERA_SECONDS
+        return cls(
+            arguments.out,
+            arguments.video,
+            arguments.camera,
+            arguments.bag,
+            arguments.image_topic or "",
+            tuple(arguments.click),
+            arguments.start,
+            duration,
+            arguments.config or default_configuration_file(),
+            arguments.every_frame,
+        )
+
+    def open_source(self) -> Source:
+        """The images; UserError if there are none."""
+        if self.video is not None:
+            return VideoSource(self.video)
+        if self.camera is not None:
+            return CameraSource(self.camera)
+        if self.bag is not None:
+            return BagSource(self.bag, self.image_topic)
+        return BunnySource()
+
+
+CAMERA_SECONDS = 10.0
+"""How long a camera is recorded, unless told otherwise."""
+
+
+def run_demo(options: DemoOptions) -> None:
+    """Do it all.
+
+    Raises:
+        UserError: bad input.
+        RuntimeError: the node failed, or has not answered every frame when it had to.
+    """
+    # Imported here, so that bad arguments are reported even where ROS is missing.
+    from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OBJECTS_TOPIC, OVERLAY_TOPIC
+    from sam_pt_ros.demo.session import run
+
+    load_configuration(options.configuration)
+    console = Console()
+    seconds: dict[str, float] = {}
+    out = options.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made a folder ({error.strerror}); see --out") from error
+    with _sigterm_ends_it(), _progress(console) as progress:
+        with _measured(seconds, "input"), _step(progress, "Cutting the bag") as advance:
+            source = options.open_source()
+            if not options.clicks and not source.click_events:
+                raise _ask_for_clicks(source, options)
+            bag = cut_bag(
+                out / "input", source, options.clicks, options.start, options.duration, advance
+            )
+        _remove_results(out)
+        start = time.monotonic()
+        with _step(progress, "Starting the node") as _:
+            play = progress.add_task(_playing(options, bag), total=len(bag.stamps), visible=False)
+
+            def on_ready() -> None:
+                seconds["start"] = time.monotonic() - start
+                progress.update(play, visible=True)
+
+            recording = run(
+                bag,
+                options.configuration,
+                options.every_frame,
+                out / "output",
+                out / "node.log",
+                on_ready,
+                lambda: progress.advance(play),
+            )
+        seconds["play"] = time.monotonic() - start - seconds["start"]
+        with _measured(seconds, "pictures"), _step(progress, "Drawing") as _:
+            history = read_objects(recording.path, OBJECTS_TOPIC)
+            if recording.received[OVERLAY_TOPIC]:
+                write_film(
+                    out / "overlay.mp4", read_overlays(recording.path, OVERLAY_TOPIC), bag.stamps
+                )
+                write_strip(
+                    out / "filmstrip.png",
+                    read_overlays(recording.path, OVERLAY_TOPIC),
+                    choose_evenly(history.stamps),
+                    bag.stamps,
+                )
+    summary = summarize(
+        bag,
+        recording.due,
+        recording.received[LABEL_IMAGE_TOPIC],
+        history.objects,
+        options.every_frame,
+        source.name,
+        options.configuration,
+        seconds,
+    )
+    (out / "summary.json").write_text(json.dumps(summary.as_json(), indent=2) + "\n")
+    _print_summary(console, summary, out)
+    if not summary.frames_out:
+        raise OutputLostError(f"the node published nothing; what it said is in {out}/node.log")
+    if options.every_frame and (summary.frames_dropped or not summary.stamps_in_order):
+        raise OutputLostError(
+            f"{summary.frames_in} images went in, but {summary.frames_out} label images came "
+            f"out; what the node said is in {out}/node.log"
+        )
+
+
+def _ask_for_clicks(source: Source, options: DemoOptions) -> UserError:
+    """Show the user the image to click on."""
+    width, height = source.size
+    first = next(source.images())
+    picture = first.bgr()
+    hint = ""
+    if picture is not None:
+        path = options.out / "click_here.png"
+        cv2.imwrite(str(path), cv2.resize(picture, source.size))
+        hint = f"; the first one is in {path}"
+    return UserError(
+        f"say what to track in {source.name} with --click {SYNTAX}; its images have "
+        f"{width}x{height} pixels{hint}"
+    )
+
+
+def _remove_results(out: Path) -> None:
+    """Take away what an earlier run left, so that nothing of it can be taken for this one's."""
+    remove_bag(out / "output")
+    for name in ("overlay.mp4", "filmstrip.png", "summary.json", "node.log"):
+        (out / name).unlink(missing_ok=True)
+
+
+def _playing(options: DemoOptions, bag: CutBag) -> str:
+    if options.every_frame:
+        return "Playing every frame"
+    return f"Playing {bag.seconds:.1f} s in real time"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+@contextmanager
+def _step(progress: Progress, description: str) -> Iterator[Callable[[], None]]:
+    """A line of the progress display; yields what to call when something is done."""
+    task = progress.add_task(description, total=None)
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        progress.update(task, completed=done)
+
+    yield advance
+    progress.update(task, total=done or 1, completed=done or 1)
+
+
+@contextmanager
+def _measured(seconds: dict[str, float], step: str) -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    seconds[step] = time.monotonic() - begin
+
+
+@contextmanager
+def _sigterm_ends_it() -> Iterator[None]:
+    """Let SIGTERM run the clean-up, so that no node is left behind."""
+
+    def end(number: int, frame: Any) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_summary(console: Console, summary: Summary, out: Path) -> None:
+    table = Table(title=f"{summary.source}, {summary.configuration}, mode {summary.mode}")
+    table.add_column("")
+    table.add_column("", justify="right")
+    width, height = summary.image_size
+    table.add_row("images", f"{width}x{height}, {summary.input_seconds:.2f} s")
+    table.add_row("frames in", str(summary.frames_in))
+    table.add_row("frames out", str(summary.frames_out))
+    table.add_row("frames dropped", str(summary.frames_dropped))
+    if summary.output_hz is not None:
+        table.add_row("output rate", f"{summary.output_hz:.1f} Hz")
+    if summary.latency_ms is not None:
+        since = f"from {summary.latency_from} to receipt"
+        for name, value in summary.latency_ms.items():
+            table.add_row(f"latency {name}, {since}", f"{value:.1f} ms")
+    for object_id, item in summary.objects.items():
+        others = [
+            f"{count} {state.lower()}"
+            for state, count in islice(item.states.items(), 1, None)
+            if count
+        ]
+        table.add_row(
+            f"object {object_id} {item.label}",
+            f"tracked in {item.tracked:.0%} of {item.frames} frames"
+            + "".join(f", {other}" for other in others),
+        )
+    console.print(table)
+    console.print(f"In {out}: overlay.mp4, filmstrip.png, summary.json, input, output, node.log")

@@ -1,0 +1,115 @@
+"""The node, as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+STOP_TIMEOUT = 15.0
+"""Seconds that the node has to end after SIGINT."""
+
+LOG_LINES = 12
+"""Last lines of the node's log that are shown if it fails."""
+
+
+class NodeFailedError(RuntimeError):
+    """The node died, never became ready, or did not answer."""
+
+
+def choose_domain() -> int:
+    """A ROS domain that nobody on this machine uses, so that the user's graph is left alone."""
+    # 0 is everybody's default; up to 101 the ports are below Linux's ephemeral ones.
+    taken = os.environ.get("ROS_DOMAIN_ID", "0")
+    domains = [domain for domain in range(1, 102) if str(domain) != taken]
+    random.SystemRandom().shuffle(domains)
+    for domain in domains:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                # Where DDS's first participant of the domain listens (RTPS 2.5, 9.6.2.3).
+                probe.bind(("", 7400 + 250 * domain + 10))
+            except OSError:
+                continue
+            return domain
+    return domains[0]
+
+
+def private_environment(domain: int) -> dict[str, str]:
+    """The environment in which only processes of this machine and this domain are seen."""
+    environment = {k: v for k, v in os.environ.items() if k != "ROS_LOCALHOST_ONLY"}
+    environment["ROS_DOMAIN_ID"] = str(domain)
+    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    return environment
+
+
+class NodeProcess:
+    """``python -m sam_pt_ros.track_node``; a context manager that never leaves it behind."""
+
+    def __init__(
+        self, configuration: Path, parameters: dict[str, str], domain: int, log: Path
+    ) -> None:
+        self.log = log
+        self._command = [sys.executable, "-u", "-m", "sam_pt_ros.track_node", "--ros-args"]
+        self._command += ["--params-file", str(configuration.absolute())]
+        for name, value in parameters.items():
+            self._command += ["-p", f"{name}:={value}"]
+        self._environment = private_environment(domain)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> NodeProcess:
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                # Where no folder `sam_pt_ros` can get in the way of the installed package.
+                cwd=self.log.parent,
+                # Ctrl-C is for the demo, which then stops the node in good order.
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            code = process.wait(STOP_TIMEOUT)
+        except BaseException as reason:  # also a second Ctrl-C
+            process.kill()
+            process.wait()
+            if not isinstance(reason, subprocess.TimeoutExpired):
+                raise
+            raise self._failure(f"did not end within {STOP_TIMEOUT:g} s of SIGINT") from error
+        if code != 0 and kind is None:
+            raise self._failure(f"ended with exit code {code}")
+
+    def check(self) -> None:
+        """NodeFailedError if it has died."""
+        code = self._process.poll() if self._process else 0
+        if code is not None:
+            raise self._failure(f"died with exit code {code}")
+
+    def fail(self, what: str) -> NodeFailedError:
+        """The error to raise if the node lives but does not do what it should."""
+        self.check()
+        return self._failure(what)
+
+    def _failure(self, what: str) -> NodeFailedError:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        said = "\n".join(["", *lines[-LOG_LINES:]]) if lines else " nothing"
+        return NodeFailedError(f"the node {what}; it said (all of it is in {self.log}):{said}")

@@ -1,0 +1,165 @@
+"""One run: the node's process, the player and the recorder, from start to end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import rclpy
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from sam_pt_ros.demo.cutting import CutBag
+from sam_pt_ros.demo.node_process import NodeProcess, choose_domain, private_environment
+from sam_pt_ros.demo.player import NoAnswerError, Player
+from sam_pt_ros.demo.recorder import NODE_NAME, Recorder
+
+START_TIMEOUT = 60.0
+"""Seconds that the node has to become active."""
+
+QUIET = 1.0
+"""After a real-time run: seconds without an answer after which no more is expected."""
+
+EVERY_FRAME = {
+    "mode": "every_frame",
+    "qos_overrides./image.subscription.reliability": "reliable",
+}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a run left behind.
+
+    Attributes:
+        path: the bag of the node's outputs.
+        due: when an image was due (nanoseconds, monotonic), by its stamp.
+        received: by topic: stamp and time of receipt, in order of receipt.
+    """
+
+    path: Path
+    due: dict[int, int]
+    received: dict[str, list[tuple[int, int]]]
+
+
+def run(
+    bag: CutBag,
+    configuration: Path,
+    every_frame: bool,
+    output: Path,
+    log: Path,
+    on_ready: Callable[[], None] = lambda: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> Recording:
+    """Play a bag to the real node, and record what it publishes.
+
+    Args:
+        bag: what to play.
+        configuration: the node's parameter file.
+        every_frame: all images, as fast as the node answers; else in real time.
+        output: folder of the bag to write.
+        log: file for what the node prints.
+        on_ready: called when the node is active and connected.
+        on_image: called for each image that is sent.
+
+    Raises:
+        NodeFailedError: the node failed, whatever the reason.
+    """
+    domain = choose_domain()
+    parameters = EVERY_FRAME if every_frame else {"mode": "latest"}
+    with (
+        NodeProcess(configuration, parameters, domain, log) as process,
+        _spinning_node(domain) as node,
+        Recorder(node, output) as recorder,
+    ):
+        player = Player(node, bag.path, on_image)
+        _wait_until_ready(node, process, player, recorder)
+        on_ready()
+        try:
+            if every_frame:
+                player.play_every_frame(recorder, process.check)
+            else:
+                player.play_real_time(process.check)
+                _wait_for_the_rest(recorder, bag.stamps[-1], process)
+        except NoAnswerError as error:
+            raise process.fail(str(error)) from error
+    return Recording(output, player.due, recorder.received)
+
+
+@contextmanager
+def _spinning_node(domain: int) -> Iterator[Node]:
+    """A node in a context of its own, served by a thread."""
+    context = rclpy.Context()
+    before = dict(os.environ)
+    # Read when the context is initialized, and then never again.
+    os.environ.clear()
+    os.environ.update(private_environment(domain))
+    try:
+        rclpy.init(
+            context=context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO
+        )
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    try:
+        node = rclpy.create_node("sam_pt_demo", context=context, start_parameter_services=False)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        thread = threading.Thread(target=_spin, args=(executor,), name="recorder", daemon=True)
+        thread.start()
+        try:
+            yield node
+        finally:
+            executor.shutdown()
+            thread.join()
+            node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    with suppress(ExternalShutdownException):
+        executor.spin()
+
+
+def _wait_until_ready(
+    node: Node, process: NodeProcess, player: Player, recorder: Recorder
+) -> None:
+    """Wait until the node is active and every topic has found its other end."""
+    deadline = time.monotonic() + START_TIMEOUT
+    client = node.create_client(GetState, f"{NODE_NAME}/get_state")
+    missing = "is not there"
+    while time.monotonic() < deadline:
+        process.check()
+        unmatched = player.unmatched + recorder.unmatched
+        if unmatched:
+            missing = f"has no end of {', '.join(unmatched)}"
+        elif not client.service_is_ready():
+            missing = "does not offer get_state"
+        else:
+            answer = client.call_async(GetState.Request())
+            asked = time.monotonic()
+            while not answer.done() and time.monotonic() < asked + 2.0:
+                time.sleep(0.005)
+            if answer.done() and answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
+                node.destroy_client(client)
+                return
+            missing = "is not active"
+        time.sleep(0.05)
+    raise process.fail(f"was not ready within {START_TIMEOUT:g} s: it {missing}")
+
+
+def _wait_for_the_rest(recorder: Recorder, last: int, process: NodeProcess) -> None:
+    """Wait for the answer to the last image; the node may have dropped it."""
+    while True:
+        process.check()
+        before = recorder.answered
+        if recorder.wait_for(last, QUIET) or recorder.answered == before:
+            return
