@@ -25,7 +25,7 @@ demo: build ## Track two things in a short film, over DDS; ARGS="--help" says wh
 
 lint: build ## Check style and types
 	@echo '==> Checking style (ruff)'
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@echo '==> Checking types (mypy)'
 	@$(BIN)/mypy --no-error-summary sam_pt_ros
 
