@@ -16,12 +16,12 @@ import sam_pt_ros
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "sam_pt_ros"
-INSTALLED = Path(sam_pt_ros.__file__).parent
 INTERFACES = sorted([*ROOT.glob("msg/*.msg"), *ROOT.glob("srv/*.srv")])
+# The installed package is the one with the generated messages in it.
+BUILT = [Path(folder) for folder in sam_pt_ros.__path__ if Path(folder, "msg").is_dir()]
+INSTALLED = BUILT[0] if BUILT else Path()
 
-needs_build = pytest.mark.skipif(
-    not (INSTALLED / "msg").is_dir(), reason="the messages are not built (make build)"
-)
+needs_build = pytest.mark.skipif(not BUILT, reason="the messages are not built (make build)")
 
 
 def python_files(folder: Path) -> dict[str, bytes]:
