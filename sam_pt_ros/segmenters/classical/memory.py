@@ -8,6 +8,7 @@ import numpy as np
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.classical.colour import Appearance
+from sam_pt_ros.segmenters.classical.views import View
 from sam_pt_ros.segmenters.classical.window import Window
 
 
@@ -25,8 +26,11 @@ class State:
         velocity: image pixels per frame.
         appearance: colours.
         points: ``float32 (N, 2)``, positives that were given with that frame, image pixels.
-        hidden: frames since ``frame`` in which it was not seen.
         index: of the newest frame it was looked for in.
+        hidden: frames since ``frame`` in which it was not seen.
+        doubts: frames in a row in which there was reason to think it hidden.
+        views: remembered views, the first one and the latest ones.
+        rigid: whether the last view could be found again by the one before.
     """
 
     frame: Frame
@@ -38,14 +42,21 @@ class State:
     velocity: np.ndarray
     appearance: Appearance
     points: np.ndarray
-    hidden: int
     index: int
+    hidden: int = 0
+    doubts: int = 0
+    views: tuple[View, ...] = ()
+    rigid: bool = False
 
     @property
     def size(self) -> float:
-        """Geometric mean of the box's sides, image pixels."""
+        """Of the whole object: geometric mean of its box's sides, image pixels.
+
+        A box that is smaller only because a part is hidden counts as the whole.
+        """
         x0, y0, x1, y1 = self.box
-        return float(np.sqrt((x1 - x0) * (y1 - y0)))
+        hidden_part = min(max(self.usual_area / max(self.area, 1.0), 1.0), 6.0)
+        return float(np.sqrt((x1 - x0) * (y1 - y0) * hidden_part))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 _MIN_PIXELS = 30.0
 _ROUNDS = 3  # of re-weighting in the robust fits
 _ERROR_SCALE = 0.7  # working pixels by which flow is typically wrong
+_CERTAIN = 5  # pixels around the outline, whose flow mixes both motions, are left out
 _GRID = 2  # every n-th pixel takes part in the fits
 
 
@@ -63,8 +64,9 @@ class Motion:
         height, width = probability.shape
         y, x = np.mgrid[0:height, 0:width].astype(np.float32)
         basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], axis=-1)
-        inside = _affine(basis, self.back, probability)
-        outside = _affine(basis, self.back, 1 - probability)
+        certain = np.ones((_CERTAIN, _CERTAIN), np.uint8)
+        inside = _affine(basis, self.back, cv2.erode(probability, certain))
+        outside = _affine(basis, self.back, 1 - cv2.dilate(probability, certain))
         if inside is None or outside is None:
             return np.zeros_like(probability)
         error = [

@@ -37,7 +37,7 @@ class ClassicalOptions:
         maximum=10.0,
     )
     motion_weight: float = option(
-        1.0,
+        2.0,
         "Weight of moving like the object and unlike its surroundings.",
         minimum=0.0,
         maximum=10.0,

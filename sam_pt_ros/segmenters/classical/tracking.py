@@ -1,0 +1,352 @@
+"""One object, one frame on: what is expected, what the image says, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters.base import Prompt
+from sam_pt_ros.segmenters.classical import views
+from sam_pt_ros.segmenters.classical.colour import Bins, Histograms, to_lab
+from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
+from sam_pt_ros.segmenters.classical.memory import State
+from sam_pt_ros.segmenters.classical.motion import Motion
+from sam_pt_ros.segmenters.classical.options import ClassicalOptions
+from sam_pt_ros.segmenters.classical.points import point_evidence, spacing, spread_belief
+from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
+from sam_pt_ros.segmenters.classical.seeding import Seed
+from sam_pt_ros.segmenters.classical.views import Sighting, View
+from sam_pt_ros.segmenters.classical.window import Window
+
+_FLOW_PRESET = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+_EVIDENCE_LIMIT = 3.0
+_MARGIN = 0.35  # of the crop around the object, in its longer sides
+_MAX_SCALE = 1.5  # working pixels per image pixel
+_DAMPING = 0.8  # of the velocity, where no points show the motion
+_SAMPLED = 8  # positives from which they are taken to be spread over the object
+_SPREAD_WEIGHT = 0.3
+_SPREAD_REACH = 0.8
+_MEMORY_BLUR = 1.2  # working pixels by which the carried mask is uncertain
+_RIVAL_WEIGHT = 2.0
+_PLAUSIBLE = (0.5, 1.8)  # area over usual area, within which the models learn
+_AREA_RATE = 0.05
+_MIN_AREA = 16  # image pixels
+_LOST_AREA = 0.06  # area over usual area below which the object counts as hidden
+_MAX_SHARE = 0.9  # of the image
+_SHRUNK = 0.7  # area over usual area below which remembered views are looked for
+_DOUBTFUL = 0.45  # area over usual area below which a rigid object must be found by a view
+_MAX_DOUBTS = 2
+_TRUSTED_POINTS = 3  # positives of the frame before whose vanishing all at once is a doubt
+_VIEW_PERIOD = 8  # frames between two remembered views
+_WHOLE = 0.8  # area over usual area from which a view is remembered
+_RIGID_INLIERS = 10
+_REAPPEARED = 0.2  # area over usual area from which a hidden object counts as found again
+_SEARCH_FRAMES = 12  # of motion at the last velocity, that a search reaches at most
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """What is expected in a frame before its colours are looked at.
+
+    Attributes:
+        window: the crop that is worked on.
+        carried: ``float32 (h, w)``, probability of the object.
+        motion: ``float32 (h, w)``, evidence of the motion, or zeros.
+        centre: of the object, working pixels.
+        size: of the whole object, working pixels.
+        velocity: image pixels per frame.
+    """
+
+    window: Window
+    carried: np.ndarray
+    motion: np.ndarray
+    centre: np.ndarray
+    size: float
+    velocity: np.ndarray
+
+
+def start(found: Seed, frame: Frame, prompt: Prompt) -> State:
+    """The state of an object after its first frame."""
+    box, area = _extent(found.probability, found.window)
+    assert box is not None
+    size = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+    return State(
+        frame=frame,
+        window=found.window,
+        probability=found.probability,
+        box=box,
+        area=area,
+        usual_area=area,
+        velocity=np.zeros(2),
+        appearance=found.appearance,
+        points=prompt.points[prompt.labels == 1],
+        index=frame.index,
+        views=(View.of(frame, found.window, found.probability, size),),
+    )
+
+
+def track(
+    before: State,
+    frame: Frame,
+    prompt: Prompt,
+    rivals: Sequence[State],
+    options: ClassicalOptions,
+) -> State:
+    """The state of an object in the next frame.
+
+    Args:
+        rivals: the other objects, as they were before this frame.
+    """
+    if before.hidden:
+        return _look_for(before, frame, prompt, rivals, options)
+    expectation = _follow(before, frame, prompt, options)
+    sighting: Sighting | None = None
+    expected_area = _extent(expectation.carried, expectation.window)[1]
+    shrunk = min(expected_area, before.area) < _SHRUNK * before.usual_area
+    if before.rigid and shrunk:
+        sighting = views.find(before.views, frame, _grown(before.box, 0.5 * before.size))
+        if sighting is not None:
+            expectation = _with_sighting(expectation, sighting)
+    probability, bins = _decide(before, frame, prompt, rivals, options, expectation)
+    box, area = _extent(probability, expectation.window)
+    if box is None or not _is_object(area, before, frame):
+        return _hide(before, frame)
+    doubts = 0
+    if sighting is None:
+        shrunk = before.rigid and area < _DOUBTFUL * before.usual_area
+        vanished = len(before.points) >= _TRUSTED_POINTS and not (prompt.labels == 1).any()
+        doubts = before.doubts + 1 if shrunk or vanished else 0
+    if doubts > _MAX_DOUBTS:
+        return _hide(before, frame)
+    state = _seen(before, frame, prompt, expectation, probability, bins, box, area)
+    state = replace(state, doubts=doubts)
+    return _remember_view(state)
+
+
+def _follow(
+    before: State, frame: Frame, prompt: Prompt, options: ClassicalOptions
+) -> Expectation:
+    """Expect the mask of the frame before where its pixels have moved to."""
+    shift = _expected_shift(before, prompt.points[prompt.labels == 1])
+    window = _next_window(before, shift, frame.size, options.object_size)
+    old = window.moved(-float(shift[0]), -float(shift[1]))
+    motion = Motion.between(
+        cv2.cvtColor(old.crop(before.frame), cv2.COLOR_RGB2GRAY),
+        cv2.cvtColor(window.crop(frame), cv2.COLOR_RGB2GRAY),
+        _FLOW_PRESET,
+    )
+    carried = motion.carry(old.resample(before.probability, before.window))
+    return Expectation(
+        window,
+        carried,
+        motion.evidence(carried),
+        _centre(carried),
+        before.size * window.scale,
+        shift + motion.median(carried) / window.scale,
+    )
+
+
+def _look_for(
+    before: State,
+    frame: Frame,
+    prompt: Prompt,
+    rivals: Sequence[State],
+    options: ClassicalOptions,
+) -> State:
+    """Find a hidden object again, or not."""
+    ahead = before.velocity * min(before.hidden, _SEARCH_FRAMES)
+    x0, y0, x1, y1 = before.box
+    moved = (x0 + ahead[0], y0 + ahead[1], x1 + ahead[0], y1 + ahead[1])
+    box = (min(x0, moved[0]), min(y0, moved[1]), max(x1, moved[2]), max(y1, moved[3]))
+    sighting = views.find(before.views, frame, _grown(box, before.size))
+    if sighting is None:
+        return replace(before, hidden=before.hidden + 1, index=frame.index)
+    expectation = _from_sighting(sighting, before, frame, options)
+    probability, bins = _decide(before, frame, prompt, rivals, options, expectation)
+    found, area = _extent(probability, expectation.window)
+    if (
+        found is None
+        or not _is_object(area, before, frame)
+        or area < _REAPPEARED * before.usual_area
+    ):
+        return replace(before, hidden=before.hidden + 1, index=frame.index)
+    return _seen(before, frame, prompt, expectation, probability, bins, found, area)
+
+
+def _decide(
+    before: State,
+    frame: Frame,
+    prompt: Prompt,
+    rivals: Sequence[State],
+    options: ClassicalOptions,
+    expected: Expectation,
+) -> tuple[np.ndarray, Bins]:
+    """Weigh the expectation, colours, motion and points; the object's probability."""
+    window, carried = expected.window, expected.carried
+    lab = to_lab(window.crop(frame))
+    bins = Bins.of(lab, expected.centre, expected.size)
+    whole, local = before.appearance.evidence(bins, window.shape)
+    points = window.to_working(prompt.points)
+    positives = points[prompt.labels == 1]
+    known = 2 * cv2.GaussianBlur(carried, (0, 0), _MEMORY_BLUR) - 1
+    evidence = (
+        options.colour_weight * np.clip(whole, -_EVIDENCE_LIMIT, _EVIDENCE_LIMIT)
+        + options.place_weight * np.clip(local, -_EVIDENCE_LIMIT, _EVIDENCE_LIMIT)
+        + options.memory_weight * known
+        + options.motion_weight * expected.motion
+        + point_evidence(
+            points, prompt.labels, lab, expected.size, carried, options.point_weight
+        )
+    )
+    if len(positives) >= _SAMPLED:
+        reach = _SPREAD_REACH * spacing(positives)
+        evidence += _SPREAD_WEIGHT * spread_belief(positives, reach, window.shape)
+    for rival in rivals:
+        evidence -= _RIVAL_WEIGHT * window.resample(rival.probability, rival.window)
+    weights = contrast_weights(lab.astype(np.float32))
+    probability = cut(evidence, weights, options.smoothness, carried, options.iterations)
+    return connected(probability, carried, positives), bins
+
+
+def _seen(
+    before: State,
+    frame: Frame,
+    prompt: Prompt,
+    expected: Expectation,
+    probability: np.ndarray,
+    bins: Bins,
+    box: tuple[float, float, float, float],
+    area: float,
+) -> State:
+    """The state of an object that was seen; its models learn if its area is plausible."""
+    appearance, usual = before.appearance, before.usual_area
+    if _PLAUSIBLE[0] < area / usual < _PLAUSIBLE[1]:
+        appearance = appearance.learned(Histograms.of(bins, probability))
+        usual += _AREA_RATE * (area - usual)
+    else:
+        usual += 0.2 * _AREA_RATE * (area - usual)
+    return replace(
+        before,
+        frame=frame,
+        window=expected.window,
+        probability=probability,
+        box=box,
+        area=area,
+        usual_area=usual,
+        velocity=expected.velocity,
+        appearance=appearance,
+        points=prompt.points[prompt.labels == 1],
+        hidden=0,
+        doubts=0,
+        index=frame.index,
+    )
+
+
+def _hide(before: State, frame: Frame) -> State:
+    return replace(before, hidden=1, doubts=0, index=frame.index)
+
+
+def _is_object(area: float, before: State, frame: Frame) -> bool:
+    """Whether a mask's area can be that of the object."""
+    least = max(_MIN_AREA, _LOST_AREA * before.usual_area)
+    return least <= area <= _MAX_SHARE * frame.height * frame.width
+
+
+def _remember_view(state: State) -> State:
+    """Remember how the object looks, now and then, while it is wholly visible."""
+    latest = state.views[-1]
+    if (
+        state.index - latest.index < _VIEW_PERIOD
+        or state.doubts
+        or state.area < _WHOLE * state.usual_area
+    ):
+        return state
+    again = views.find((latest,), state.frame, _grown(state.box, 0.1 * state.size))
+    view = View.of(state.frame, state.window, state.probability, state.size)
+    kept = (state.views[0], *state.views[1:][-1:], view)
+    rigid = again is not None and again.inliers >= _RIGID_INLIERS
+    return replace(state, views=kept, rigid=rigid)
+
+
+def _with_sighting(expected: Expectation, sighting: Sighting) -> Expectation:
+    """The expectation corrected by a view that was found."""
+    window = expected.window
+    seen = window.resample(sighting.probability, sighting.window)
+    whole = window.resample(sighting.whole, sighting.window)
+    return replace(
+        expected,
+        carried=np.where(whole > 0.5, seen, np.minimum(expected.carried, 0.5)).astype(
+            np.float32
+        ),
+        centre=_centre(whole),
+    )
+
+
+def _from_sighting(
+    sighting: Sighting, before: State, frame: Frame, options: ClassicalOptions
+) -> Expectation:
+    """The expectation made by nothing but a view that was found."""
+    box = bounding_box(sighting.whole) or (0.0, 0.0, 8.0, 8.0)
+    corners = sighting.window.to_image(np.array([box[:2], box[2:]]))
+    x0, y0, x1, y1 = corners.ravel().tolist()
+    size = float(np.sqrt((x1 - x0) * (y1 - y0)))
+    margin = _MARGIN * max(x1 - x0, y1 - y0)
+    scale = min(options.object_size / max(size, 4.0), _MAX_SCALE)
+    window = Window.around(_grown((x0, y0, x1, y1), margin), scale, frame.size)
+    whole = window.resample(sighting.whole, sighting.window)
+    seen = window.resample(sighting.probability, sighting.window)
+    return Expectation(
+        window, seen, np.zeros_like(seen), _centre(whole), size * scale, before.velocity
+    )
+
+
+def _expected_shift(before: State, positives: np.ndarray) -> np.ndarray:
+    """How far the object has probably moved, image pixels."""
+    if len(positives) >= 3 and len(positives) == len(before.points):
+        moved = positives - before.points
+        middle = np.median(moved, axis=0)
+        # Points that were replaced, or are other ones, do not move all alike.
+        if float(np.median(np.abs(moved - middle))) < 0.1 * before.size:
+            return middle.astype(np.float64)
+    return _DAMPING * before.velocity
+
+
+def _next_window(
+    before: State, shift: np.ndarray, image_size: tuple[int, int], object_size: float
+) -> Window:
+    """The crop around an object that has moved by ``shift`` image pixels."""
+    x0, y0, x1, y1 = before.box
+    dx, dy = float(shift[0]), float(shift[1])
+    margin = _MARGIN * max(x1 - x0, y1 - y0, before.size)
+    scale = min(object_size / max(before.size, 4.0), _MAX_SCALE)
+    around = _grown((x0 + dx, y0 + dy, x1 + dx, y1 + dy), margin)
+    return Window.around(around, scale, image_size)
+
+
+def _extent(
+    probability: np.ndarray, window: Window
+) -> tuple[tuple[float, float, float, float] | None, float]:
+    """Box (edges) and area of an object in image pixels; None and 0 if it is empty."""
+    box = bounding_box(probability)
+    if box is None:
+        return None, 0.0
+    (x0, y0), (x1, y1) = window.to_image(np.array([box[:2], box[2:]])).tolist()
+    return (x0, y0, x1, y1), float(np.count_nonzero(probability > 0.5)) / window.scale**2
+
+
+def _centre(probability: np.ndarray) -> np.ndarray:
+    """Middle of the box of what is above 0.5, else of the crop, working pixels."""
+    box = bounding_box(probability)
+    if box is None:
+        return np.array(probability.shape[::-1]) / 2
+    return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+
+
+def _grown(
+    box: tuple[float, float, float, float], margin: float
+) -> tuple[float, float, float, float]:
+    return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin

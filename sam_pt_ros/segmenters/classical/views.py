@@ -1,0 +1,142 @@
+"""Remembered views of an object, and finding one of them again in a new frame.
+
+Keypoints (SIFT, Lowe 2004) of a view are matched with those of a region of the frame; a
+similarity transform is fitted robustly, and pixels where the moved view agrees with the frame
+are the object. Rigid textured things are found again so, turned and moved; others are not,
+and for them nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters.classical.window import Window
+
+_SIZE = 90  # pixels that an object is scaled to in a view
+_MAX_SCALE = 1.5
+_MAX_PIXELS = 90_000  # of the region that is searched
+_CONTRAST = 0.02  # threshold of SIFT; lower gives more keypoints
+_RATIO = 0.8  # of Lowe's test
+_TOLERANCE = 3.0  # working pixels
+_MIN_INLIERS = 6
+_SCALES = (0.6, 1.7)  # of the object relative to the view
+_COLOUR_TOLERANCE = 22.0  # distance in 8-bit Lab of a pixel that agrees
+_MIN_AGREEMENT = 0.2  # share of the view that must agree
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A wholly visible object: crop ``uint8 (h, w, 3)`` and probability ``float32 (h, w)``."""
+
+    window: Window
+    rgb: np.ndarray
+    probability: np.ndarray
+    index: int
+
+    @classmethod
+    def of(cls, frame: Frame, window: Window, probability: np.ndarray, size: float) -> View:
+        """Of an object of ``size`` image pixels, whose probability is known in ``window``."""
+        scale = min(_SIZE / max(size, 4.0), _MAX_SCALE)
+        width = round(window.width / window.scale * scale)
+        height = round(window.height / window.scale * scale)
+        own = Window(window.x, window.y, max(width, 8), max(height, 8), scale)
+        return cls(own, own.crop(frame), own.resample(probability, window), frame.index)
+
+    @cached_property
+    def keypoints(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places ``float32 (N, 2)`` and descriptors ``float32 (N, 128)`` on the object."""
+        mask = cv2.erode((self.probability > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8))
+        return _keypoints(self.rgb, mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """A view found in a frame.
+
+    Attributes:
+        inliers: keypoints that agree on the transform.
+        agreement: share of the view that looks the same, 0 to 1.
+        window: the searched region.
+        probability: ``float32 (h, w)`` in ``window`` of the part that looks the same.
+        whole: ``float32 (h, w)``, of the whole view, moved there.
+    """
+
+    inliers: int
+    agreement: float
+    window: Window
+    probability: np.ndarray
+    whole: np.ndarray
+
+
+def find(
+    views: tuple[View, ...],
+    frame: Frame,
+    box: tuple[float, float, float, float],
+) -> Sighting | None:
+    """The view that fits best somewhere in ``box`` (edges, image pixels); None if none does."""
+    scale = views[-1].window.scale
+    pixels = (box[2] - box[0]) * (box[3] - box[1]) * scale**2
+    scale *= min(1.0, float(np.sqrt(_MAX_PIXELS / max(pixels, 1.0))))
+    window = Window.around(box, scale, frame.size)
+    rgb = window.crop(frame)
+    places, descriptors = _keypoints(rgb, None)
+    if len(places) < _MIN_INLIERS:
+        return None
+    best: Sighting | None = None
+    for view in views:
+        found = _match(view, window, rgb, places, descriptors)
+        if found is not None and (best is None or found.inliers > best.inliers):
+            best = found
+    return best
+
+
+def _keypoints(rgb: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    detector = cv2.SIFT_create(contrastThreshold=_CONTRAST)
+    found, descriptors = detector.detectAndCompute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), mask)
+    if descriptors is None:
+        return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
+    return np.array([point.pt for point in found], np.float32), descriptors
+
+
+def _match(
+    view: View, window: Window, rgb: np.ndarray, places: np.ndarray, descriptors: np.ndarray
+) -> Sighting | None:
+    known, wanted = view.keypoints
+    if len(known) < _MIN_INLIERS:
+        return None
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(wanted, descriptors, k=2)
+    good = [p[0] for p in pairs if len(p) == 2 and p[0].distance < _RATIO * p[1].distance]
+    if len(good) < _MIN_INLIERS:
+        return None
+    transform, inlier = cv2.estimateAffinePartial2D(
+        known[[m.queryIdx for m in good]],
+        places[[m.trainIdx for m in good]],
+        method=cv2.RANSAC,
+        ransacReprojThreshold=_TOLERANCE,
+    )
+    if transform is None or int(inlier.sum()) < _MIN_INLIERS:
+        return None
+    zoom = float(np.hypot(transform[0, 0], transform[1, 0]))
+    zoom *= view.window.scale / window.scale
+    if not _SCALES[0] < zoom < _SCALES[1]:
+        return None
+    size = (window.width, window.height)
+    whole = cv2.warpAffine(view.probability, transform, size)
+    moved = cv2.warpAffine(view.rgb, transform, size, borderMode=cv2.BORDER_REPLICATE)
+    apart = cv2.GaussianBlur(_lab(moved) - _lab(rgb), (5, 5), 0)
+    agree = np.exp(-np.square(apart).sum(axis=2) / (2 * _COLOUR_TOLERANCE**2))
+    agree = cv2.GaussianBlur(agree, (5, 5), 0)
+    agreement = float((agree * whole).sum() / max(float(whole.sum()), 1.0))
+    if agreement < _MIN_AGREEMENT:
+        return None
+    seen = (whole * np.clip(2 * agree - 0.2, 0, 1)).astype(np.float32)
+    return Sighting(int(inlier.sum()), agreement, window, seen, whole)
+
+
+def _lab(rgb: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
