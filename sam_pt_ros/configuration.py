@@ -17,6 +17,9 @@ from sam_pt_ros.registry import Registry
 from sam_pt_ros.segmenters import segmenters
 from sam_pt_ros.trackers import trackers
 
+ROS_PARAMETERS = ("use_sim_time", "qos_overrides", "start_type_description_service")
+"""Parameters of every ROS node: legal in a file, and nothing of ours."""
+
 
 @dataclass(frozen=True)
 class BackendOptions:
@@ -139,7 +142,7 @@ def load_configuration(path: str | Path) -> Configuration:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, not a date, ...
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a YAML file: {reason}") from error
     sections = list(content.values()) if isinstance(content, Mapping) else []
@@ -152,8 +155,25 @@ def load_configuration(path: str | Path) -> Configuration:
         )
     values: dict[str, Any] = {}
     for section in sections:
-        values.update(section["ros__parameters"])
+        _merge(values, section["ros__parameters"], str(path))
+    for name in ROS_PARAMETERS:
+        values.pop(name, None)
     return Configuration.from_mapping(values, str(path))
+
+
+def _merge(into: dict[str, Any], values: Mapping[Any, Any], where: str) -> None:
+    """Nest dotted names, and let later values replace earlier ones."""
+    for name, value in values.items():
+        if not isinstance(name, str):
+            raise UserError(f"{where}: names of options must be text, got {name!r}; quote it")
+        head, _, rest = name.partition(".")
+        if rest or isinstance(value, Mapping):
+            nested = into.setdefault(head, {})
+            if not isinstance(nested, dict):
+                raise UserError(f"{where}: '{head}' is given both as a value and as a group")
+            _merge(nested, {rest: value} if rest else value, where)
+        else:
+            into[name] = value
 
 
 def default_configuration() -> Configuration:

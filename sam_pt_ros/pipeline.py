@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -91,6 +92,49 @@ class SamPtOptions:
         check_options(self)
 
 
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """The query points of an object, positives first.
+
+    Attributes:
+        ids: ``int64 (N,)``, the tracker's.
+        labels: ``int32 (N,)``, 1 positive, 0 negative.
+        starts: ``int64 (N,)``, index of the frame that each was added in.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def starting(cls, ids: np.ndarray, labels: np.ndarray, start: int) -> _Points:
+        return cls(ids, labels, np.full(len(ids), start, np.int64))
+
+    def __add__(self, other: _Points) -> _Points:
+        ids, labels, starts = (
+            np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("ids", "labels", "starts")
+        )
+        order = np.argsort(labels != POSITIVE, kind="stable")
+        return _Points(ids[order], labels[order], starts[order])
+
+    def where(self, chosen: np.ndarray) -> _Points:
+        return _Points(self.ids[chosen], self.labels[chosen], self.starts[chosen])
+
+    def until(self, index: int) -> _Points:
+        """Those that had been added by that frame."""
+        return self.where(self.starts <= index)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """An object's points in one frame: ``labels (N,)`` belong to ``tracks``."""
+
+    item: _TrackedObject
+    tracks: PointTracks
+    labels: np.ndarray
+
+
 @dataclass
 class _TrackedObject:
     """What the pipeline remembers of an object."""
@@ -102,8 +146,7 @@ class _TrackedObject:
     rng: np.random.Generator  # its own, so that objects do not disturb each other's choices
     window: Window
     last_seen: int
-    point_ids: np.ndarray  # positives first
-    point_labels: np.ndarray
+    points: _Points
     user_negatives: np.ndarray  # ids of negatives that were clicked: they outlive a restart
 
 
@@ -129,6 +172,7 @@ class _Waiting:
     request: PromptRequest
     object_id: int
     stamp: int | None
+    starts: bool  # the object, and does not add to it
 
 
 @dataclass
@@ -181,6 +225,7 @@ class SamPt:
         # all objects restarted together.
         self._past: deque[TrackResult] = deque(maxlen=self.options.history_length)
         self._restarts: deque[int] = deque(maxlen=self.options.history_length)
+        self._problems: list[str] = []
         self._stages = _Stages()
 
     @property
@@ -233,14 +278,26 @@ class SamPt:
         """
         ids = self._ids_for(requests)
         frame = self._frame_for(stamp)
-        for request, object_id in zip(requests, ids, strict=True):
-            self._check_request(request, object_id, frame)
+        starts = [object_id not in self.object_ids for object_id in ids]
+        for request, object_id, start in zip(requests, ids, starts, strict=True):
+            self._check_request(request, object_id, frame, start)
+        undo: list[Callable[[], None]] = []
+        try:
+            for request, object_id, start in zip(requests, ids, starts, strict=True):
+                waits_for = [w for w in self._waiting if w.object_id == object_id and w.starts]
+                if waits_for or frame is None:
+                    when = _later(stamp, waits_for[0].stamp) if waits_for else stamp
+                    self._waiting.append(_Waiting(request, object_id, when, start))
+                elif start:
+                    undo.append(partial(self._drop, object_id))
+                    self._start(request, object_id, frame)
+                else:
+                    undo.append(self._extend(request.prompt, object_id, frame))
+        except Exception:
+            for step in reversed(undo):
+                step()
+            raise
         self._used_ids.update(ids)
-        for request, object_id in zip(requests, ids, strict=True):
-            if frame is None or any(w.object_id == object_id for w in self._waiting):
-                self._waiting.append(_Waiting(request, object_id, stamp))
-            else:
-                self._use(request, object_id, frame)
         return ids
 
     def _ids_for(self, requests: Sequence[PromptRequest]) -> list[int]:
@@ -252,10 +309,10 @@ class SamPt:
         return ids
 
     def _check_request(
-        self, request: PromptRequest, object_id: int, frame: Frame | None
+        self, request: PromptRequest, object_id: int, frame: Frame | None, starts: bool
     ) -> None:
         prompt = request.prompt
-        if object_id not in self.object_ids:
+        if starts:
             if not prompt.starts_object:
                 raise UserError(
                     f"object {object_id} is not tracked, and needs a positive point, a box or a "
@@ -276,19 +333,17 @@ class SamPt:
                     f"object {object_id} starts later than the frame that was clicked on"
                 )
 
-    def _use(self, request: PromptRequest, object_id: int, frame: Frame) -> None:
-        if object_id in self._objects:
-            self._extend(request.prompt, object_id, frame)
-        else:
-            self._start(request.prompt, object_id, request.label, frame)
-
     def remove_object(self, object_id: int) -> None:
         """Stop tracking an object; UnknownObjectError if there is no such one."""
         self._check_known(object_id)
         self._waiting = [w for w in self._waiting if w.object_id != object_id]
-        if object_id in self._objects:
-            self.tracker.remove_points(self._objects.pop(object_id).point_ids)
-            self.segmenter.forget(object_id)
+        self._drop(object_id)
+
+    def _drop(self, object_id: int) -> None:
+        item = self._objects.pop(object_id, None)
+        if item is not None:
+            self.tracker.remove_points(item.points.ids)
+        self.segmenter.forget(object_id)
 
     def _check_known(self, object_id: int) -> None:
         if object_id not in self.object_ids:
@@ -328,77 +383,67 @@ class SamPt:
         frame = self.history.append(image, stamp)
         with self._stages.measure("tracker"):
             answers = self.tracker.advance(frame)
-        problems = self._start_waiting(frame)
-        return self._answer(answers, problems)
+        self._start_waiting(frame)
+        return [self._result(tracks) for tracks in answers]
 
     def flush(self) -> list[TrackResult]:
         """At the end of the stream: the results that a windowed tracker still owes."""
-        return self._answer(self.tracker.flush(), ())
+        return [self._result(tracks) for tracks in self.tracker.flush()]
 
-    def _answer(
-        self, answers: Sequence[PointTracks], problems: tuple[str, ...]
-    ) -> list[TrackResult]:
-        results = []
-        for tracks in answers:
-            results.append(self._result(tracks, problems))
-            problems = ()
-        return results
-
-    def _result(self, tracks: PointTracks, problems: tuple[str, ...]) -> TrackResult:
+    def _result(self, tracks: PointTracks) -> TrackResult:
         frame = self.history.at(tracks.index)
         self._answered = frame.index
         # In ascending order of id, so that it does not matter in which order they were added.
-        items = [
-            self._objects[key]
-            for key in sorted(self._objects)
-            if self._objects[key].start <= frame.index
-        ]
-        points = [self._points_of(item, tracks) for item in items]
+        items = [item for _, item in sorted(self._objects.items()) if item.start <= frame.index]
+        views = [self._view(item, frame.index, tracks) for item in items]
         positives = {
-            item.object_id: _visible_positives(tracked, item.point_labels, frame.size)
-            for item, tracked in zip(items, points, strict=True)
+            view.item.object_id: _visible_positives(view.tracks, view.labels, frame.size)
+            for view in views
         }
-        labels, objects = self._look(frame, items, points, positives)
+        labels, objects = self._look(frame, views, positives)
         self._reinitialize(items)
         stages, self._stages = self._stages, _Stages()
+        problems, self._problems = self._problems, []
         result = TrackResult(
-            frame.index, frame.stamp, labels, tuple(objects), stages.milliseconds, problems
+            frame.index,
+            frame.stamp,
+            labels,
+            tuple(objects),
+            stages.milliseconds,
+            tuple(problems),
         )
         self._past.append(result)
         return result
 
-    def _points_of(self, item: _TrackedObject, tracks: PointTracks) -> PointTracks:
-        if np.isin(item.point_ids, tracks.ids).all():
-            return tracks.select(item.point_ids)
-        # Points that were added after the tracker had answered.
-        return self.tracker.recall(item.point_ids, tracks.index)
+    def _view(
+        self, item: _TrackedObject, index: int, tracks: PointTracks | None = None
+    ) -> _View:
+        """An object's points in a frame, out of ``tracks`` if they are all there."""
+        points = item.points.until(index)
+        if tracks is not None and np.isin(points.ids, tracks.ids).all():
+            return _View(item, tracks.select(points.ids), points.labels)
+        return _View(item, self.tracker.recall(points.ids, index), points.labels)
 
     def _look(
-        self,
-        frame: Frame,
-        items: Sequence[_TrackedObject],
-        points: Sequence[PointTracks],
-        positives: Mapping[int, np.ndarray],
+        self, frame: Frame, views: Sequence[_View], positives: Mapping[int, np.ndarray]
     ) -> tuple[np.ndarray, list[ObjectResult]]:
         """Segment objects in one frame, and remember what was seen.
 
         Args:
             positives: the visible positive points of all objects in this frame, by id.
         """
-        prompts = [
-            self._prompt(item, tracked, frame, positives)
-            for item, tracked in zip(items, points, strict=True)
-        ]
+        prompts = [self._prompt(view, frame, positives) for view in views]
         with self._stages.measure("segmenter"):
             predictions = self._predict(frame, prompts)
-        ids = [item.object_id for item in items]
+        ids = [view.item.object_id for view in views]
         labels, masks = resolve_overlaps(predictions, ids, frame.size)
         results = []
-        for item, tracked, prediction, mask in zip(items, points, predictions, masks, strict=True):
+        for view, prediction, mask in zip(views, predictions, masks, strict=True):
+            item = view.item
             if mask.area:
                 item.last_seen = max(item.last_seen, frame.index)
             if self._reinitialization is not None:
-                item.window.masks.append(mask)
+                item.window.record(frame.index, mask)
             unseen = frame.index - item.last_seen
             results.append(
                 ObjectResult(
@@ -407,8 +452,8 @@ class SamPt:
                     _state(mask, unseen, self.options.lost_after),
                     float(prediction.score) if mask.area else 0.0,
                     mask,
-                    tracked,
-                    item.point_labels,
+                    view.tracks,
+                    view.labels,
                     age=frame.index - item.start,
                     frames_since_seen=unseen if not mask.area else 0,
                 )
@@ -432,22 +477,19 @@ class SamPt:
         return [answers.get(prompt.object_id, nothing) for prompt in prompts]
 
     def _prompt(
-        self,
-        item: _TrackedObject,
-        tracked: PointTracks,
-        frame: Frame,
-        positives: Mapping[int, np.ndarray],
+        self, view: _View, frame: Frame, positives: Mapping[int, np.ndarray]
     ) -> Prompt:
         """Its own visible points, positives first, then the others' positives as negatives."""
-        shown = tracked.visible & inside_border(tracked.xy, frame.size)
+        item, tracks = view.item, view.tracks
+        shown = tracks.visible & inside_border(tracks.xy, frame.size)
         others = [
             xy
             for object_id, xy in sorted(positives.items())
             if self.options.others_as_negatives and object_id != item.object_id
         ]
-        xy = np.concatenate([tracked.xy[shown], *others])
+        xy = np.concatenate([tracks.xy[shown], *others])
         labels = np.full(len(xy), NEGATIVE, np.int32)
-        own = item.point_labels[shown]
+        own = view.labels[shown]
         labels[: len(own)] = own
         first = frame.index == item.start
         return Prompt(
@@ -460,42 +502,49 @@ class SamPt:
 
     # --- starting and restarting ----------------------------------------------------------
 
-    def _start_waiting(self, frame: Frame) -> tuple[str, ...]:
-        """Use the prompts whose frame has come; why the others of them could not be used."""
+    def _start_waiting(self, frame: Frame) -> None:
+        """Use the prompts whose frame has come; note why others of them cannot be used."""
         ready = [w for w in self._waiting if w.stamp is None or w.stamp <= frame.stamp]
         self._waiting = [w for w in self._waiting if w not in ready]
-        problems = []
         for waiting in ready:
+            object_id = waiting.object_id
             try:
-                self._check_request(waiting.request, waiting.object_id, frame)
-                self._use(waiting.request, waiting.object_id, frame)
-            except UserError as error:
-                problems.append(f"object {waiting.object_id}: {error}")
-        return tuple(problems)
+                if not waiting.starts and object_id not in self._objects:
+                    raise UserError("it was not started, so nothing can be added to it")
+                self._check_request(waiting.request, object_id, frame, waiting.starts)
+                if waiting.starts:
+                    self._start(waiting.request, object_id, frame)
+                else:
+                    self._extend(waiting.request.prompt, object_id, frame)
+            except Exception as error:  # one object must not cost the others their frame
+                if waiting.starts:
+                    self._drop(object_id)
+                reason = error if isinstance(error, UserError) else repr(error)
+                self._problems.append(f"object {object_id}: {reason}")
 
-    def _start(self, prompt: ObjectPrompt, object_id: int, label: str, frame: Frame) -> None:
+    def _start(self, request: PromptRequest, object_id: int, frame: Frame) -> None:
+        prompt = request.prompt
         rng = np.random.default_rng([self.options.seed, object_id])
         mask = self._first_mask(prompt, object_id, frame)
         positives = prompt.points[prompt.labels == POSITIVE]
         negatives = prompt.points[prompt.labels == NEGATIVE]
         sampled, beside = self._sample(mask, frame, rng) if mask is not None else _NO_SAMPLES
-        wanted = max(self.options.positive_points - len(positives), 0)
-        xy = np.concatenate([positives, sampled[:wanted], negatives, beside])
-        labels = np.zeros(len(xy), np.int32)
-        labels[: len(xy) - len(negatives) - len(beside)] = POSITIVE
+        sampled = sampled[: max(self.options.positive_points - len(positives), 0)]
+        xy = np.concatenate([positives, sampled, negatives, beside])
+        labels = np.full(len(xy), NEGATIVE, np.int32)
+        labels[: len(positives) + len(sampled)] = POSITIVE
         ids = self.tracker.add_points(xy, frame)
-        first_negative = int((labels == POSITIVE).sum())
+        clicked = len(positives) + len(sampled) + np.arange(len(negatives))
         item = _TrackedObject(
             object_id,
-            label,
+            request.label,
             frame.index,
             prompt,
             rng,
             Window(frame.index),
             last_seen=frame.index,
-            point_ids=ids,
-            point_labels=labels,
-            user_negatives=ids[first_negative : first_negative + len(negatives)],
+            points=_Points.starting(ids, labels, frame.index),
+            user_negatives=ids[clicked],
         )
         self._objects[object_id] = item
         self._catch_up(item)
@@ -536,17 +585,23 @@ class SamPt:
             ),
         )
 
-    def _extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> None:
-        """Add clicked points to an object."""
+    def _extend(
+        self, prompt: ObjectPrompt, object_id: int, frame: Frame
+    ) -> Callable[[], None]:
+        """Add clicked points to an object; what takes them away again."""
         item = self._objects[object_id]
+        before = item.points, item.user_negatives
         ids = self.tracker.add_points(prompt.points, frame)
-        positive = prompt.labels == POSITIVE
-        _set_points(
-            item,
-            np.concatenate([item.point_ids, ids]),
-            np.concatenate([item.point_labels, prompt.labels]),
+        item.points = item.points + _Points.starting(ids, prompt.labels, frame.index)
+        item.user_negatives = np.concatenate(
+            [item.user_negatives, ids[prompt.labels == NEGATIVE]]
         )
-        item.user_negatives = np.concatenate([item.user_negatives, ids[~positive]])
+
+        def undo() -> None:
+            item.points, item.user_negatives = before
+            self.tracker.remove_points(ids)
+
+        return undo
 
     def _catch_up(self, item: _TrackedObject) -> None:
         """Look at an object in the frames from its start that have been answered already.
@@ -554,17 +609,20 @@ class SamPt:
         Their results stay as they were published; the object then stands as if it had been
         started in time.
         """
-        others = len(self._objects) > 1
+        reinitialization = self._reinitialization
+        together = (
+            reinitialization is not None
+            and reinitialization.synchronised
+            and len(self._objects) > 1
+        )
         for frame in self.history.since(item.start):
             if frame.index > self._answered:
                 break
-            tracked = self.tracker.recall(item.point_ids, frame.index)
-            self._look(frame, [item], [tracked], self._past_positives(frame))
-            if self._reinitialization is None:
-                continue
-            if others and self._reinitialization.synchronised:
+            view = self._view(item, frame.index)
+            self._look(frame, [view], self._past_positives(frame))
+            if together and reinitialization is not None:
                 if frame.index in self._restarts:
-                    self._restart(item, frame.index)
+                    self._begin_window(item, reinitialization.restart_frame(item.window))
             else:
                 self._reinitialize([item])
 
@@ -583,40 +641,44 @@ class SamPt:
             return
         with self._stages.measure("reinitialization"):
             windows = {item.object_id: item.window for item in items}
-            newest = items[0].window.newest
             choices = self._reinitialization.choose(windows)
             if choices and self._reinitialization.synchronised:
-                self._restarts.append(newest)
+                self._restarts.append(items[0].window.newest)
             for object_id, index in choices.items():
-                item = self._objects[object_id]
-                if index is None:
-                    item.window = Window(newest, item.window.masks[-1:])
-                else:
-                    self._restart(item, index)
+                self._begin_window(self._objects[object_id], index)
 
-    def _restart(self, item: _TrackedObject, index: int) -> None:
-        """Replace an object's points by new ones, sampled from its mask in a frame."""
+    def _begin_window(self, item: _TrackedObject, index: int | None) -> None:
+        """Replace an object's points by new ones, sampled from its mask in a frame.
+
+        Without a frame the old points stay.
+        """
+        if index is None:
+            newest = item.window.newest
+            item.window = Window(newest, [item.window.mask_at(newest)])
+            return
         frame = self.history.at(index)
         mask = item.window.mask_at(index)
         positives, negatives = self._sample(mask.full(), frame, item.rng)
-        kept = self._kept_negatives(item, frame, mask)
-        self.tracker.remove_points(np.setdiff1d(item.point_ids, kept))
-        new = self.tracker.add_points(np.concatenate([positives, negatives]), frame)
-        labels = np.zeros(len(new) + len(kept), np.int32)
+        kept = item.points.where(
+            np.isin(item.points.ids, self._kept_negatives(item, frame, mask))
+        )
+        self.tracker.remove_points(np.setdiff1d(item.points.ids, kept.ids))
+        ids = self.tracker.add_points(np.concatenate([positives, negatives]), frame)
+        labels = np.full(len(ids), NEGATIVE, np.int32)
         labels[: len(positives)] = POSITIVE
-        _set_points(item, np.concatenate([new, kept]), labels)
-        item.user_negatives = kept
+        item.points = _Points.starting(ids, labels, index) + kept
+        item.user_negatives = kept.ids
         item.window = Window(index, [mask])
 
     def _kept_negatives(self, item: _TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
         """The clicked negatives that are still good: visible, and not on the mask."""
-        if len(item.user_negatives) == 0:
-            return item.user_negatives
-        tracks = self.tracker.recall(item.user_negatives, frame.index)
+        clicked = item.points.where(np.isin(item.points.ids, item.user_negatives))
+        tracks = self.tracker.recall(clicked.until(frame.index).ids, frame.index)
         good = tracks.visible & inside_border(tracks.xy, frame.size)
-        pixels = np.rint(tracks.xy[good]).astype(np.int64)
-        good[good] = ~mask.full()[pixels[:, 1], pixels[:, 0]]
-        return item.user_negatives[good]
+        columns, rows = np.rint(tracks.xy[good]).astype(np.int64).T
+        height, width = frame.size
+        good[good] = ~mask.full()[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+        return tracks.ids[good]
 
 
 _NO_SAMPLES = (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32))
@@ -636,10 +698,9 @@ def _visible_positives(
     return np.asarray(tracks.xy[shown])
 
 
-def _set_points(item: _TrackedObject, ids: np.ndarray, labels: np.ndarray) -> None:
-    """Give an object its points, positives first."""
-    order = np.argsort(labels != POSITIVE, kind="stable")
-    item.point_ids, item.point_labels = ids[order], labels[order]
+def _later(one: int | None, other: int | None) -> int | None:
+    """The later of two stamps; None, the next frame, is before all others."""
+    return other if one is None else one if other is None else max(one, other)
 
 
 def _state(mask: CroppedMask, unseen: int, lost_after: int) -> ObjectState:

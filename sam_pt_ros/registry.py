@@ -51,8 +51,10 @@ class Registry(Generic[T]):
                         f"unknown {self.kind} '{name}'{did_you_mean(name, self.names())}"
                     )
                 loaded = points[0].load()
-        except ImportError as error:
-            raise UserError(f"the {self.kind} '{name}' cannot be imported: {error}") from error
+        except UserError:
+            raise
+        except Exception as error:  # whatever a foreign module raises while it is imported
+            raise UserError(f"the {self.kind} '{name}' cannot be imported: {error!r}") from error
         if not (isinstance(loaded, type) and issubclass(loaded, self._base)):
             raise UserError(
                 f"the {self.kind} '{name}' is {loaded!r}, not a class derived from "

@@ -40,6 +40,12 @@ class Window:
         """Pixels of each mask."""
         return [mask.area for mask in self.masks]
 
+    def record(self, index: int, mask: CroppedMask) -> None:
+        """Append the mask of a frame; frames in between that failed count as empty."""
+        while self.newest < index - 1:
+            self.masks.append(CroppedMask.empty(mask.image_size))
+        self.masks.append(mask)
+
     def mask_at(self, index: int) -> CroppedMask:
         """The mask in a frame of the window."""
         return self.masks[index - self.start]
@@ -67,6 +73,10 @@ class Reinitialization(ABC):
             windows: of all objects, by object id, up to the newest frame.
         """
 
+    @abstractmethod
+    def restart_frame(self, window: Window) -> int | None:
+        """The frame of a full window to restart at; None if no mask can be sampled from."""
+
     def due(self, window: Window) -> bool:
         """Whether the window is full."""
         return window.newest - window.start >= self.horizon - 1
@@ -83,10 +93,10 @@ class ReinitializeAtHorizon(Reinitialization):
     def choose(self, windows: Mapping[int, Window]) -> dict[int, int | None]:
         if not any(self.due(window) for window in windows.values()):
             return {}
-        return {
-            object_id: window.newest if window.masks[-1].area > MINIMUM_AREA else None
-            for object_id, window in windows.items()
-        }
+        return {key: self.restart_frame(window) for key, window in windows.items()}
+
+    def restart_frame(self, window: Window) -> int | None:
+        return window.newest if window.masks[-1].area > MINIMUM_AREA else None
 
 
 _VARIANTS: dict[str, type[Reinitialization]] = {"A": ReinitializeAtHorizon}

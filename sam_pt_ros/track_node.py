@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,14 +18,19 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import (
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
-from sam_pt_ros.configuration import Configuration
+from sam_pt_ros.configuration import Configuration, NodeOptions
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.msg import (
     ObjectMaskArray,
@@ -43,6 +47,9 @@ from sam_pt_ros.srv import AddObjects, RemoveObject
 from sam_pt_ros.visualization import draw_overlay
 from sam_pt_ros.worker import Worker
 
+_POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
+_ALL_POLICIES = QoSOverridingOptions(_POLICIES)
+_GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images
 _THROTTLE = 2.0  # seconds between repetitions of the same warning
 _ANSWER_TIMEOUT = 30.0  # seconds that a service waits for the pipeline
 _STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame
@@ -71,11 +78,15 @@ class TrackNode(LifecycleNode):
         self._pipeline: SamPt | None = None
         self._worker: Worker[Image | CompressedImage] | None = None
         self._inputs: list[Any] = []
+        self._images: Any = None
+        self._image_topic = ""
+        self._reliability = ReliabilityPolicy.BEST_EFFORT
+        self._timer: Any = None
         self._outputs: list[tuple[Any, Callable[[TrackResult, Header], Any]]] = []
         self._services: list[Any] = []
         self._camera: CameraModel | None = None
         self._frame_id = ""
-        self._headers: deque[tuple[int, Header]] = deque()
+        self._headers: dict[int, Header] = {}  # by stamp, of frames without a result
         self._enabled = threading.Event()
         self._enabled.set()
 
@@ -99,15 +110,13 @@ class TrackNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, and process what comes."""
-        assert self._configuration is not None
-        options = self._configuration.node
-        capacity = options.queue_size if options.mode == "every_frame" else 1
-        self._worker = Worker(self._process, capacity)
+        mode = self._options.mode
+        self._worker = Worker(
+            self._process, self._options.queue_size if mode == "every_frame" else 1
+        )
         self._make_inputs()
-        result = super().on_activate(state)
-        image = self._inputs[0].topic_name
-        self.get_logger().info(f"active, mode {options.mode}: waiting for images on {image}")
-        return result
+        self.get_logger().info(f"active, mode {mode}: waiting for images on {self._image_topic}")
+        return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; objects and models are kept."""
@@ -130,9 +139,12 @@ class TrackNode(LifecycleNode):
         return _OK
 
     def _stop(self) -> None:
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs = []
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+        for subscription in (*self._inputs, self._images):
+            if subscription is not None:
+                self.destroy_subscription(subscription)
+        self._inputs, self._images, self._timer = [], None, None
         if self._worker is not None:
             if not self._worker.stop(_STOP_TIMEOUT):
                 self.get_logger().warning("the pipeline did not finish its frame in time")
@@ -168,21 +180,7 @@ class TrackNode(LifecycleNode):
     # --- topics and services --------------------------------------------------------------
 
     def _make_inputs(self) -> None:
-        assert self._configuration is not None
-        options = self._configuration.node
-        sensor = QoSProfile(
-            depth=options.queue_size if options.mode == "every_frame" else 2,
-            reliability=qos_profile_sensor_data.reliability,
-            durability=qos_profile_sensor_data.durability,
-        )
-        compressed = options.image_transport == "compressed"
         for kind, topic, callback, qos in (
-            (
-                CompressedImage if compressed else Image,
-                "image/compressed" if compressed else "image",
-                self._on_image,
-                sensor,
-            ),
             (CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data),
             (PointPromptArray, "points", self._on_points, QoSProfile(depth=100)),
             (Point, "clicked_pixel", self._on_clicked_pixel, QoSProfile(depth=100)),
@@ -190,13 +188,62 @@ class TrackNode(LifecycleNode):
         ):
             self._inputs.append(
                 self.create_subscription(
-                    kind,
-                    topic,
-                    callback,
-                    qos,
-                    qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                    kind, topic, callback, qos, qos_overriding_options=_ALL_POLICIES
                 )
             )
+        self._image_topic = self.resolve_topic_name(
+            "image/compressed" if self._options.image_transport == "compressed" else "image"
+        )
+        self._subscribe_to_images(qos_profile_sensor_data.reliability)
+        self._follow_publishers()
+        self._timer = self.create_timer(_GRAPH_PERIOD, self._follow_publishers)
+
+    @property
+    def _options(self) -> NodeOptions:
+        assert self._configuration is not None
+        return self._configuration.node
+
+    def _subscribe_to_images(self, reliability: ReliabilityPolicy) -> None:
+        if self._images is not None:
+            self.destroy_subscription(self._images)
+        every_frame = self._options.mode == "every_frame"
+        compressed = self._options.image_transport == "compressed"
+        policies = _POLICIES
+        if not self._reliability_is_given:
+            # Declared once, the parameter would freeze what follows the publishers.
+            policies = tuple(p for p in policies if p != QoSPolicyKind.RELIABILITY)
+        self._images = self.create_subscription(
+            CompressedImage if compressed else Image,
+            self._image_topic,
+            self._on_image,
+            QoSProfile(
+                depth=self._options.queue_size if every_frame else 2, reliability=reliability
+            ),
+            qos_overriding_options=QoSOverridingOptions(policies),
+        )
+        self._reliability = reliability
+
+    @property
+    def _reliability_is_given(self) -> bool:
+        name = f"qos_overrides.{self._image_topic}.subscription.reliability"
+        return name in getattr(self, "_parameter_overrides", {})
+
+    def _follow_publishers(self) -> None:
+        """Ask for reliable images exactly if all publishers offer them.
+
+        Best effort, the default for sensors, matches any publisher, but large images then get
+        lost without a word: one of 640x360 has more fragments than fit into the default shared
+        memory of Fast DDS.
+        """
+        publishers = self.get_publishers_info_by_topic(self._image_topic)
+        if self._reliability_is_given or not publishers:
+            return
+        offered = [publisher.qos_profile.reliability for publisher in publishers]
+        all_reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
+        wanted = ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
+        if wanted != self._reliability:
+            self.get_logger().info(f"images are {wanted.name.lower()}, as they are offered")
+            self._subscribe_to_images(wanted)
 
     def _make_outputs(self) -> None:
         for kind, topic, make in (
@@ -211,7 +258,7 @@ class TrackNode(LifecycleNode):
                 kind,
                 topic,
                 QoSProfile(depth=10),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                qos_overriding_options=_ALL_POLICIES,
             )
             self._outputs.append((publisher, make))
 
@@ -396,16 +443,14 @@ class TrackNode(LifecycleNode):
                     f"{image.shape[1]}x{image.shape[0]}: all objects are forgotten; click again"
                 )
                 self._forget()
-        results = pipeline.process(image, stamp)
-        self._headers.append((pipeline.history.newest.index, header))
-        return results
+        self._headers[stamp] = header
+        return pipeline.process(image, stamp)
 
     def _publish(self, result: TrackResult) -> None:
         for problem in result.problems:
             self.get_logger().warning(f"click refused: {problem}")
-        while self._headers[0][0] < result.index:
-            self._headers.popleft()
-        _, header = self._headers.popleft()
+        header = self._headers[result.stamp]
+        self._headers = {s: h for s, h in self._headers.items() if s > result.stamp}
         for publisher, make in self._outputs:
             if publisher.get_subscription_count():
                 message = make(result, header)

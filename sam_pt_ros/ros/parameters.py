@@ -15,6 +15,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 
 from sam_pt_ros.configuration import (
+    ROS_PARAMETERS,
     BackendOptions,
     Configuration,
     NodeOptions,
@@ -33,9 +34,6 @@ _TYPES = {
 }
 _INT64_MAX = 2**63 - 1
 _FLOAT_MAX = 1.7976931348623157e308
-
-# Declared by rclpy itself, or by it on our behalf.
-_NOT_OURS = ("qos_overrides.", "use_sim_time", "start_type_description_service", "diagnostic_")
 
 
 def descriptor(spec: OptionSpec) -> ParameterDescriptor:
@@ -126,11 +124,8 @@ class Parameters:
         """A parameter that was given but that nobody declares is a mistake, not a wish."""
         backends = (*trackers.names(), *segmenters.names())
         for name in getattr(self._node, "_parameter_overrides", {}):
-            foreign = name.startswith(_NOT_OURS) or name.partition(".")[0] in backends
-            if name not in self.specs and (not foreign or self._is_ours(name)):
+            group = name.partition(".")[0]
+            in_use = any(known.startswith(group + ".") for known in self.specs)
+            foreign = group in ROS_PARAMETERS or (group in backends and not in_use)
+            if name not in self.specs and not foreign:
                 raise UserError(f"unknown parameter '{name}'{did_you_mean(name, self.specs)}")
-
-    def _is_ours(self, name: str) -> bool:
-        """Whether it belongs to a backend in use, whose parameters are all declared."""
-        prefix = name.partition(".")[0] + "."
-        return any(known.startswith(prefix) for known in self.specs)
