@@ -10,6 +10,7 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import CroppedMask
+from sam_pt_ros.reinitialization import Window
 from sam_pt_ros.trackers.base import PointTracks, check_query_points
 
 NEGATIVE = 0
@@ -97,6 +98,100 @@ class ObjectPrompt:
                 )
             if not self.mask.any():
                 raise UserError("the mask is empty; mark the object with values other than 0")
+
+
+@dataclass(frozen=True)
+class PromptRequest:
+    """A prompt, and the object it is for.
+
+    Attributes:
+        prompt: what was pointed at.
+        object_id: 1 to 65535; None for a new object whose id is chosen for it.
+        label: name of a new object, for people.
+    """
+
+    prompt: ObjectPrompt
+    object_id: int | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class PointSet:
+    """The query points of an object, positives first.
+
+    Attributes:
+        ids: ``int64 (N,)``, the tracker's.
+        labels: ``int32 (N,)``, 1 positive, 0 negative.
+        starts: ``int64 (N,)``, index of the frame that each was added in.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def starting(cls, ids: np.ndarray, labels: np.ndarray, start: int) -> PointSet:
+        """Points that were all added in the frame ``start``."""
+        return cls(ids, labels, np.full(len(ids), start, np.int64))
+
+    def __add__(self, other: PointSet) -> PointSet:
+        """Both, positives first."""
+        ids, labels, starts = (
+            np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("ids", "labels", "starts")
+        )
+        order = np.argsort(labels != POSITIVE, kind="stable")
+        return PointSet(ids[order], labels[order], starts[order])
+
+    def where(self, chosen: np.ndarray) -> PointSet:
+        """Those that ``chosen``, ``bool (N,)``, picks."""
+        return PointSet(self.ids[chosen], self.labels[chosen], self.starts[chosen])
+
+    def until(self, index: int) -> PointSet:
+        """Those that had been added by that frame."""
+        return self.where(self.starts <= index)
+
+
+@dataclass
+class TrackedObject:
+    """What is remembered of an object from frame to frame.
+
+    Attributes:
+        object_id: 1 to 65535.
+        label: its name, possibly empty.
+        start: index of its first frame.
+        prompt: what it was started from in that frame.
+        rng: its own, so that objects do not disturb each other's choices.
+        window: its masks since its points were last sampled.
+        last_seen: index of the newest frame with a mask.
+        points: its query points.
+        user_negatives: ids of the negatives that were clicked: they outlive a restart.
+    """
+
+    object_id: int
+    label: str
+    start: int
+    prompt: ObjectPrompt
+    rng: np.random.Generator
+    window: Window
+    last_seen: int
+    points: PointSet
+    user_negatives: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """An object's points in one frame.
+
+    Attributes:
+        item: the object.
+        tracks: where its points are.
+        labels: ``int32 (N,)`` of ``tracks``, 1 positive, 0 negative.
+    """
+
+    item: TrackedObject
+    tracks: PointTracks
+    labels: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,16 +21,18 @@ from sam_pt_ros.objects import (
     ObjectPrompt,
     ObjectResult,
     ObjectState,
+    PointSet,
+    PromptRequest,
+    TrackedObject,
     TrackResult,
+    View,
 )
 from sam_pt_ros.options import check_options, option
 from sam_pt_ros.point_selection import CLUSTERED_PIXELS, METHODS, select_points
+from sam_pt_ros.prompting import build_prompt, shown, visible_positives
 from sam_pt_ros.reinitialization import VARIANTS, Window, create_reinitialization
 from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
 from sam_pt_ros.trackers.base import PointTracker, PointTracks
-
-BORDER = np.float32(0.01)
-"""Points nearer to the image's edge than this share of its side count as not visible."""
 
 MAX_AHEAD = 10_000_000_000
 """A prompt may be so many nanoseconds ahead of the newest frame; it waits for its frame."""
@@ -92,79 +94,6 @@ class SamPtOptions:
         check_options(self)
 
 
-@dataclass(frozen=True, eq=False)
-class _Points:
-    """The query points of an object, positives first.
-
-    Attributes:
-        ids: ``int64 (N,)``, the tracker's.
-        labels: ``int32 (N,)``, 1 positive, 0 negative.
-        starts: ``int64 (N,)``, index of the frame that each was added in.
-    """
-
-    ids: np.ndarray
-    labels: np.ndarray
-    starts: np.ndarray
-
-    @classmethod
-    def starting(cls, ids: np.ndarray, labels: np.ndarray, start: int) -> _Points:
-        return cls(ids, labels, np.full(len(ids), start, np.int64))
-
-    def __add__(self, other: _Points) -> _Points:
-        ids, labels, starts = (
-            np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ("ids", "labels", "starts")
-        )
-        order = np.argsort(labels != POSITIVE, kind="stable")
-        return _Points(ids[order], labels[order], starts[order])
-
-    def where(self, chosen: np.ndarray) -> _Points:
-        return _Points(self.ids[chosen], self.labels[chosen], self.starts[chosen])
-
-    def until(self, index: int) -> _Points:
-        """Those that had been added by that frame."""
-        return self.where(self.starts <= index)
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """An object's points in one frame: ``labels (N,)`` belong to ``tracks``."""
-
-    item: _TrackedObject
-    tracks: PointTracks
-    labels: np.ndarray
-
-
-@dataclass
-class _TrackedObject:
-    """What the pipeline remembers of an object."""
-
-    object_id: int
-    label: str
-    start: int
-    prompt: ObjectPrompt  # what it was started from, in the frame ``start``
-    rng: np.random.Generator  # its own, so that objects do not disturb each other's choices
-    window: Window
-    last_seen: int
-    points: _Points
-    user_negatives: np.ndarray  # ids of negatives that were clicked: they outlive a restart
-
-
-@dataclass(frozen=True)
-class PromptRequest:
-    """A prompt, and the object it is for.
-
-    Attributes:
-        prompt: what was pointed at.
-        object_id: 1 to 65535; None for a new object whose id is chosen for it.
-        label: name of a new object, for people.
-    """
-
-    prompt: ObjectPrompt
-    object_id: int | None = None
-    label: str = ""
-
-
 @dataclass(frozen=True)
 class _Waiting:
     """A request whose frame has not come yet."""
@@ -217,7 +146,7 @@ class SamPt:
         self.history.clear()
         self.tracker.reset(self.history)
         self.segmenter.reset()
-        self._objects: dict[int, _TrackedObject] = {}
+        self._objects: dict[int, TrackedObject] = {}
         self._waiting: list[_Waiting] = []
         self._used_ids: set[int] = set()
         self._answered = -1  # index of the newest frame that has a result
@@ -255,9 +184,7 @@ class SamPt:
         self._check_known(object_id)
         self.apply([PromptRequest(prompt, object_id)], stamp=stamp)
 
-    def apply(
-        self, requests: Sequence[PromptRequest], *, stamp: int | None = None
-    ) -> list[int]:
+    def apply(self, requests: Sequence[PromptRequest], *, stamp: int | None = None) -> list[int]:
         """Start objects and add points to objects, in one frame: all of it, or nothing.
 
         Args:
@@ -397,7 +324,7 @@ class SamPt:
         items = [item for _, item in sorted(self._objects.items()) if item.start <= frame.index]
         views = [self._view(item, frame.index, tracks) for item in items]
         positives = {
-            view.item.object_id: _visible_positives(view.tracks, view.labels, frame.size)
+            view.item.object_id: visible_positives(view.tracks, view.labels, frame.size)
             for view in views
         }
         labels, objects = self._look(frame, views, positives)
@@ -415,24 +342,23 @@ class SamPt:
         self._past.append(result)
         return result
 
-    def _view(
-        self, item: _TrackedObject, index: int, tracks: PointTracks | None = None
-    ) -> _View:
+    def _view(self, item: TrackedObject, index: int, tracks: PointTracks | None = None) -> View:
         """An object's points in a frame, out of ``tracks`` if they are all there."""
         points = item.points.until(index)
         if tracks is not None and np.isin(points.ids, tracks.ids).all():
-            return _View(item, tracks.select(points.ids), points.labels)
-        return _View(item, self.tracker.recall(points.ids, index), points.labels)
+            return View(item, tracks.select(points.ids), points.labels)
+        return View(item, self.tracker.recall(points.ids, index), points.labels)
 
     def _look(
-        self, frame: Frame, views: Sequence[_View], positives: Mapping[int, np.ndarray]
+        self, frame: Frame, views: Sequence[View], positives: Mapping[int, np.ndarray]
     ) -> tuple[np.ndarray, list[ObjectResult]]:
         """Segment objects in one frame, and remember what was seen.
 
         Args:
             positives: the visible positive points of all objects in this frame, by id.
         """
-        prompts = [self._prompt(view, frame, positives) for view in views]
+        others = positives if self.options.others_as_negatives else {}
+        prompts = [build_prompt(view, frame, others) for view in views]
         with self._stages.measure("segmenter"):
             predictions = self._predict(frame, prompts)
         ids = [view.item.object_id for view in views]
@@ -476,30 +402,6 @@ class SamPt:
         nothing = MaskPrediction.nothing(frame.size)
         return [answers.get(prompt.object_id, nothing) for prompt in prompts]
 
-    def _prompt(
-        self, view: _View, frame: Frame, positives: Mapping[int, np.ndarray]
-    ) -> Prompt:
-        """Its own visible points, positives first, then the others' positives as negatives."""
-        item, tracks = view.item, view.tracks
-        shown = tracks.visible & inside_border(tracks.xy, frame.size)
-        others = [
-            xy
-            for object_id, xy in sorted(positives.items())
-            if self.options.others_as_negatives and object_id != item.object_id
-        ]
-        xy = np.concatenate([tracks.xy[shown], *others])
-        labels = np.full(len(xy), NEGATIVE, np.int32)
-        own = view.labels[shown]
-        labels[: len(own)] = own
-        first = frame.index == item.start
-        return Prompt(
-            item.object_id,
-            xy,
-            labels,
-            box=item.prompt.box if first else None,
-            mask=item.prompt.mask if first else None,
-        )
-
     # --- starting and restarting ----------------------------------------------------------
 
     def _start_waiting(self, frame: Frame) -> None:
@@ -535,7 +437,7 @@ class SamPt:
         labels[: len(positives) + len(sampled)] = POSITIVE
         ids = self.tracker.add_points(xy, frame)
         clicked = len(positives) + len(sampled) + np.arange(len(negatives))
-        item = _TrackedObject(
+        item = TrackedObject(
             object_id,
             request.label,
             frame.index,
@@ -543,7 +445,7 @@ class SamPt:
             rng,
             Window(frame.index),
             last_seen=frame.index,
-            points=_Points.starting(ids, labels, frame.index),
+            points=PointSet.starting(ids, labels, frame.index),
             user_negatives=ids[clicked],
         )
         self._objects[object_id] = item
@@ -585,17 +487,13 @@ class SamPt:
             ),
         )
 
-    def _extend(
-        self, prompt: ObjectPrompt, object_id: int, frame: Frame
-    ) -> Callable[[], None]:
+    def _extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> Callable[[], None]:
         """Add clicked points to an object; what takes them away again."""
         item = self._objects[object_id]
         before = item.points, item.user_negatives
         ids = self.tracker.add_points(prompt.points, frame)
-        item.points = item.points + _Points.starting(ids, prompt.labels, frame.index)
-        item.user_negatives = np.concatenate(
-            [item.user_negatives, ids[prompt.labels == NEGATIVE]]
-        )
+        item.points = item.points + PointSet.starting(ids, prompt.labels, frame.index)
+        item.user_negatives = np.concatenate([item.user_negatives, ids[prompt.labels == NEGATIVE]])
 
         def undo() -> None:
             item.points, item.user_negatives = before
@@ -603,7 +501,7 @@ class SamPt:
 
         return undo
 
-    def _catch_up(self, item: _TrackedObject) -> None:
+    def _catch_up(self, item: TrackedObject) -> None:
         """Look at an object in the frames from its start that have been answered already.
 
         Their results stay as they were published; the object then stands as if it had been
@@ -630,13 +528,13 @@ class SamPt:
         for result in self._past:
             if result.index == frame.index:
                 return {
-                    past.object_id: _visible_positives(past.points, past.point_labels, frame.size)
+                    past.object_id: visible_positives(past.points, past.point_labels, frame.size)
                     for past in result.objects
                     if past.object_id in self._objects
                 }
         return {}
 
-    def _reinitialize(self, items: Sequence[_TrackedObject]) -> None:
+    def _reinitialize(self, items: Sequence[TrackedObject]) -> None:
         if self._reinitialization is None or not items:
             return
         with self._stages.measure("reinitialization"):
@@ -647,7 +545,7 @@ class SamPt:
             for object_id, index in choices.items():
                 self._begin_window(self._objects[object_id], index)
 
-    def _begin_window(self, item: _TrackedObject, index: int | None) -> None:
+    def _begin_window(self, item: TrackedObject, index: int | None) -> None:
         """Replace an object's points by new ones, sampled from its mask in a frame.
 
         Without a frame the old points stay.
@@ -659,22 +557,20 @@ class SamPt:
         frame = self.history.at(index)
         mask = item.window.mask_at(index)
         positives, negatives = self._sample(mask.full(), frame, item.rng)
-        kept = item.points.where(
-            np.isin(item.points.ids, self._kept_negatives(item, frame, mask))
-        )
+        kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
         self.tracker.remove_points(np.setdiff1d(item.points.ids, kept.ids))
         ids = self.tracker.add_points(np.concatenate([positives, negatives]), frame)
         labels = np.full(len(ids), NEGATIVE, np.int32)
         labels[: len(positives)] = POSITIVE
-        item.points = _Points.starting(ids, labels, index) + kept
+        item.points = PointSet.starting(ids, labels, index) + kept
         item.user_negatives = kept.ids
         item.window = Window(index, [mask])
 
-    def _kept_negatives(self, item: _TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
+    def _kept_negatives(self, item: TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
         """The clicked negatives that are still good: visible, and not on the mask."""
         clicked = item.points.where(np.isin(item.points.ids, item.user_negatives))
         tracks = self.tracker.recall(clicked.until(frame.index).ids, frame.index)
-        good = tracks.visible & inside_border(tracks.xy, frame.size)
+        good = shown(tracks, frame.size)
         columns, rows = np.rint(tracks.xy[good]).astype(np.int64).T
         height, width = frame.size
         good[good] = ~mask.full()[rows.clip(0, height - 1), columns.clip(0, width - 1)]
@@ -682,20 +578,6 @@ class SamPt:
 
 
 _NO_SAMPLES = (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32))
-
-
-def inside_border(xy: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Which points, ``float32 (N, 2)``, are not within 1 % of the image's edge."""
-    height, width = image_size
-    shares = xy / np.array([width, height], np.float32)
-    return np.asarray(((shares >= BORDER) & (shares <= 1 - BORDER)).all(axis=1))
-
-
-def _visible_positives(
-    tracks: PointTracks, labels: np.ndarray, image_size: tuple[int, int]
-) -> np.ndarray:
-    shown = tracks.visible & (labels == POSITIVE) & inside_border(tracks.xy, image_size)
-    return np.asarray(tracks.xy[shown])
 
 
 def _later(one: int | None, other: int | None) -> int | None:

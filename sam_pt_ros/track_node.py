@@ -38,8 +38,8 @@ from sam_pt_ros.msg import (
     TrackedObjectArray,
     TrackedPointArray,
 )
-from sam_pt_ros.objects import POSITIVE, ObjectPrompt, TrackResult
-from sam_pt_ros.pipeline import PromptRequest, SamPt
+from sam_pt_ros.objects import POSITIVE, ObjectPrompt, PromptRequest, TrackResult
+from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros import images, messages
 from sam_pt_ros.ros.camera import CameraModel
 from sam_pt_ros.ros.parameters import Parameters
@@ -271,9 +271,7 @@ class TrackNode(LifecycleNode):
             (Trigger, "~/reset", self._reset),
             (SetBool, "~/enable", self._enable),
         ):
-            self._services.append(
-                self.create_service(kind, name, callback, callback_group=group)
-            )
+            self._services.append(self.create_service(kind, name, callback, callback_group=group))
 
     # --- receiving: hand over, never compute ----------------------------------------------
 
@@ -418,9 +416,7 @@ class TrackNode(LifecycleNode):
             for result in results:
                 self._publish(result)
         except UserError as error:
-            self.get_logger().error(
-                f"image refused: {error}", throttle_duration_sec=_THROTTLE
-            )
+            self.get_logger().error(f"image refused: {error}", throttle_duration_sec=_THROTTLE)
         except Exception as error:  # a failure of a backend must not end the node
             self._log_exception("an image could not be processed", error)
 

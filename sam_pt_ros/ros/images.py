@@ -50,9 +50,7 @@ def _pixels(message: Image, channels: int, width_in_bytes: int) -> np.ndarray:
             "needed"
         )
     data = np.frombuffer(message.data, np.uint8)
-    strided = np.lib.stride_tricks.as_strided(
-        data, (height, row), (step, 1), writeable=False
-    )
+    strided = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
     if width_in_bytes == 1:
         return strided.reshape(height, width, channels)
     order = ">" if message.is_bigendian else "<"
@@ -96,9 +94,7 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
 def decode_mask(message: Image) -> np.ndarray:
     """A mask, ``bool (H, W)``: where a mono8 or 8UC1 image is not 0; UserError otherwise."""
     if message.encoding not in ("mono8", "8UC1"):
-        raise UserError(
-            f"a mask must be a mono8 or 8UC1 image, not '{message.encoding}'"
-        )
+        raise UserError(f"a mask must be a mono8 or 8UC1 image, not '{message.encoding}'")
     return np.asarray(_pixels(message, 1, 1)[:, :, 0] != 0)
 
 

@@ -24,8 +24,13 @@ from sam_pt_ros.msg import (
     TrackedPointArray,
 )
 from sam_pt_ros.msg import ObjectPrompt as ObjectPromptMessage
-from sam_pt_ros.objects import ObjectPrompt, ObjectResult, ObjectState, TrackResult
-from sam_pt_ros.pipeline import PromptRequest
+from sam_pt_ros.objects import (
+    ObjectPrompt,
+    ObjectResult,
+    ObjectState,
+    PromptRequest,
+    TrackResult,
+)
 from sam_pt_ros.ros.camera import CameraModel
 from sam_pt_ros.ros.images import decode_mask, encode_image
 from sam_pt_ros.visualization import object_colour
