@@ -210,7 +210,7 @@ def passing_scene(
     """
     scale = width / 320
     height = width * 3 // 4
-    length = 100
+    length = 58
     rng = np.random.default_rng(seed)
     pan = 0.2 * scale
     margin = int(np.ceil(pan * length)) + 2
@@ -219,7 +219,7 @@ def passing_scene(
     ).astype(np.float32)
     thing = Thing(
         *_sprite(shape, texture, 24 * scale, ((168, 72, 40), (228, 164, 84)), rng),
-        Motion(45 * scale, 130 * scale, 2.4 * scale, -0.1 * scale, 1.5),
+        Motion(45 * scale, 130 * scale, 4.0 * scale, -0.2 * scale, 1.5),
     )
     occluder = Thing(
         *_sprite("slab", "stripes", 46 * scale, ((52, 86, 122), (120, 160, 186)), rng),

@@ -1,0 +1,348 @@
+"""Node and camera as processes of their own, and a listener in the test process, over DDS."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, PointStamped
+from rcl_interfaces.msg import Log
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sam_pt_ros.msg import (
+    ObjectMaskArray,
+    PointPrompt,
+    PointPromptArray,
+    TrackedObject,
+    TrackedObjectArray,
+    TrackedPointArray,
+)
+from sam_pt_ros.srv import AddObjects, RemoveObject
+from scene import Scene, passing_scene
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+from visualization_msgs.msg import MarkerArray
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "config" / "classical.yaml"
+TIMEOUT = 30.0
+"""Seconds that anything may take on a busy machine; nothing ever waits that long."""
+
+CHUNK = 6  # frames on the way at once, fewer than the outputs' queues hold
+
+_OUTPUTS = {
+    "objects": TrackedObjectArray,
+    "label_image": Image,
+    "masks": ObjectMaskArray,
+    "tracked_points": TrackedPointArray,
+    "overlay": Image,
+    "markers": MarkerArray,
+}
+_RELIABLE = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+_LOGS = QoSProfile(
+    depth=1000,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+_next_domain = os.getpid()
+
+
+def free_domain() -> int:
+    """A ROS domain from 1 to 101 in which nobody is, as far as this machine knows."""
+    global _next_domain
+    for _ in range(101):
+        _next_domain += 1
+        domain = _next_domain % 101 + 1
+        first = 7400 + 250 * domain
+        try:
+            for port in (first + 10, first + 11):  # those of a domain's first participant
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind(("", port))
+        except OSError:
+            continue
+        return domain
+    raise RuntimeError("all ROS domains are in use")
+
+
+def environment(domain: int) -> dict[str, str]:
+    return {
+        **os.environ,
+        "ROS_DOMAIN_ID": str(domain),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def node_command(*parameters: str, config: Path | None = CONFIG) -> list[str]:
+    """The command that starts the node; parameters as ``name:=value``."""
+    command = [sys.executable, "-m", "sam_pt_ros.track_node", "--ros-args"]
+    if config is not None:
+        command += ["--params-file", str(config)]
+    for parameter in parameters:
+        command += ["-p", parameter]
+    return command
+
+
+class NodeProcess:
+    """The node under test."""
+
+    def __init__(self, domain: int, log: Path, *parameters: str) -> None:
+        self.log = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                node_command(
+                    "qos_overrides./image.subscription.reliability:=reliable",
+                    "qos_overrides./image/compressed.subscription.reliability:=reliable",
+                    *parameters,
+                ),
+                cwd=ROOT,
+                env=environment(domain),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal; the exit code."""
+        if self.alive:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the node did not end:\n{self.log.read_text()}") from None
+
+
+class Camera:
+    """The camera's process."""
+
+    def __init__(self, domain: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("camera_process.py"))],
+            env=environment(domain),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def publish(self, frames: range | list[int], **order: Any) -> None:
+        """Have frames published; returns when they have been handed to DDS."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"frames": list(frames), **order}) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer == "done\n", "the camera's process died"
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(TIMEOUT)
+
+
+class Rig:
+    """A domain with a node and a camera in it, and what a listener heard."""
+
+    def __init__(self, folder: Path, *parameters: str, width: int = 320) -> None:
+        self.domain = free_domain()
+        self.scene: Scene = passing_scene(width)
+        self.node = NodeProcess(self.domain, folder / f"node_{self.domain}.log", *parameters)
+        self.camera = Camera(self.domain)
+        self.order: dict[str, Any] = {}
+        self._changed = threading.Condition()
+        self._heard: dict[tuple[str, int], Any] = {}
+        self._order_heard: dict[str, list[int]] = {}
+        self._logs: list[str] = []
+
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=self.domain)
+        self.listener = Node("listener", context=self._context)
+        for topic, kind in _OUTPUTS.items():
+            self.listener.create_subscription(
+                kind, f"/sam_pt/{topic}", lambda m, topic=topic: self._hear(topic, m), _RELIABLE
+            )
+        self.listener.create_subscription(Log, "/rosout", self._hear_log, _LOGS)
+        self._publishers = {
+            topic: self.listener.create_publisher(kind, topic, 10)
+            for topic, kind in (
+                ("points", PointPromptArray),
+                ("clicked_pixel", Point),
+                ("clicked_point", PointStamped),
+            )
+        }
+        self._clients: dict[str, Any] = {}
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.listener)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.camera.end()
+        self.node.end()
+        self._executor.shutdown()
+        self._thread.join(TIMEOUT)
+        self.listener.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    # --- hearing --------------------------------------------------------------------------
+
+    def _hear(self, topic: str, message: Any) -> None:
+        header = message.markers[0].header if topic == "markers" else message.header
+        stamp = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        with self._changed:
+            self._heard[topic, stamp] = message
+            self._order_heard.setdefault(topic, []).append(stamp)
+            self._changed.notify_all()
+
+    def _hear_log(self, message: Log) -> None:
+        if message.name == "sam_pt":
+            with self._changed:
+                self._logs.append(message.msg)
+                self._changed.notify_all()
+
+    def wait(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait until something that was heard makes the condition true; its value."""
+        with self._changed:
+            value = self._changed.wait_for(condition, TIMEOUT)
+            logs = "\n".join(self._logs)
+        assert value, f"waited in vain for {what}; the node said:\n{logs}"
+        return value
+
+    def output(self, topic: str, index: int) -> Any:
+        """An output for one frame."""
+        key = topic, self.scene.stamp(index)
+        return self.wait(lambda: self._heard.get(key), f"{topic} of frame {index}")
+
+    def heard(self, topic: str, index: int) -> bool:
+        """Whether there has been an output for a frame so far."""
+        with self._changed:
+            return (topic, self.scene.stamp(index)) in self._heard
+
+    def stamps(self, topic: str) -> list[int]:
+        """Stamps of an output, in order of arrival."""
+        with self._changed:
+            return list(self._order_heard.get(topic, []))
+
+    def log(self, pattern: str) -> str:
+        """Wait for a line on /rosout since the last ``forget``; it."""
+        return str(
+            self.wait(
+                lambda: next((line for line in self._logs if re.search(pattern, line)), None),
+                f"the line '{pattern}'",
+            )
+        )
+
+    def forget(self) -> None:
+        """Forget what was heard so far."""
+        with self._changed:
+            self._heard.clear()
+            self._order_heard.clear()
+            self._logs.clear()
+
+    # --- what came out --------------------------------------------------------------------
+
+    def labels(self, index: int) -> np.ndarray:
+        """The label image of a frame, ``(H, W)``."""
+        message = self.output("label_image", index)
+        kind = {"mono8": np.uint8, "mono16": np.uint16}[message.encoding]
+        return np.frombuffer(message.data, kind).reshape(message.height, message.width)
+
+    def mask(self, object_id: int, index: int) -> np.ndarray:
+        return np.asarray(self.labels(index) == object_id)
+
+    def objects(self, index: int) -> dict[int, TrackedObject]:
+        """The objects of a frame, by id."""
+        return {item.id: item for item in self.output("objects", index).objects}
+
+    # --- doing ----------------------------------------------------------------------------
+
+    def play(self, first: int, last: int | None = None) -> None:
+        """Publish frames ``first`` to ``last``, and wait until all have been processed."""
+        frames = range(first, (first if last is None else last) + 1)
+        for begin in range(0, len(frames), CHUNK):
+            chunk = frames[begin : begin + CHUNK]
+            self.camera.publish(chunk, **self.order)
+            for index in chunk:
+                self.output("objects", index)
+
+    def click(self, topic: str, message: Any) -> str:
+        """Publish a click, and wait until the node has said what it made of it."""
+        publisher = self._publishers[topic]
+        deadline = time.monotonic() + TIMEOUT
+        while publisher.get_subscription_count() == 0:
+            assert time.monotonic() < deadline, f"the node does not listen to {topic}"
+            time.sleep(0.01)
+        with self._changed:
+            known = len(self._logs)
+        publisher.publish(message)
+
+        def answer() -> str | None:
+            lines = [line for line in self._logs[known:] if f"click on '{topic}'" in line]
+            return lines[0] if lines else None
+
+        return str(self.wait(answer, f"an answer to the click on '{topic}'"))
+
+    def header(self, index: int | None) -> Header:
+        """The header of a frame; None: stamp 0, the newest frame."""
+        if index is None:
+            return Header()
+        seconds, nanoseconds = divmod(self.scene.stamp(index), 1_000_000_000)
+        return Header(stamp=Time(sec=seconds, nanosec=nanoseconds))
+
+    def points(self, *prompts: PointPrompt, index: int | None = None) -> str:
+        """Click on ``points``; the node's answer."""
+        message = PointPromptArray(header=self.header(index), prompts=list(prompts))
+        return self.click("points", message)
+
+    def on(self, owner: int, index: int, **fields: Any) -> PointPrompt:
+        """A positive click on the middle of a layer of the scene."""
+        x, y = self.scene.inner_point(owner, index)
+        return PointPrompt(x=x, y=y, label=PointPrompt.POSITIVE, **fields)
+
+    def call(self, name: str, request: Any) -> Any:
+        """Call a service of the node; its response."""
+        kind = {
+            "add_objects": AddObjects,
+            "remove_object": RemoveObject,
+            "reset": Trigger,
+            "enable": SetBool,
+        }.get(name)
+        return self.call_service(kind or request.__class__, name, request)
+
+    def call_service(self, kind: Any, name: str, request: Any) -> Any:
+        if name not in self._clients:
+            self._clients[name] = self.listener.create_client(kind, f"/sam_pt/{name}")
+        client = self._clients[name]
+        assert client.wait_for_service(TIMEOUT), f"no service {name}"
+        done = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(TIMEOUT), f"the service {name} does not answer"
+        return future.result()
+
+    def reset(self) -> None:
+        """Begin anew: no objects, no frames, nothing heard."""
+        assert self.call("enable", SetBool.Request(data=True)).success
+        assert self.call("reset", Trigger.Request()).success
+        self.order = {}
+        self.forget()

@@ -1,0 +1,549 @@
+"""The node over real DDS: node, camera and listener are three processes."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import Point, PointStamped
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rig import Rig, environment, free_domain, node_command
+from sam_pt_ros.msg import ObjectPrompt, PointPrompt, TrackedObject
+from sam_pt_ros.srv import AddObjects, RemoveObject
+from scene import OCCLUDER, THING, overlap
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+
+TRACKING, OCCLUDED = TrackedObject.TRACKING, TrackedObject.OCCLUDED
+
+
+def quality(rig: Rig, object_id: int, owner: int, index: int) -> float:
+    """Overlap of an object's mask with the truth."""
+    return overlap(rig.mask(object_id, index), rig.scene.frame(index).mask(owner))
+
+
+def negative(x: float, y: float, **fields: Any) -> PointPrompt:
+    return PointPrompt(x=float(x), y=float(y), label=PointPrompt.NEGATIVE, **fields)
+
+
+# --- the promise of the issue -------------------------------------------------------------
+
+
+def test_a_thing_is_followed_until_it_is_hidden_and_found_again(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    last = rig.scene.length - 1
+    rig.play(1, last)
+    hidden = rig.scene.hidden(THING)
+    visible = [rig.scene.frame(i).visible[THING] for i in range(last + 1)]
+
+    before = {i: quality(rig, 1, THING, i) for i in range(1, hidden.start) if visible[i] > 0.9}
+    assert min(before.values()) > 0.8, before
+    assert all(rig.objects(i)[1].state == TRACKING for i in before)
+    assert [rig.objects(i)[1].state for i in hidden] == [OCCLUDED] * len(hidden)
+    again = {i: quality(rig, 1, THING, i) for i in range(hidden.stop, last + 1)}
+    assert max(again[i] for i in range(hidden.stop, hidden.stop + 10)) > 0.7, again
+    after = {i: again[i] for i in again if i >= hidden.stop + 10 and visible[i] > 0.9}
+    assert min(after.values()) > 0.7, after
+
+
+def test_two_objects_have_two_ids_and_share_no_pixel(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(
+        rig.on(THING, 0, object_label="ball"), rig.on(OCCLUDER, 0, object_label="door"), index=0
+    )
+    rig.play(1, 12)
+    assert {i: o.label for i, o in rig.objects(12).items()} == {1: "ball", 2: "door"}
+    assert quality(rig, 1, THING, 12) > 0.8
+    assert quality(rig, 2, OCCLUDER, 12) > 0.8
+    for item in rig.objects(12).values():
+        assert item.area == np.count_nonzero(rig.mask(item.id, 12))
+
+
+# --- the ways to add ----------------------------------------------------------------------
+
+
+def test_a_pixel_click_starts_an_object(rig: Rig) -> None:
+    rig.play(0)
+    x, y = rig.scene.inner_point(THING, 0)
+    rig.click("clicked_pixel", Point(x=x, y=y))
+    rig.play(1, 5)
+    assert quality(rig, 1, THING, 5) > 0.8
+
+
+def test_a_point_in_the_camera_s_frame_starts_an_object(rig: Rig) -> None:
+    rig.play(0)
+    x, y = rig.scene.inner_point(THING, 0)
+    depth, focal_length = 2.0, 300.0
+    message = PointStamped(header=Header(frame_id="camera_optical_frame"))
+    message.point.x = (x - rig.scene.width / 2) / focal_length * depth
+    message.point.y = (y - rig.scene.height / 2) / focal_length * depth
+    message.point.z = depth
+    rig.click("clicked_point", message)
+    rig.play(1, 5)
+    assert quality(rig, 1, THING, 5) > 0.8
+
+
+def test_the_service_starts_objects_from_points_a_box_and_a_mask(rig: Rig) -> None:
+    rig.play(0)
+    truth = rig.scene.frame(0).mask(THING)
+    rows, columns = np.nonzero(truth)
+    box = RegionOfInterest(
+        x_offset=int(columns.min()),
+        y_offset=int(rows.min()),
+        width=int(np.ptp(columns)) + 1,
+        height=int(np.ptp(rows)) + 1,
+    )
+    height, width = truth.shape
+    mask = Image(height=height, width=width, step=width, encoding="mono8")
+    mask.data = (truth * 255).astype(np.uint8).tobytes()
+    for prompt in (
+        ObjectPrompt(label="points", points=[rig.on(THING, 0)]),
+        ObjectPrompt(label="box", box=box),
+        ObjectPrompt(label="mask", mask=mask),
+    ):
+        rig.reset()
+        rig.play(0)
+        response = rig.call(
+            "add_objects", AddObjects.Request(header=rig.header(0), objects=[prompt])
+        )
+        assert response.success and list(response.object_ids) == [1], response.message
+        rig.play(1, 5)
+        assert quality(rig, 1, THING, 5) > 0.8, prompt.label
+        assert rig.objects(5)[1].label == prompt.label
+
+
+def test_the_service_adds_all_or_none(rig: Rig) -> None:
+    rig.play(0)
+    bad = ObjectPrompt(points=[PointPrompt(x=1e6, y=1.0, label=PointPrompt.POSITIVE)])
+    good = ObjectPrompt(points=[rig.on(THING, 0)])
+    response = rig.call("add_objects", AddObjects.Request(objects=[good, bad]))
+    assert not response.success and list(response.object_ids) == []
+    assert "not in the image" in response.message
+    rig.play(1)
+    assert rig.objects(1) == {}
+
+
+def test_a_negative_point_takes_away(rig: Rig) -> None:
+    """The two things lie side by side and are both clicked as one; one is then taken away."""
+    rig.play(0)
+    x, y = rig.scene.inner_point(OCCLUDER, 0)
+    rig.points(rig.on(THING, 0), negative(x, y), negative(x, y - 30), index=0)
+    rig.play(1, 5)
+    points = [p for p in rig.output("tracked_points", 5).points if p.object_id == 1]
+    assert sum(p.label == PointPrompt.NEGATIVE for p in points) >= 2
+    assert quality(rig, 1, THING, 5) > 0.8
+    assert not rig.mask(1, 5)[rig.scene.frame(5).mask(OCCLUDER)].any()
+
+
+def test_clicks_with_the_id_of_an_object_are_added_to_it(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0, object_id=7), index=0)
+    rig.play(1)
+    x, y = rig.scene.inner_point(OCCLUDER, 1)
+    before = {p.id for p in rig.output("tracked_points", 1).points}
+    rig.points(negative(x, y, object_id=7), index=1)
+    rig.play(2)
+    added = [p for p in rig.output("tracked_points", 2).points if p.id not in before]
+    assert [(p.object_id, p.label) for p in added] == [(7, PointPrompt.NEGATIVE)]
+    assert list(rig.objects(2)) == [7]
+
+
+# --- the time of a click ------------------------------------------------------------------
+
+
+def test_a_click_in_the_past_catches_up(rig: Rig) -> None:
+    rig.play(0, 14)
+    rig.points(rig.on(THING, 2), index=2)
+    rig.play(15, 16)
+    assert rig.objects(15)[1].age == 13
+    assert quality(rig, 1, THING, 16) > 0.8
+
+
+def test_a_click_on_the_next_frame_waits_for_it(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 3), index=3)
+    rig.play(1, 5)
+    assert [list(rig.objects(i)) for i in range(1, 6)] == [[], [], [1], [1], [1]]
+    assert rig.objects(3)[1].age == 0
+    assert quality(rig, 1, THING, 5) > 0.8
+
+
+def test_a_click_before_the_camera_starts_waits_for_it(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig("mode:=every_frame")  # its camera has not published anything yet
+    rig.points(rig.on(THING, 0))
+    rig.play(0, 3)
+    assert rig.objects(0)[1].age == 0
+    assert quality(rig, 1, THING, 3) > 0.8
+
+
+# --- removing, resetting, switching off ---------------------------------------------------
+
+
+def test_a_removed_object_is_gone_from_every_output(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0, object_id=1), rig.on(OCCLUDER, 0, object_id=2), index=0)
+    rig.play(1)
+    response = rig.call("remove_object", RemoveObject.Request(object_id=1))
+    assert response.success, response.message
+    rig.play(2)
+    assert list(rig.objects(2)) == [2]
+    assert set(np.unique(rig.labels(2))) == {0, 2}
+    assert {p.object_id for p in rig.output("tracked_points", 2).points} == {2}
+    assert {m.object_id for m in rig.output("masks", 2).masks} == {2}
+
+
+def test_a_reset_begins_at_id_one_again(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.play(1)
+    assert list(rig.objects(1)) == [1]
+    assert rig.call("reset", Trigger.Request()).success
+    rig.play(2)
+    assert rig.objects(2) == {} and not rig.labels(2).any()
+    rig.points(rig.on(OCCLUDER, 2), index=2)
+    rig.play(3)
+    assert list(rig.objects(3)) == [1]
+
+
+def test_a_disabled_node_ignores_images_and_keeps_objects(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.play(1)
+    assert rig.call("enable", SetBool.Request(data=False)).success
+    rig.camera.publish(range(2, 4))
+    assert rig.call("enable", SetBool.Request(data=True)).success
+    rig.play(4, 6)
+    stamps = [rig.scene.stamp(i) for i in (0, 1, 4, 5, 6)]
+    assert [s for s in rig.stamps("objects") if s in stamps] == stamps
+    assert quality(rig, 1, THING, 6) > 0.8
+
+
+# --- headers and outputs ------------------------------------------------------------------
+
+
+def test_every_output_has_the_header_of_its_image(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.play(1, 4)
+    expected = rig.header(4).stamp
+    for topic in ("objects", "label_image", "masks", "tracked_points", "overlay", "markers"):
+        message = rig.output(topic, 4)
+        headers = [m.header for m in message.markers] if topic == "markers" else [message.header]
+        if topic == "masks":
+            headers += [m.mask.header for m in message.masks]
+        for header in headers:
+            assert (header.stamp, header.frame_id) == (expected, "camera_optical_frame"), topic
+
+
+def test_the_outputs_agree_with_each_other(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.play(1, 4)
+    mask = rig.mask(1, 4)
+    rows, columns = np.nonzero(mask)
+    item = rig.objects(4)[1]
+    assert item.area == len(rows) and 0 < item.score <= 1
+    assert (item.roi.x_offset, item.roi.y_offset) == (columns.min(), rows.min())
+    assert (item.roi.width, item.roi.height) == (np.ptp(columns) + 1, np.ptp(rows) + 1)
+    assert (item.centroid_x, item.centroid_y) == pytest.approx((columns.mean(), rows.mean()))
+    (cut,) = rig.output("masks", 4).masks
+    pixels = np.frombuffer(cut.mask.data, np.uint8).reshape(cut.mask.height, cut.mask.width)
+    assert cut.roi == item.roi and set(np.unique(pixels)) <= {0, 255}
+    x, y = cut.roi.x_offset, cut.roi.y_offset
+    whole = mask[y : y + cut.roi.height, x : x + cut.roi.width]
+    assert np.array_equal(pixels > 0, whole)
+    points = rig.output("tracked_points", 4).points
+    positives = [p for p in points if p.label == PointPrompt.POSITIVE]
+    assert item.points_total == len(positives) == 16
+    assert item.points_visible == sum(p.visible for p in positives)
+    overlay = rig.output("overlay", 4)
+    assert (overlay.encoding, overlay.width, overlay.height) == ("rgb8", 320, 240)
+
+
+def test_every_image_is_answered_once_and_in_order(rig: Rig) -> None:
+    rig.play(0, 20)
+    expected = [rig.scene.stamp(i) for i in range(21)]
+    for topic in ("objects", "label_image", "masks", "tracked_points", "overlay"):
+        rig.output(topic, 20)
+        assert rig.stamps(topic) == expected, topic
+
+
+def test_an_id_above_255_makes_the_label_image_16_bits_wide(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0, object_id=300), index=0)
+    rig.play(1)
+    assert rig.output("label_image", 1).encoding == "mono16"
+    assert set(np.unique(rig.labels(1))) == {0, 300}
+
+
+def test_the_same_images_twice_give_the_same_bytes(rig: Rig, make_rig: Callable[..., Rig]) -> None:
+    def label_images(used: Rig) -> list[bytes]:
+        used.play(0)
+        used.points(used.on(THING, 0), used.on(OCCLUDER, 0, object_label="door"), index=0)
+        used.play(1, used.scene.length - 1)
+        return [used.labels(i).tobytes() for i in range(used.scene.length)]
+
+    assert label_images(rig) == label_images(make_rig("mode:=every_frame"))
+
+
+# --- cameras ------------------------------------------------------------------------------
+
+
+def label_images(rig: Rig, **order: Any) -> list[bytes]:
+    rig.reset()
+    rig.order = order
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.play(1, 5)
+    return [rig.labels(i).tobytes() for i in range(1, 6)]
+
+
+@pytest.mark.parametrize("encoding", ["bgr8", "rgba8"])
+def test_colour_cameras_give_what_an_rgb_camera_gives(rig: Rig, encoding: str) -> None:
+    expected = label_images(rig)
+    assert label_images(rig, encoding=encoding) == expected
+    assert quality(rig, 1, THING, 5) > 0.8
+
+
+def test_a_grey_camera_gives_what_a_colour_camera_of_grey_things_gives(rig: Rig) -> None:
+    expected = label_images(rig, encoding="gray as rgb8")
+    assert label_images(rig, encoding="mono8") == expected
+    assert rig.objects(5)[1].state == TRACKING
+    assert quality(rig, 1, THING, 5) > 0.8
+
+
+def test_rows_may_be_padded(rig: Rig) -> None:
+    expected = label_images(rig)
+    assert label_images(rig, broken="padded") == expected
+
+
+def test_compressed_images_give_masks(rig: Rig, make_rig: Callable[..., Rig]) -> None:
+    expected = label_images(rig)
+    compressed = make_rig("mode:=every_frame", "image_transport:=compressed")
+    assert label_images(compressed, compressed="png") == expected
+    label_images(compressed, compressed="jpeg")
+    assert quality(compressed, 1, THING, 5) > 0.8
+    compressed.camera.publish([6], compressed="jpeg", broken="short")
+    compressed.log("image refused: the compressed image .* cannot be decoded")
+    compressed.play(7)
+    assert quality(compressed, 1, THING, 7) > 0.8
+
+
+# --- bad input ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "says"),
+    [
+        (math.nan, 5.0, "finite"),
+        (5.0, math.inf, "finite"),
+        (1e300, 5.0, "finite"),
+        (320.0, 5.0, r"\(320, 5\) is not in the image of 320x240"),
+        (5.0, -3.0, "not in the image"),
+    ],
+)
+@pytest.mark.parametrize("topic", ["points", "clicked_pixel"])
+def test_a_bad_click_is_refused_and_the_node_lives(
+    rig: Rig, topic: str, x: float, y: float, says: str
+) -> None:
+    rig.play(0)
+    if topic == "points":
+        answer = rig.points(PointPrompt(x=x, y=y, label=PointPrompt.POSITIVE))
+    else:
+        answer = rig.click("clicked_pixel", Point(x=x, y=y))
+    assert "refused" in answer and "\n" not in answer
+    rig.log(says)
+    rig.play(1)
+    assert rig.objects(1) == {}
+
+
+def test_other_bad_clicks_are_refused(rig: Rig) -> None:
+    rig.play(0)
+    assert "refused" in rig.points()
+    assert "refused" in rig.points(negative(5, 5))
+    assert "refused" in rig.points(rig.on(THING, 0, object_id=70000))
+    assert "refused" in rig.points(PointPrompt(x=5.0, y=5.0, label=2))
+    stamped = PointStamped(header=Header(frame_id="somewhere_else"))
+    assert "refused" in rig.click("clicked_point", stamped)
+    behind = PointStamped(header=Header(frame_id="camera_optical_frame"))
+    behind.point.z = -1.0
+    assert "refused" in rig.click("clicked_point", behind)
+    rig.play(1)
+    assert rig.objects(1) == {}
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("step", "step is 1 bytes"),
+        ("short data", "rows of 960 bytes are needed"),
+        ("no data", "holds 0 bytes"),
+        ("encoding", "encoding 'hsv12' is not supported; use one of"),
+        ("no size", "0x0 pixels"),
+        ("huge", "pixels"),
+    ],
+)
+def test_a_malformed_image_is_refused_and_the_next_one_is_processed(
+    rig: Rig, broken: str, says: str
+) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.camera.publish([1], broken=broken)
+    rig.play(2, 3)
+    assert "\n" not in rig.log(f"image refused: .*{says}")
+    assert not rig.heard("objects", 1)
+    assert quality(rig, 1, THING, 3) > 0.8
+
+
+def test_unknown_objects_are_refused_by_the_service(rig: Rig) -> None:
+    rig.play(0)
+    response = rig.call("remove_object", RemoveObject.Request(object_id=9))
+    assert not response.success and "no object 9" in response.message
+
+
+def test_empty_service_requests_are_refused(rig: Rig) -> None:
+    rig.play(0)
+    response = rig.call("add_objects", AddObjects.Request())
+    assert not response.success and response.message
+    response = rig.call("add_objects", AddObjects.Request(objects=[ObjectPrompt()]))
+    assert not response.success and "positive point" in response.message
+
+
+def test_when_time_goes_back_the_node_begins_anew_and_says_so(rig: Rig) -> None:
+    rig.play(5)
+    rig.points(rig.on(THING, 5), index=5)
+    rig.play(6)
+    rig.play(0)
+    rig.log("time went back")
+    assert rig.objects(0) == {}
+
+
+def test_the_same_image_twice_is_processed_once(rig: Rig) -> None:
+    rig.play(0)
+    rig.camera.publish([0])
+    rig.log("image refused: its stamp")
+    rig.play(1)
+    assert rig.stamps("objects") == [rig.scene.stamp(0), rig.scene.stamp(1)]
+
+
+# --- life cycle ---------------------------------------------------------------------------
+
+
+def test_the_life_cycle_is_driven_by_its_services(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig("mode:=every_frame", "autostart:=false")
+
+    def state() -> int:
+        answer = rig.call_service(GetState, "get_state", GetState.Request())
+        return int(answer.current_state.id)
+
+    def change(transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return bool(rig.call_service(ChangeState, "change_state", request).success)
+
+    assert state() == State.PRIMARY_STATE_UNCONFIGURED
+    for _ in range(2):  # a node that was cleaned up can be used again
+        assert change(Transition.TRANSITION_CONFIGURE)
+        assert state() == State.PRIMARY_STATE_INACTIVE
+        assert change(Transition.TRANSITION_ACTIVATE)
+        assert state() == State.PRIMARY_STATE_ACTIVE
+        rig.forget()
+        rig.play(0)
+        rig.points(rig.on(THING, 0), index=0)
+        rig.play(1, 2)
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        assert change(Transition.TRANSITION_ACTIVATE)
+        rig.play(3, 5)
+        assert quality(rig, 1, THING, 5) > 0.8  # objects outlive a pause
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        assert change(Transition.TRANSITION_CLEANUP)
+        assert state() == State.PRIMARY_STATE_UNCONFIGURED
+    assert change(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert state() == State.PRIMARY_STATE_FINALIZED
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_a_signal_ends_the_node_at_once_and_well(
+    make_rig: Callable[..., Rig], number: signal.Signals
+) -> None:
+    rig = make_rig("mode:=every_frame")
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.camera.publish(range(1, 40))  # it is busy
+    begin = time.monotonic()
+    code = rig.node.end(number)
+    assert time.monotonic() - begin < 2
+    assert code == 0, rig.node.log.read_text()
+    assert "Traceback" not in rig.node.log.read_text()
+
+
+def test_the_mode_latest_drops_images_instead_of_falling_behind(
+    make_rig: Callable[..., Rig],
+) -> None:
+    rig = make_rig("mode:=latest", width=640)
+    rig.order = {"width": 640}
+    rig.play(0)
+    rig.points(rig.on(THING, 0), rig.on(OCCLUDER, 0, object_label="door"), index=0)
+    rig.camera.publish(range(1, 21), width=640)  # made once, which takes its time
+    rig.output("objects", 20)
+    assert rig.call("reset", Trigger.Request()).success
+    rig.forget()
+    rig.camera.publish(range(21), width=640)  # now faster than anyone can track
+    rig.output("objects", 20)
+    stamps = rig.stamps("objects")
+    assert stamps == sorted(stamps)
+    assert len(stamps) < 21
+
+
+# --- wrong parameters ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        ("no_such_option:=1", "no_such_option"),
+        ("trakcer:=lucas_kanade", "did you mean 'tracker'"),
+        ("tracker:=no_such_tracker", "unknown tracker 'no_such_tracker'"),
+        ("segmenter:=clasical", "did you mean 'classical'"),
+        ("mode:=sometimes", "latest, every_frame"),
+        ("positive_points:=0", "positive_points"),
+        ("positive_points:=many", "positive_points"),
+        ("lucas_kanade.no_such:=1", "no_such"),
+        ("classical.object_size:=1", "object_size"),
+    ],
+)
+def test_a_wrong_parameter_ends_the_node_with_one_line(parameter: str, says: str) -> None:
+    ended = subprocess.run(
+        node_command(parameter),
+        env=environment(free_domain()),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 2, ended.stderr
+    (line,) = ended.stderr.strip().splitlines()
+    assert says in line and ended.stdout == ""
+
+
+def test_an_unknown_key_of_the_configuration_file_ends_the_node(tmp_path: Path) -> None:
+    config = tmp_path / "wrong.yaml"
+    config.write_text("/**:\n  ros__parameters:\n    horizont: 8\n")
+    ended = subprocess.run(
+        node_command(config=config),
+        env=environment(free_domain()),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 2
+    (line,) = ended.stderr.strip().splitlines()
+    assert "horizont" in line
