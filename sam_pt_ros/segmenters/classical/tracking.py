@@ -26,7 +26,7 @@ _FLOW_PRESET = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 _EVIDENCE_LIMIT = 3.0
 _MARGIN = 0.35  # of the crop around the object, in its longer sides
 _MAX_SCALE = 1.5  # working pixels per image pixel
-_DAMPING = 0.8  # of the velocity, where no points show the motion
+_VELOCITY_RATE = 0.4
 _SAMPLED = 8  # positives from which they are taken to be spread over the object
 _SPREAD_WEIGHT = 0.3
 _SPREAD_REACH = 0.8
@@ -34,18 +34,21 @@ _MEMORY_BLUR = 1.2  # working pixels by which the carried mask is uncertain
 _RIVAL_WEIGHT = 2.0
 _PLAUSIBLE = (0.5, 1.8)  # area over usual area, within which the models learn
 _AREA_RATE = 0.05
+_WARY_AREA_RATE = 0.01
+_WHOLLY_SEEN = 0.8  # agreement from which nothing of an object is hidden
 _MIN_AREA = 16  # image pixels
 _LOST_AREA = 0.06  # area over usual area below which the object counts as hidden
 _MAX_SHARE = 0.9  # of the image
 _SHRUNK = 0.7  # area over usual area below which remembered views are looked for
-_DOUBTFUL = 0.45  # area over usual area below which a rigid object must be found by a view
 _MAX_DOUBTS = 2
 _TRUSTED_POINTS = 3  # positives of the frame before whose vanishing all at once is a doubt
 _VIEW_PERIOD = 8  # frames between two remembered views
 _WHOLE = 0.8  # area over usual area from which a view is remembered
 _RIGID_INLIERS = 10
 _REAPPEARED = 0.2  # area over usual area from which a hidden object counts as found again
-_SEARCH_FRAMES = 12  # of motion at the last velocity, that a search reaches at most
+_SEARCH_MARGIN = 0.8  # around a place that is searched, in object sizes
+_SEARCH_GROWTH = 0.3  # of it, as a share of the way that the object may have gone
+_SEARCH_FRAMES = 30  # in which the margin around the place last seen doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ class Expectation:
     Attributes:
         window: the crop that is worked on.
         carried: ``float32 (h, w)``, probability of the object.
-        motion: ``float32 (h, w)``, evidence of the motion, or zeros.
+        cue: ``float32 (h, w)``, evidence of the motion or of a remembered view, -1 to 1.
         centre: of the object, working pixels.
         size: of the whole object, working pixels.
         velocity: image pixels per frame.
@@ -63,7 +66,7 @@ class Expectation:
 
     window: Window
     carried: np.ndarray
-    motion: np.ndarray
+    cue: np.ndarray
     centre: np.ndarray
     size: float
     velocity: np.ndarray
@@ -117,14 +120,20 @@ def track(
         return _hide(before, frame)
     doubts = 0
     if sighting is None:
-        shrunk = before.rigid and area < _DOUBTFUL * before.usual_area
+        missed = before.rigid and shrunk
         vanished = len(before.points) >= _TRUSTED_POINTS and not (prompt.labels == 1).any()
-        doubts = before.doubts + 1 if shrunk or vanished else 0
+        doubts = before.doubts + 1 if missed or vanished else 0
     if doubts > _MAX_DOUBTS:
         return _hide(before, frame)
-    state = _seen(before, frame, prompt, expectation, probability, bins, box, area)
-    state = replace(state, doubts=doubts)
-    return _remember_view(state)
+    state = _seen(before, frame, prompt, expectation, probability, box, area)
+    if sighting is not None and sighting.agreement > _WHOLLY_SEEN:
+        state = replace(state, usual_area=area)  # it is smaller now, and not half hidden
+    elif sighting is None and doubts == 0:
+        state = _learn(state, bins)
+        if not shrunk:
+            velocity = before.velocity + _VELOCITY_RATE * (expectation.velocity - before.velocity)
+            state = replace(state, velocity=velocity)
+    return _remember_view(replace(state, doubts=doubts))
 
 
 def _follow(
@@ -158,11 +167,7 @@ def _look_for(
     options: ClassicalOptions,
 ) -> State:
     """Find a hidden object again, or not."""
-    ahead = before.velocity * min(before.hidden, _SEARCH_FRAMES)
-    x0, y0, x1, y1 = before.box
-    moved = (x0 + ahead[0], y0 + ahead[1], x1 + ahead[0], y1 + ahead[1])
-    box = (min(x0, moved[0]), min(y0, moved[1]), max(x1, moved[2]), max(y1, moved[3]))
-    sighting = views.find(before.views, frame, _grown(box, before.size))
+    sighting = views.find(before.views, frame, _search_box(before, frame))
     if sighting is None:
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     expectation = _from_sighting(sighting, before, frame, options)
@@ -174,7 +179,22 @@ def _look_for(
         or area < _REAPPEARED * before.usual_area
     ):
         return replace(before, hidden=before.hidden + 1, index=frame.index)
-    return _seen(before, frame, prompt, expectation, probability, bins, found, area)
+    return _seen(before, frame, prompt, expectation, probability, found, area)
+
+
+def _search_box(
+    before: State, frame: Frame
+) -> tuple[float, float, float, float]:
+    """Where to look for a hidden object: in turns where it heads and where it was seen last."""
+    heading = before.velocity * before.hidden
+    x0, y0, x1, y1 = before.box
+    margin = _SEARCH_MARGIN * before.size
+    if before.hidden % 2:
+        margin += _SEARCH_GROWTH * float(np.linalg.norm(heading))
+        x = float(np.clip((x0 + x1) / 2 + heading[0], 0, frame.width - 1))
+        y = float(np.clip((y0 + y1) / 2 + heading[1], 0, frame.height - 1))
+        return _grown((x, y, x, y), before.size / 2 + margin)
+    return _grown((x0, y0, x1, y1), margin * (1 + before.hidden / _SEARCH_FRAMES))
 
 
 def _decide(
@@ -197,7 +217,7 @@ def _decide(
         options.colour_weight * np.clip(whole, -_EVIDENCE_LIMIT, _EVIDENCE_LIMIT)
         + options.place_weight * np.clip(local, -_EVIDENCE_LIMIT, _EVIDENCE_LIMIT)
         + options.memory_weight * known
-        + options.motion_weight * expected.motion
+        + options.motion_weight * expected.cue
         + point_evidence(
             points, prompt.labels, lab, expected.size, carried, options.point_weight
         )
@@ -218,17 +238,10 @@ def _seen(
     prompt: Prompt,
     expected: Expectation,
     probability: np.ndarray,
-    bins: Bins,
     box: tuple[float, float, float, float],
     area: float,
 ) -> State:
-    """The state of an object that was seen; its models learn if its area is plausible."""
-    appearance, usual = before.appearance, before.usual_area
-    if _PLAUSIBLE[0] < area / usual < _PLAUSIBLE[1]:
-        appearance = appearance.learned(Histograms.of(bins, probability))
-        usual += _AREA_RATE * (area - usual)
-    else:
-        usual += 0.2 * _AREA_RATE * (area - usual)
+    """The state of an object that was seen; what it looks like is not learned yet."""
     return replace(
         before,
         frame=frame,
@@ -236,13 +249,22 @@ def _seen(
         probability=probability,
         box=box,
         area=area,
-        usual_area=usual,
-        velocity=expected.velocity,
-        appearance=appearance,
         points=prompt.points[prompt.labels == 1],
         hidden=0,
         doubts=0,
         index=frame.index,
+    )
+
+
+def _learn(state: State, bins: Bins) -> State:
+    """Let the models follow the newest frame, slowly where its area is implausible."""
+    usual, area = state.usual_area, state.area
+    if not _PLAUSIBLE[0] < area / usual < _PLAUSIBLE[1]:
+        return replace(state, usual_area=usual + _WARY_AREA_RATE * (area - usual))
+    return replace(
+        state,
+        usual_area=usual + _AREA_RATE * (area - usual),
+        appearance=state.appearance.learned(Histograms.of(bins, state.probability)),
     )
 
 
@@ -282,6 +304,7 @@ def _with_sighting(expected: Expectation, sighting: Sighting) -> Expectation:
         carried=np.where(whole > 0.5, seen, np.minimum(expected.carried, 0.5)).astype(
             np.float32
         ),
+        cue=(2 * seen - 1).astype(np.float32),
         centre=_centre(whole),
     )
 
@@ -300,7 +323,7 @@ def _from_sighting(
     whole = window.resample(sighting.whole, sighting.window)
     seen = window.resample(sighting.probability, sighting.window)
     return Expectation(
-        window, seen, np.zeros_like(seen), _centre(whole), size * scale, before.velocity
+        window, seen, 2 * seen - 1, _centre(whole), size * scale, before.velocity
     )
 
 
@@ -312,7 +335,7 @@ def _expected_shift(before: State, positives: np.ndarray) -> np.ndarray:
         # Points that were replaced, or are other ones, do not move all alike.
         if float(np.median(np.abs(moved - middle))) < 0.1 * before.size:
             return middle.astype(np.float64)
-    return _DAMPING * before.velocity
+    return before.velocity
 
 
 def _next_window(
