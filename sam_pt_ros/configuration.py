@@ -174,8 +174,3 @@ def _merge(into: dict[str, Any], values: Mapping[Any, Any], where: str) -> None:
             _merge(nested, {rest: value} if rest else value, where)
         else:
             into[name] = value
-
-
-def default_configuration() -> Configuration:
-    """The configuration of a node that was given none."""
-    return Configuration.from_mapping({}, "defaults")

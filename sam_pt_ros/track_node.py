@@ -77,13 +77,13 @@ class TrackNode(LifecycleNode):
         self._configuration: Configuration | None = None
         self._pipeline: SamPt | None = None
         self._worker: Worker[Image | CompressedImage] | None = None
-        self._inputs: list[Any] = []
-        self._images: Any = None
+        self._click_inputs: list[Any] = []
+        self._image_input: Any = None
         self._image_topic = ""
         self._reliability = ReliabilityPolicy.BEST_EFFORT
-        self._timer: Any = None
-        self._outputs: list[tuple[Any, Callable[[TrackResult, Header], Any]]] = []
-        self._services: list[Any] = []
+        self._graph_timer: Any = None
+        self._result_outputs: list[tuple[Any, Callable[[TrackResult, Header], Any]]] = []
+        self._offered: list[Any] = []
         self._camera: CameraModel | None = None
         self._frame_id = ""
         self._headers: dict[int, Header] = {}  # by stamp, of frames without a result
@@ -125,38 +125,39 @@ class TrackNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the pipeline."""
-        self._release()
+        self.release()
         return _OK
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free everything, from whatever state."""
-        self._release()
+        self.release()
         return _OK
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Return to a clean state after a transition that raised."""
-        self._release()
+        self.release()
         return _OK
 
     def _stop(self) -> None:
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-        for subscription in (*self._inputs, self._images):
+        if self._graph_timer is not None:
+            self.destroy_timer(self._graph_timer)
+        for subscription in (*self._click_inputs, self._image_input):
             if subscription is not None:
                 self.destroy_subscription(subscription)
-        self._inputs, self._images, self._timer = [], None, None
+        self._click_inputs, self._image_input, self._graph_timer = [], None, None
         if self._worker is not None:
             if not self._worker.stop(_STOP_TIMEOUT):
                 self.get_logger().warning("the pipeline did not finish its frame in time")
             self._worker = None
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Stop, and free the pipeline and all that was offered."""
         self._stop()
-        for publisher, _ in self._outputs:
+        for publisher, _ in self._result_outputs:
             self.destroy_publisher(publisher)
-        for service in self._services:
+        for service in self._offered:
             self.destroy_service(service)
-        self._outputs, self._services = [], []
+        self._result_outputs, self._offered = [], []
         self._headers.clear()
         self._pipeline = self._configuration = self._camera = None
 
@@ -186,7 +187,7 @@ class TrackNode(LifecycleNode):
             (Point, "clicked_pixel", self._on_clicked_pixel, QoSProfile(depth=100)),
             (PointStamped, "clicked_point", self._on_clicked_point, QoSProfile(depth=100)),
         ):
-            self._inputs.append(
+            self._click_inputs.append(
                 self.create_subscription(
                     kind, topic, callback, qos, qos_overriding_options=_ALL_POLICIES
                 )
@@ -196,7 +197,7 @@ class TrackNode(LifecycleNode):
         )
         self._subscribe_to_images(qos_profile_sensor_data.reliability)
         self._follow_publishers()
-        self._timer = self.create_timer(_GRAPH_PERIOD, self._follow_publishers)
+        self._graph_timer = self.create_timer(_GRAPH_PERIOD, self._follow_publishers)
 
     @property
     def _options(self) -> NodeOptions:
@@ -204,15 +205,15 @@ class TrackNode(LifecycleNode):
         return self._configuration.node
 
     def _subscribe_to_images(self, reliability: ReliabilityPolicy) -> None:
-        if self._images is not None:
-            self.destroy_subscription(self._images)
+        if self._image_input is not None:
+            self.destroy_subscription(self._image_input)
         every_frame = self._options.mode == "every_frame"
         compressed = self._options.image_transport == "compressed"
         policies = _POLICIES
         if not self._reliability_is_given:
             # Declared once, the parameter would freeze what follows the publishers.
             policies = tuple(p for p in policies if p != QoSPolicyKind.RELIABILITY)
-        self._images = self.create_subscription(
+        self._image_input = self.create_subscription(
             CompressedImage if compressed else Image,
             self._image_topic,
             self._on_image,
@@ -260,7 +261,7 @@ class TrackNode(LifecycleNode):
                 QoSProfile(depth=10),
                 qos_overriding_options=_ALL_POLICIES,
             )
-            self._outputs.append((publisher, make))
+            self._result_outputs.append((publisher, make))
 
     def _make_services(self) -> None:
         # A group of their own: a service waits for the pipeline, images must not wait for it.
@@ -271,7 +272,7 @@ class TrackNode(LifecycleNode):
             (Trigger, "~/reset", self._reset),
             (SetBool, "~/enable", self._enable),
         ):
-            self._services.append(self.create_service(kind, name, callback, callback_group=group))
+            self._offered.append(self.create_service(kind, name, callback, callback_group=group))
 
     # --- receiving: hand over, never compute ----------------------------------------------
 
@@ -447,7 +448,7 @@ class TrackNode(LifecycleNode):
             self.get_logger().warning(f"click refused: {problem}")
         header = self._headers[result.stamp]
         self._headers = {s: h for s, h in self._headers.items() if s > result.stamp}
-        for publisher, make in self._outputs:
+        for publisher, make in self._result_outputs:
             if publisher.get_subscription_count():
                 message = make(result, header)
                 if message is not None:
@@ -504,7 +505,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        node._release()
+        # A second Ctrl-C must not cut the end short.
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
+        node.release()
         executor.shutdown(timeout_sec=0.5)
         node.destroy_node()
         rclpy.try_shutdown()

@@ -1,0 +1,163 @@
+"""Results to messages, and prompts from messages."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sam_pt_ros.msg import ObjectPrompt, PointPrompt, TrackedObject
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.masks import CroppedMask
+from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
+from sam_pt_ros.ros import messages
+from sam_pt_ros.ros.camera import CameraModel
+from sam_pt_ros.ros.images import encode_image
+from sam_pt_ros.trackers import PointTracks
+
+HEADER = Header(frame_id="camera")
+HEADER.stamp.sec, HEADER.stamp.nanosec = 12, 34
+SIZE = (20, 30)
+CAMERA = CameraModel(np.array([[10.0, 0, 15], [0, 10, 10], [0, 0, 1]]), np.zeros(5), False)
+
+
+def seen(object_id: int = 7) -> ObjectResult:
+    mask = CroppedMask(np.array([[1, 1, 1], [1, 0, 1]], np.bool_), (4, 6), SIZE)
+    points = PointTracks(
+        3, np.array([5, 6, 9]), np.array([[4, 6], [6, 6], [20, 15]]), [True, False, True],
+        [0.9, 0.0, 0.5],
+    )
+    labels = np.array([1, 1, 0], np.int32)
+    return ObjectResult(
+        object_id, "cup", ObjectState.TRACKING, 0.75, mask, points, labels, 3, 0
+    )
+
+
+def hidden() -> ObjectResult:
+    empty = CroppedMask.empty(SIZE)
+    nothing = np.zeros(0, np.int32)
+    return ObjectResult(
+        8, "", ObjectState.OCCLUDED, 0.0, empty, PointTracks.empty(3), nothing, 3, 2
+    )
+
+
+def result(*objects: ObjectResult) -> TrackResult:
+    labels = np.zeros(SIZE, np.uint16)
+    for item in objects:
+        labels[item.mask.full()] = item.object_id
+    return TrackResult(3, messages.stamp_of(HEADER), labels, objects, {})
+
+
+def test_an_object_that_is_seen() -> None:
+    made = messages.objects_message(result(seen()), HEADER)
+    assert made.header == HEADER
+    (item,) = made.objects
+    assert (item.id, item.label, item.state) == (7, "cup", TrackedObject.TRACKING)
+    assert item.roi == RegionOfInterest(x_offset=4, y_offset=6, width=3, height=2)
+    assert item.area == 5
+    assert (item.centroid_x, item.centroid_y) == (pytest.approx(5.0), pytest.approx(6.4))
+    assert (item.points_visible, item.points_total) == (1, 2)
+    assert (item.score, item.age, item.frames_since_seen) == (0.75, 3, 0)
+
+
+def test_an_object_that_is_not_seen_has_no_place() -> None:
+    (item,) = messages.objects_message(result(hidden()), HEADER).objects
+    assert item.state == TrackedObject.OCCLUDED
+    assert (item.area, item.score, item.frames_since_seen) == (0, 0.0, 2)
+    assert item.roi == RegionOfInterest()
+    assert math.isnan(item.centroid_x)
+    assert math.isnan(item.centroid_y)
+
+
+def test_the_states_have_the_numbers_of_the_message() -> None:
+    for state in ObjectState:
+        assert getattr(TrackedObject, state.name) == state.value
+
+
+@pytest.mark.parametrize(("object_id", "encoding"), [(255, "mono8"), (256, "mono16")])
+def test_the_label_image_is_as_deep_as_its_ids(object_id: int, encoding: str) -> None:
+    made = messages.label_image_message(result(seen(object_id)), HEADER)
+    assert (made.encoding, made.header) == (encoding, HEADER)
+    dtype = np.uint8 if encoding == "mono8" else np.uint16
+    pixels = np.frombuffer(made.data, dtype).reshape(SIZE)
+    assert set(np.unique(pixels)) == {0, object_id}
+
+
+def test_masks_are_cut_out_and_only_of_what_is_seen() -> None:
+    made = messages.masks_message(result(seen(), hidden()), HEADER)
+    (mask,) = made.masks
+    assert mask.object_id == 7
+    assert mask.mask.header == HEADER
+    assert (mask.roi.width, mask.roi.height) == (mask.mask.width, mask.mask.height) == (3, 2)
+    assert list(mask.mask.data) == [255, 255, 255, 255, 0, 255]
+
+
+def test_points_keep_their_ids_labels_and_visibility() -> None:
+    made = messages.points_message(result(seen()), HEADER)
+    got = [(p.id, p.object_id, p.label, p.visible) for p in made.points]
+    assert got == [(5, 7, 1, True), (6, 7, 1, False), (9, 7, 0, True)]
+    assert (made.points[2].x, made.points[2].y, made.points[2].confidence) == (20, 15, 0.5)
+
+
+def test_markers_delete_the_old_ones_first_and_lie_on_the_rays() -> None:
+    made = messages.markers_message(result(seen(), hidden()), HEADER, CAMERA).markers
+    assert made[0].action == Marker.DELETEALL
+    outline, caption = made[1:]
+    assert {(p.x * 10 + 15, p.y * 10 + 10) for p in outline.points} >= {(4.0, 6.0), (6.0, 6.0)}
+    assert all(p.z == 1.0 for p in outline.points)
+    assert caption.text == "7 cup"
+    assert {m.header.frame_id for m in made} == {"camera"}
+
+
+def test_clicks_are_grouped_by_object() -> None:
+    clicks = [
+        PointPrompt(x=1.0, y=2.0, label=1),
+        PointPrompt(x=3.0, y=4.0, label=1, object_label="cup"),
+        PointPrompt(x=5.0, y=6.0, label=0),
+        PointPrompt(x=7.0, y=8.0, label=0, object_id=3, object_label="first"),
+        PointPrompt(x=9.0, y=9.0, label=1, object_id=3, object_label="second"),
+    ]
+    made = messages.requests_from_points(clicks)
+    assert [(r.object_id, r.label) for r in made] == [(None, ""), (None, "cup"), (3, "first")]
+    assert made[0].prompt.points.tolist() == [[1, 2], [5, 6]]
+    assert made[0].prompt.labels.tolist() == [1, 0]
+    assert made[2].prompt.points.tolist() == [[7, 8], [9, 9]]
+
+
+@pytest.mark.parametrize(
+    ("clicks", "words"),
+    [
+        ([], "no points"),
+        ([PointPrompt(x=math.nan, y=1.0, label=1)], "must be finite"),
+        ([PointPrompt(x=1.0, y=1.0, label=2)], "labels must be 1"),
+    ],
+)
+def test_clicks_that_mean_nothing_are_refused(clicks: list[PointPrompt], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        messages.requests_from_points(clicks)
+
+
+def test_a_prompt_with_everything() -> None:
+    drawn = np.zeros(SIZE, np.uint8)
+    drawn[3:5, 4:9] = 1
+    sent = ObjectPrompt(label="cup", points=[PointPrompt(x=5.0, y=4.0, label=1)])
+    sent.box = RegionOfInterest(x_offset=4, y_offset=3, width=5, height=2)
+    sent.mask = encode_image(drawn, "mono8", HEADER)
+    made = messages.request_from_prompt(sent)
+    assert (made.label, made.object_id) == ("cup", None)
+    assert made.prompt.box is not None
+    assert made.prompt.box.tolist() == [4, 3, 8, 4]
+    np.testing.assert_array_equal(made.prompt.mask, drawn > 0)
+    bare = messages.request_from_prompt(ObjectPrompt(mask=Image()))
+    assert bare.prompt.box is None
+    assert bare.prompt.mask is None
+    assert not bare.prompt.starts_object
+
+
+def test_stamp_zero_means_the_newest_frame() -> None:
+    assert messages.prompt_stamp(Header()) is None
+    assert messages.prompt_stamp(HEADER) == 12_000_000_034

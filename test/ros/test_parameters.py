@@ -1,0 +1,126 @@
+"""Every parameter is declared with a description, a type and a range, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sam_pt_ros.configuration import load_configuration
+from sam_pt_ros.demo.paths import default_configuration_file
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.ros.parameters import Parameters
+from sam_pt_ros.track_node import TrackNode
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    made = Context()
+    rclpy.init(context=made, domain_id=99)
+    yield made
+    rclpy.shutdown(context=made)
+
+
+def node(context: Context, **overrides: object) -> Node:
+    return rclpy.create_node(
+        "parameters_test",
+        context=context,
+        parameter_overrides=[Parameter(name.replace("__", "."), value=value)
+                             for name, value in overrides.items()],
+    )  # fmt: skip
+
+
+def test_the_defaults_are_those_of_the_library(context: Context) -> None:
+    read = Parameters(node(context)).read()
+    assert read.backends.tracker == "lucas_kanade"
+    assert read.pipeline.positive_points == 16
+
+
+def test_every_parameter_says_what_it_is(context: Context) -> None:
+    made = node(context)
+    parameters = Parameters(made)
+    parameters.read()
+    assert any(name.startswith("lucas_kanade.") for name in parameters.specs)
+    for name, spec in parameters.specs.items():
+        described = made.describe_parameter(name)
+        assert described.description, name
+        assert described.type != 0, name
+        if spec.minimum is not None:
+            assert described.integer_range or described.floating_point_range, name
+        if spec.choices is not None:
+            assert spec.choices[0] in described.additional_constraints, name
+
+
+def test_backend_options_arrive(context: Context) -> None:
+    read = Parameters(node(context, lucas_kanade__working_size=320)).read()
+    assert read.tracker.working_size == 320
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"positive_pionts": 3}, "unknown parameter 'positive_pionts'; did you mean"),
+        ({"lucas_kanade__nonsense": 3}, "unknown parameter 'lucas_kanade.nonsense'"),
+        ({"tracker": "magic"}, "unknown tracker 'magic'; known are lucas_kanade"),
+        ({"segmenter": "magic"}, "unknown segmenter 'magic'"),
+        ({"positive_points": 0}, "positive_points"),
+        ({"positive_points": "many"}, "positive_points"),
+        ({"mode": "sometimes"}, "'mode' must be one of latest, every_frame"),
+    ],
+)
+def test_mistakes_are_named(context: Context, overrides: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words.replace(".", r"\.")) as caught:
+        Parameters(node(context, **overrides)).read()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_ros_declares_itself_is_no_mistake(context: Context) -> None:
+    given = {"use_sim_time": True, "qos_overrides__/image__subscription__depth": 3}
+    Parameters(node(context, **given)).read()
+
+
+def test_the_shipped_configuration_is_what_the_node_reads(context: Context) -> None:
+    path = default_configuration_file()
+    made = rclpy.create_node(
+        "parameters_test",
+        context=context,
+        cli_args=["--ros-args", "--params-file", str(path)],
+    )
+    assert Parameters(made).read() == load_configuration(path)
+
+
+def test_changes_are_refused_once_the_node_is_configured(context: Context) -> None:
+    made = TrackNode(context=context)
+    (allowed,) = made.set_parameters([Parameter("positive_points", value=8)])
+    assert allowed.successful
+    (wrong,) = made.set_parameters([Parameter("mode", value="sometimes")])
+    assert not wrong.successful
+    assert "latest, every_frame" in wrong.reason
+    made.trigger_configure()
+    (late,) = made.set_parameters([Parameter("positive_points", value=9)])
+    assert not late.successful
+    assert "clean up first" in late.reason
+    assert made.get_parameter("positive_points").value == 8
+    made.trigger_cleanup()
+    (again,) = made.set_parameters([Parameter("positive_points", value=9)])
+    assert again.successful
+    made.destroy_node()
+
+
+def test_the_node_hides_nothing_of_its_base_class(context: Context) -> None:
+    """An attribute named like one of rclpy's replaces it, in silence."""
+    plain = LifecycleNode("plain", context=context)
+    ours = TrackNode(context=context)
+    methods = set(vars(TrackNode)) - {"__module__", "__doc__", "__init__"}
+    allowed = {n for n in methods if n.startswith("on_")}
+    assert not (methods - allowed) & (set(dir(LifecycleNode)) | set(vars(plain)))
+    for name, value in vars(plain).items():
+        assert type(vars(ours)[name]) is type(value), name
+    assert len(list(ours.services)) == len(list(plain.services))
+    for made in (plain, ours):
+        made.destroy_node()

@@ -1,0 +1,95 @@
+"""The worker: order, dropping, calls in between, and its end."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from sam_pt_ros.worker import Worker
+
+TIMEOUT = 10.0
+
+
+class Gate:
+    """Processes items, each only when it is let."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.begun = threading.Semaphore(0)
+        self.permits = threading.Semaphore(0)
+
+    def process(self, item: int) -> None:
+        self.begun.release()
+        assert self.permits.acquire(timeout=TIMEOUT)
+        self.done.append(item)
+
+    def wait_until_begun(self) -> None:
+        assert self.begun.acquire(timeout=TIMEOUT)
+
+
+def test_all_items_are_processed_in_order() -> None:
+    gate = Gate()
+    worker = Worker(gate.process, capacity=10)
+    gate.permits.release(5)
+    for item in range(5):
+        worker.submit(item)
+    for _ in range(5):
+        gate.wait_until_begun()
+    assert worker.stop(TIMEOUT)
+    assert gate.done == [0, 1, 2, 3, 4]
+    assert worker.dropped == 0
+
+
+def test_a_slow_worker_with_room_for_one_gets_the_newest() -> None:
+    gate = Gate()
+    worker = Worker(gate.process, capacity=1)
+    worker.submit(0)
+    gate.wait_until_begun()
+    for item in range(1, 5):
+        worker.submit(item)
+    gate.permits.release(2)
+    gate.wait_until_begun()
+    assert worker.stop(TIMEOUT)
+    assert gate.done == [0, 4]
+    assert worker.dropped == 3
+
+
+def test_a_call_runs_before_the_items_that_wait() -> None:
+    gate = Gate()
+    worker = Worker(gate.process, capacity=10)
+    worker.submit(0)
+    gate.wait_until_begun()
+    worker.submit(1)
+    answer = worker.call(lambda: list(gate.done))
+    gate.permits.release(2)
+    assert answer.result(TIMEOUT) == [0]
+    assert worker.stop(TIMEOUT)
+
+
+def test_what_a_call_raises_is_the_callers() -> None:
+    worker = Worker(lambda item: None, capacity=1)
+
+    def fail() -> None:
+        raise KeyError("missing")
+
+    with pytest.raises(KeyError, match="missing"):
+        worker.call(fail).result(TIMEOUT)
+    assert worker.call(lambda: 7).result(TIMEOUT) == 7
+    assert worker.stop(TIMEOUT)
+
+
+def test_stopping_cancels_calls_and_reports_a_hanging_item() -> None:
+    gate = Gate()
+    worker = Worker(gate.process, capacity=1)
+    worker.submit(0)
+    gate.wait_until_begun()
+    waiting = worker.call(lambda: 1)
+    assert not worker.stop(0.01)
+    with pytest.raises(CancelledError):
+        waiting.result(TIMEOUT)
+    with pytest.raises(CancelledError):
+        worker.call(lambda: 2).result(TIMEOUT)
+    gate.permits.release()
+    assert worker.stop(TIMEOUT)
