@@ -29,6 +29,7 @@ class State:
         index: of the newest frame it was looked for in.
         hidden: frames since ``frame`` in which it was not seen.
         doubts: frames in a row in which there was reason to think it hidden.
+        recovering: since it was found again it was not yet seen as a whole.
         views: remembered views, the first one and the latest ones.
         rigid: whether the last view could be found again by the one before.
     """
@@ -45,6 +46,7 @@ class State:
     index: int
     hidden: int = 0
     doubts: int = 0
+    recovering: bool = False
     views: tuple[View, ...] = ()
     rigid: bool = False
 

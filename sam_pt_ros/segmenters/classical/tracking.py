@@ -42,6 +42,7 @@ _MAX_SHARE = 0.9  # of the image
 _SHRUNK = 0.7  # area over usual area below which remembered views are looked for
 _MAX_DOUBTS = 2
 _TRUSTED_POINTS = 3  # positives of the frame before whose vanishing all at once is a doubt
+_VIEW_WEIGHT = 1.5  # of a remembered view that was found, in those of the motion
 _VIEW_PERIOD = 8  # frames between two remembered views
 _WHOLE = 0.8  # area over usual area from which a view is remembered
 _RIGID_INLIERS = 10
@@ -110,7 +111,7 @@ def track(
     sighting: Sighting | None = None
     expected_area = _extent(expectation.carried, expectation.window)[1]
     shrunk = min(expected_area, before.area) < _SHRUNK * before.usual_area
-    if before.rigid and shrunk:
+    if before.rigid and (shrunk or before.recovering):
         sighting = views.find(before.views, frame, _grown(before.box, 0.5 * before.size))
         if sighting is not None:
             expectation = _with_sighting(expectation, sighting)
@@ -120,14 +121,16 @@ def track(
         return _hide(before, frame)
     doubts = 0
     if sighting is None:
-        missed = before.rigid and shrunk
+        missed = before.rigid and (shrunk or before.recovering)
         vanished = len(before.points) >= _TRUSTED_POINTS and not (prompt.labels == 1).any()
         doubts = before.doubts + 1 if missed or vanished else 0
     if doubts > _MAX_DOUBTS:
         return _hide(before, frame)
     state = _seen(before, frame, prompt, expectation, probability, box, area)
     if sighting is not None and sighting.agreement > _WHOLLY_SEEN:
-        state = replace(state, usual_area=area)  # it is smaller now, and not half hidden
+        whole = _extent(sighting.whole, sighting.window)[1]
+        recovering = state.recovering and area < _WHOLE * whole
+        state = replace(state, usual_area=whole, recovering=recovering)
     elif sighting is None and doubts == 0:
         state = _learn(state, bins)
         if not shrunk:
@@ -179,7 +182,8 @@ def _look_for(
         or area < _REAPPEARED * before.usual_area
     ):
         return replace(before, hidden=before.hidden + 1, index=frame.index)
-    return _seen(before, frame, prompt, expectation, probability, found, area)
+    seen = _seen(before, frame, prompt, expectation, probability, found, area)
+    return replace(seen, recovering=True)
 
 
 def _search_box(
@@ -304,7 +308,7 @@ def _with_sighting(expected: Expectation, sighting: Sighting) -> Expectation:
         carried=np.where(whole > 0.5, seen, np.minimum(expected.carried, 0.5)).astype(
             np.float32
         ),
-        cue=(2 * seen - 1).astype(np.float32),
+        cue=_VIEW_WEIGHT * (2 * seen - 1),
         centre=_centre(whole),
     )
 
@@ -323,7 +327,7 @@ def _from_sighting(
     whole = window.resample(sighting.whole, sighting.window)
     seen = window.resample(sighting.probability, sighting.window)
     return Expectation(
-        window, seen, 2 * seen - 1, _centre(whole), size * scale, before.velocity
+        window, seen, _VIEW_WEIGHT * (2 * seen - 1), _centre(whole), size * scale, before.velocity
     )
 
 
