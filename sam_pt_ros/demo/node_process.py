@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,43 +19,22 @@ class NodeFailedError(RuntimeError):
     """The node died, never became ready, or did not answer."""
 
 
-def choose_domain() -> int:
-    """A ROS domain that nobody on this machine uses, so that the user's graph is left alone."""
-    # 0 is everybody's default; up to 101 the ports are below Linux's ephemeral ones.
-    taken = os.environ.get("ROS_DOMAIN_ID", "0")
-    domains = [domain for domain in range(1, 102) if str(domain) != taken]
-    random.SystemRandom().shuffle(domains)
-    for domain in domains:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                # Where DDS's first participant of the domain listens (RTPS 2.5, 9.6.2.3).
-                probe.bind(("", 7400 + 250 * domain + 10))
-            except OSError:
-                continue
-            return domain
-    return domains[0]
-
-
-def private_environment(domain: int) -> dict[str, str]:
-    """The environment in which only processes of this machine and this domain are seen."""
-    environment = {k: v for k, v in os.environ.items() if k != "ROS_LOCALHOST_ONLY"}
-    environment["ROS_DOMAIN_ID"] = str(domain)
-    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    return environment
-
-
 class NodeProcess:
     """``python -m sam_pt_ros.track_node``; a context manager that never leaves it behind."""
 
     def __init__(
-        self, configuration: Path, parameters: dict[str, str], domain: int, log: Path
+        self,
+        configuration: Path,
+        parameters: dict[str, str],
+        environment: dict[str, str],
+        log: Path,
     ) -> None:
         self.log = log
         self._command = [sys.executable, "-u", "-m", "sam_pt_ros.track_node", "--ros-args"]
         self._command += ["--params-file", str(configuration.absolute())]
         for name, value in parameters.items():
             self._command += ["-p", f"{name}:={value}"]
-        self._environment = private_environment(domain)
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> NodeProcess:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +17,9 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from sam_pt_ros.demo.cutting import CutBag
-from sam_pt_ros.demo.node_process import NodeProcess, choose_domain, private_environment
+from sam_pt_ros.demo.node_process import NodeProcess
 from sam_pt_ros.demo.player import NoAnswerError, Player
+from sam_pt_ros.demo.private_graph import choose_domain, exchanged, private_environment
 from sam_pt_ros.demo.recorder import NODE_NAME, Recorder
 
 START_TIMEOUT = 60.0
@@ -74,9 +74,11 @@ def run(
     """
     domain = choose_domain()
     parameters = EVERY_FRAME if every_frame else {"mode": "latest"}
+    width, height = bag.size
     with (
-        NodeProcess(configuration, parameters, domain, log) as process,
-        _spinning_node(domain) as node,
+        private_environment(domain, image_bytes=4 * width * height) as environment,
+        NodeProcess(configuration, parameters, environment, log) as process,
+        _spinning_node(domain, environment) as node,
         Recorder(node, output) as recorder,
     ):
         player = Player(node, bag.path, on_image)
@@ -94,20 +96,13 @@ def run(
 
 
 @contextmanager
-def _spinning_node(domain: int) -> Iterator[Node]:
+def _spinning_node(domain: int, environment: dict[str, str]) -> Iterator[Node]:
     """A node in a context of its own, served by a thread."""
     context = rclpy.Context()
-    before = dict(os.environ)
-    # Read when the context is initialized, and then never again.
-    os.environ.clear()
-    os.environ.update(private_environment(domain))
-    try:
+    with exchanged(environment):
         rclpy.init(
             context=context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO
         )
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
     try:
         node = rclpy.create_node("sam_pt_demo", context=context, start_parameter_services=False)
         executor = SingleThreadedExecutor(context=context)

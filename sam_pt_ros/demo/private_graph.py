@@ -1,0 +1,100 @@
+"""A ROS graph of its own for the demo: apart from the user's, and fit for large messages."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Without this an image that does not fit into Fast DDS's default segment of 512 KiB is sent in
+# fragments over UDP, whose socket buffers it overflows: best-effort images get lost, and reliable
+# ones wait for the next heartbeat, 3 seconds later.
+_PROFILES = """<?xml version="1.0" encoding="UTF-8"?>
+<profiles xmlns="http://www.eprosima.com">
+  <transport_descriptors>
+    <transport_descriptor>
+      <transport_id>shared_memory</transport_id>
+      <type>SHM</type>
+      <segment_size>{segment}</segment_size>
+      <maxMessageSize>{message}</maxMessageSize>
+    </transport_descriptor>
+    <transport_descriptor>
+      <transport_id>loopback</transport_id>
+      <type>UDPv4</type>
+      <interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>
+    </transport_descriptor>
+  </transport_descriptors>
+  <participant profile_name="sam_pt_demo" is_default_profile="true">
+    <rtps>
+      <userTransports>
+        <transport_id>shared_memory</transport_id>
+        <transport_id>loopback</transport_id>
+      </userTransports>
+      <useBuiltinTransports>false</useBuiltinTransports>
+    </rtps>
+  </participant>
+</profiles>
+"""
+
+_MEBIBYTE = 1 << 20
+
+_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""How Fast DDS 3 and Fast DDS 2 call it."""
+
+
+def choose_domain() -> int:
+    """A ROS domain that nobody on this machine uses, so that the user's graph is left alone."""
+    # 0 is everybody's default; up to 101 the ports are below Linux's ephemeral ones.
+    taken = os.environ.get("ROS_DOMAIN_ID", "0")
+    domains = [domain for domain in range(1, 102) if str(domain) != taken]
+    random.SystemRandom().shuffle(domains)
+    for domain in domains:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                # Where DDS's first participant of the domain listens (RTPS 2.5, 9.6.2.3).
+                probe.bind(("", 7400 + 250 * domain + 10))
+            except OSError:
+                continue
+            return domain
+    return domains[0]
+
+
+@contextmanager
+def private_environment(domain: int, image_bytes: int) -> Iterator[dict[str, str]]:
+    """The environment of processes that see only each other.
+
+    Args:
+        domain: their ROS domain.
+        image_bytes: size of the largest message that they exchange.
+    """
+    largest = max(image_bytes + 4096, _MEBIBYTE)
+    with tempfile.TemporaryDirectory(prefix="sam_pt_demo_") as folder:
+        profiles = Path(folder) / "fastdds.xml"
+        profiles.write_text(_PROFILES.format(segment=12 * largest, message=largest))
+        environment = dict(os.environ)
+        environment.pop("ROS_LOCALHOST_ONLY", None)  # it would overrule the range
+        environment["ROS_DOMAIN_ID"] = str(domain)
+        environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        environment.update(dict.fromkeys(_PROFILE_VARIABLES, str(profiles)))
+        yield environment
+
+
+@contextmanager
+def exchanged(environment: dict[str, str]) -> Iterator[None]:
+    """Run with another environment: ROS reads it when a context is initialized."""
+    before = dict(os.environ)
+    _exchange(environment)
+    try:
+        yield
+    finally:
+        _exchange(before)
+
+
+def _exchange(environment: dict[str, str]) -> None:
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
