@@ -12,6 +12,7 @@ _SPREAD = 0.10  # of a point's word, in object sizes
 _BELIEF_ZERO = 0.6  # distance from the points, in their spacings, where belief changes sides
 _BELIEF_SLOPE = 8.0
 _BELIEF_LIMITS = (-6.0, 3.0)
+_LINKED_SLOPE = 3.0  # of few clicks, that say less about the extent
 _WIDE_SPREAD = 0.25  # of a point that contradicts what was known
 
 
@@ -70,7 +71,9 @@ def spacing(points: np.ndarray) -> float:
     return max(float(np.median(apart.min(axis=1))), 2.0)
 
 
-def spread_belief(points: np.ndarray, reach: float, shape: tuple[int, int]) -> np.ndarray:
+def spread_belief(
+    points: np.ndarray, reach: float, shape: tuple[int, int], linked: bool = False
+) -> np.ndarray:
     """Where an object is whose points are spread over it, ``float32 (h, w)`` log odds.
 
     Medoids of an object lie about a spacing apart, and its outline half a spacing beyond.
@@ -78,11 +81,30 @@ def spread_belief(points: np.ndarray, reach: float, shape: tuple[int, int]) -> n
     Args:
         points: ``float32 (N, 2)`` positives, working pixels.
         reach: their spacing, working pixels.
+        linked: whether the object lies between its points too: few clicks on one thing are
+            often farther apart than it is thick.
     """
     height, width = shape
     dots = np.full(shape, 255, np.uint8)
     places = np.clip(np.rint(points), 0, (width - 1, height - 1)).astype(np.int64)
     dots[places[:, 1], places[:, 0]] = 0
+    if linked:
+        for first, second in _spanning_tree(places):
+            cv2.line(dots, places[first].tolist(), places[second].tolist(), 0, 1)
     distance = cv2.distanceTransform(dots, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / reach
-    belief: np.ndarray = np.clip(_BELIEF_SLOPE * (_BELIEF_ZERO - distance), *_BELIEF_LIMITS)
+    slope = _LINKED_SLOPE if linked else _BELIEF_SLOPE
+    belief: np.ndarray = np.clip(slope * (_BELIEF_ZERO - distance), *_BELIEF_LIMITS)
     return belief.astype(np.float32)
+
+
+def _spanning_tree(points: np.ndarray) -> list[tuple[int, int]]:
+    """The pairs of points whose connections, of least total length, connect all (Prim)."""
+    apart = np.linalg.norm((points[:, None] - points[None]).astype(np.float32), axis=2)
+    reached, pairs = [0], []
+    while len(reached) < len(points):
+        left = [i for i in range(len(points)) if i not in reached]
+        ways = apart[np.ix_(reached, left)]
+        row, column = np.unravel_index(int(np.argmin(ways)), ways.shape)
+        pairs.append((reached[row], left[column]))
+        reached.append(left[column])
+    return pairs

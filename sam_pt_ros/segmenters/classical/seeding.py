@@ -26,6 +26,9 @@ _POINT_STRENGTH = 1.5
 _GLOBAL_WEIGHT = 0.8
 _LOCAL_WEIGHT = 0.2
 _MARGIN = 0.5
+_EARLIER_WEIGHT = 2.5
+_EARLIER_BLUR = 1.5  # working pixels
+_EARLIER_SPREAD = 0.3
 _SAMPLED = 8  # positives from which they are taken to be spread over the object
 _REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around few clicks, in image diagonals
 
@@ -39,11 +42,14 @@ class Seed:
     appearance: Appearance
 
 
-def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
+def seed(
+    frame: Frame, prompt: Prompt, object_size: float, earlier: Seed | None = None
+) -> Seed | None:
     """The object in the frame it is first prompted in; None if nothing is found.
 
     Args:
         object_size: working pixels that the object is scaled to.
+        earlier: the answer to an earlier prompt for the same frame, to be refined.
     """
     if prompt.mask is not None and prompt.mask.any():
         return _from_mask(frame, prompt.mask, object_size)
@@ -53,6 +59,8 @@ def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
         return _from_box(frame, prompt, (x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5), object_size)
     if len(positives) == 0:
         return None
+    if earlier is not None:
+        return _from_earlier(frame, prompt, earlier, object_size)
     if len(positives) >= _SAMPLED:
         return _from_points(frame, prompt, spacing(positives), object_size)[0]
     diagonal = float(np.hypot(*frame.size))
@@ -100,6 +108,27 @@ def _from_box(
     return found[0]
 
 
+def _from_earlier(
+    frame: Frame, prompt: Prompt, earlier: Seed, object_size: float
+) -> Seed | None:
+    """A seed refined by points that were given after it."""
+    positives = prompt.points[prompt.labels == 1]
+    inner = bounding_box(earlier.probability)
+    assert inner is not None
+    corners = earlier.window.to_image(np.array([inner[:2], inner[2:]]))
+    x0, y0 = np.minimum(corners[0], positives.min(axis=0)).tolist()
+    x1, y1 = np.maximum(corners[1], positives.max(axis=0)).tolist()
+    window, size = _window((x0, y0, x1, y1), object_size, frame.size)
+    belief = 2 * window.resample(earlier.probability, earlier.window) - 1
+    belief = _EARLIER_WEIGHT * cv2.GaussianBlur(belief, (0, 0), _EARLIER_BLUR)
+    if len(positives) >= _SAMPLED:
+        reach = spacing(positives) * window.scale
+        belief += _EARLIER_SPREAD * spread_belief(
+            window.to_working(positives), reach, window.shape
+        )
+    return _refine(frame, window, size, prompt, belief)[0]
+
+
 def _from_points(
     frame: Frame, prompt: Prompt, reach: float, object_size: float
 ) -> tuple[Seed | None, float]:
@@ -109,7 +138,12 @@ def _from_points(
     x1, y1 = positives.max(axis=0) + reach
     box = (float(x0), float(y0), float(x1), float(y1))
     window, size = _window(box, object_size, frame.size)
-    belief = spread_belief(window.to_working(positives), reach * window.scale, window.shape)
+    belief = spread_belief(
+        window.to_working(positives),
+        reach * window.scale,
+        window.shape,
+        linked=len(positives) < _SAMPLED,
+    )
     return _refine(frame, window, size, prompt, belief)
 
 

@@ -12,7 +12,7 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
 from sam_pt_ros.segmenters.classical.memory import Memory, State
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
-from sam_pt_ros.segmenters.classical.seeding import seed
+from sam_pt_ros.segmenters.classical.seeding import Seed, seed
 from sam_pt_ros.segmenters.classical.tracking import start, track
 
 _LOGIT = 4.0  # of a pixel that is certain
@@ -54,7 +54,9 @@ class ClassicalSegmenter(Segmenter):
         """One object's mask; ``earlier`` is every object before this frame."""
         before = earlier.get(prompt.object_id)
         if before is None or prompt.mask is not None:
-            found = seed(frame, prompt, self.options.object_size)
+            found = seed(
+                frame, prompt, self.options.object_size, self._earlier_answer(prompt, frame)
+            )
             if found is None:
                 return MaskPrediction.nothing(frame.size)
             state = start(found, frame, prompt)
@@ -67,6 +69,13 @@ class ClassicalSegmenter(Segmenter):
             state = track(before, frame, prompt, rivals, self.options)
         self._memories[prompt.object_id] = Memory(before, state)
         return _prediction(state, frame)
+
+    def _earlier_answer(self, prompt: Prompt, frame: Frame) -> Seed | None:
+        """What was answered to an earlier prompt for an object's first frame."""
+        memory = self._memories.get(prompt.object_id)
+        if memory is None or memory.before is not None or memory.now.index != frame.index:
+            return None
+        return Seed(memory.now.window, memory.now.probability, memory.now.appearance)
 
 
 def _prediction(state: State, frame: Frame) -> MaskPrediction:
