@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -129,12 +129,16 @@ def run_demo(options: DemoOptions) -> None:
             )
         _remove_results(out)
         start = time.monotonic()
-        with _step(progress, "Starting the node") as _:
-            play = progress.add_task(_playing(options, bag), total=len(bag.stamps), visible=False)
+        with ExitStack() as steps:
+            starting = steps.enter_context(ExitStack())
+            starting.enter_context(_step(progress, "Starting the node"))
+            advance_play: list[Callable[[], None]] = []
 
             def on_ready() -> None:
                 seconds["start"] = time.monotonic() - start
-                progress.update(play, visible=True)
+                starting.close()
+                step = _step(progress, _playing(options, bag), len(bag.stamps))
+                advance_play.append(steps.enter_context(step))
 
             recording = run(
                 bag,
@@ -143,7 +147,7 @@ def run_demo(options: DemoOptions) -> None:
                 out / "output",
                 out / "node.log",
                 on_ready,
-                lambda: progress.advance(play),
+                lambda: advance_play[0](),
             )
         seconds["play"] = time.monotonic() - start - seconds["start"]
         with _measured(seconds, "pictures"), _step(progress, "Drawing") as _:
@@ -215,13 +219,18 @@ def _progress(console: Console) -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
+        disable=not console.is_terminal,
     )
 
 
 @contextmanager
-def _step(progress: Progress, description: str) -> Iterator[Callable[[], None]]:
+def _step(
+    progress: Progress, description: str, total: int | None = None
+) -> Iterator[Callable[[], None]]:
     """A line of the progress display; yields what to call when something is done."""
-    task = progress.add_task(description, total=None)
+    if progress.disable:
+        progress.console.print(description)
+    task = progress.add_task(description, total=total)
     done = 0
 
     def advance() -> None:

@@ -43,13 +43,22 @@ class Player:
             that is the image's stamp on a clock that was set at the start; else when it was sent.
     """
 
-    def __init__(self, node: Node, path: Path, on_image: Callable[[], None]) -> None:
+    def __init__(
+        self, node: Node, path: Path, every_frame: bool, on_image: Callable[[], None]
+    ) -> None:
         self.due: dict[int, int] = {}
         self._path = path
         self._on_image = on_image
-        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+        # With a queue of one message, Fast DDS asks for its acknowledgement at once and not at
+        # the next heartbeat, seconds later. In real time a camera does not wait for anybody.
+        depths = {IMAGE_TOPIC: 1 if every_frame else 10, CAMERA_INFO_TOPIC: 10, POINTS_TOPIC: 1}
         self._publishers = {
-            topic: node.create_publisher(kind, topic, qos) for topic, kind in _TYPES.items()
+            topic: node.create_publisher(
+                kind,
+                topic,
+                QoSProfile(depth=depths[topic], reliability=ReliabilityPolicy.RELIABLE),
+            )
+            for topic, kind in _TYPES.items()
         }
 
     @property
@@ -71,6 +80,9 @@ class Player:
                 delay = offset + stamp - time.monotonic_ns()
                 if delay > 0:
                     time.sleep(delay * 1e-9)
+                if connection.topic == POINTS_TOPIC:
+                    self._deliver(POINTS_TOPIC, bytes(raw))
+                    continue
                 if connection.topic == IMAGE_TOPIC:
                     check()
                     self.due[stamp_of(raw)] = offset + stamp
@@ -94,21 +106,22 @@ class Player:
             connections = [c for c in bag.connections if c.topic != POINTS_TOPIC]
             sent = 0
             if stamps[0] in clicks:
-                self._send_clicks(clicks[stamps[0]])
+                for message in clicks[stamps[0]]:
+                    self._deliver(POINTS_TOPIC, message)
                 time.sleep(SETTLING)
             for connection, _, raw in bag.messages(connections):
-                publisher = self._publishers[connection.topic]
                 if connection.topic != IMAGE_TOPIC:
-                    publisher.publish(bytes(raw))
+                    self._publishers[connection.topic].publish(bytes(raw))
                     continue
                 check()
                 stamp = stamp_of(raw)
                 early = clicks.get(following.get(stamp, -1), [])
                 if early:
                     self._drain(recorder, sent, check)
-                    self._send_clicks(early)
+                    for message in early:
+                        self._deliver(POINTS_TOPIC, message)
                 self.due[stamp] = time.monotonic_ns()
-                publisher.publish(bytes(raw))
+                self._deliver(IMAGE_TOPIC, bytes(raw))
                 self._on_image()
                 sent += 1
                 self._drain(recorder, sent if early else sent - IN_FLIGHT + 1, check)
@@ -129,12 +142,12 @@ class Player:
             connections = [c for c in bag.connections if c.topic == IMAGE_TOPIC]
             return [stamp_of(raw) for _, _, raw in bag.messages(connections)]
 
-    def _send_clicks(self, messages: list[bytes]) -> None:
-        publisher: Any = self._publishers[POINTS_TOPIC]
-        for message in messages:
-            publisher.publish(message)
+    def _deliver(self, topic: str, message: bytes) -> None:
+        """Publish a serialised message, and wait until the node's middleware has it."""
+        publisher: Any = self._publishers[topic]
+        publisher.publish(message)
         if not publisher.wait_for_all_acked(Duration(seconds=ANSWER_TIMEOUT)):
-            raise NoAnswerError("did not take the clicks")
+            raise NoAnswerError(f"did not take a message on {topic}")
 
     def _drain(self, recorder: Recorder, count: int, check: Callable[[], None]) -> None:
         """Wait until ``count`` images have been answered."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 # Without this an image that does not fit into Fast DDS's default segment of 512 KiB is sent in
 # fragments over UDP, whose socket buffers it overflows: best-effort images get lost, and reliable
-# ones wait for the next heartbeat, 3 seconds later.
+# ones wait for the next heartbeat, which comes every 3 seconds by default.
 _PROFILES = """<?xml version="1.0" encoding="UTF-8"?>
 <profiles xmlns="http://www.eprosima.com">
   <transport_descriptors>
@@ -23,16 +23,15 @@ _PROFILES = """<?xml version="1.0" encoding="UTF-8"?>
       <maxMessageSize>{message}</maxMessageSize>
     </transport_descriptor>
     <transport_descriptor>
-      <transport_id>loopback</transport_id>
+      <transport_id>udp</transport_id>
       <type>UDPv4</type>
-      <interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>
     </transport_descriptor>
   </transport_descriptors>
   <participant profile_name="sam_pt_demo" is_default_profile="true">
     <rtps>
       <userTransports>
         <transport_id>shared_memory</transport_id>
-        <transport_id>loopback</transport_id>
+        <transport_id>udp</transport_id>
       </userTransports>
       <useBuiltinTransports>false</useBuiltinTransports>
     </rtps>
@@ -41,9 +40,6 @@ _PROFILES = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 _MEBIBYTE = 1 << 20
-
-_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-"""How Fast DDS 3 and Fast DDS 2 call it."""
 
 
 def choose_domain() -> int:
@@ -79,7 +75,7 @@ def private_environment(domain: int, image_bytes: int) -> Iterator[dict[str, str
         environment.pop("ROS_LOCALHOST_ONLY", None)  # it would overrule the range
         environment["ROS_DOMAIN_ID"] = str(domain)
         environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-        environment.update(dict.fromkeys(_PROFILE_VARIABLES, str(profiles)))
+        environment["FASTDDS_DEFAULT_PROFILES_FILE"] = str(profiles)
         yield environment
 
 

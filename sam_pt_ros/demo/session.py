@@ -16,7 +16,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from sam_pt_ros.demo.cutting import CutBag
+from sam_pt_ros.demo.cutting import IMAGE_TOPIC, CutBag
 from sam_pt_ros.demo.node_process import NodeProcess
 from sam_pt_ros.demo.player import NoAnswerError, Player
 from sam_pt_ros.demo.private_graph import choose_domain, exchanged, private_environment
@@ -24,6 +24,10 @@ from sam_pt_ros.demo.recorder import NODE_NAME, Recorder
 
 START_TIMEOUT = 60.0
 """Seconds that the node has to become active."""
+
+SETTLED = 1.0
+"""Seconds without a change among those who listen to the images: the node may subscribe anew when
+it sees how the player offers them."""
 
 QUIET = 1.0
 """After a real-time run: seconds without an answer after which no more is expected."""
@@ -81,7 +85,7 @@ def run(
         _spinning_node(domain, environment) as node,
         Recorder(node, output) as recorder,
     ):
-        player = Player(node, bag.path, on_image)
+        player = Player(node, bag.path, every_frame, on_image)
         _wait_until_ready(node, process, player, recorder)
         on_ready()
         try:
@@ -131,6 +135,8 @@ def _wait_until_ready(
     deadline = time.monotonic() + START_TIMEOUT
     client = node.create_client(GetState, f"{NODE_NAME}/get_state")
     missing = "is not there"
+    settled: frozenset[bytes] = frozenset()
+    since = time.monotonic()
     while time.monotonic() < deadline:
         process.check()
         unmatched = player.unmatched + recorder.unmatched
@@ -144,11 +150,21 @@ def _wait_until_ready(
             while not answer.done() and time.monotonic() < asked + 2.0:
                 time.sleep(0.005)
             if answer.done() and answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
-                node.destroy_client(client)
-                return
+                listeners = _listeners(node)
+                if listeners != settled:
+                    settled, since = listeners, time.monotonic()
+                elif time.monotonic() > since + SETTLED:
+                    node.destroy_client(client)
+                    return
             missing = "is not active"
         time.sleep(0.05)
     raise process.fail(f"was not ready within {START_TIMEOUT:g} s: it {missing}")
+
+
+def _listeners(node: Node) -> frozenset[bytes]:
+    """The subscriptions to the images."""
+    found = node.get_subscriptions_info_by_topic(IMAGE_TOPIC)
+    return frozenset(bytes(listener.endpoint_gid) for listener in found)
 
 
 def _wait_for_the_rest(recorder: Recorder, last: int, process: NodeProcess) -> None:
