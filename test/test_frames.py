@@ -1,0 +1,126 @@
+"""Frames and their short memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam_pt_ros.errors import FrameUnavailableError, UserError
+from sam_pt_ros.frames import Frame, FrameHistory
+
+IMAGE = np.zeros((4, 6, 3), np.uint8)
+
+
+def history(stamps: list[int], capacity: int = 60) -> FrameHistory:
+    made = FrameHistory(capacity)
+    for stamp in stamps:
+        made.append(IMAGE, stamp)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (np.zeros((4, 6), np.uint8), r"shape \(H, W, 3\), got \(4, 6\)"),
+        (np.zeros((4, 6, 4), np.uint8), "shape"),
+        (np.zeros((4, 6, 3), np.float32), "float32"),
+        (np.zeros((0, 6, 3), np.uint8), "empty"),
+        ("picture", "got str"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_rgb_image_is_refused(image: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        Frame(image, 0, 0)
+
+
+def test_an_image_in_another_layout_is_made_contiguous() -> None:
+    bgr = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    frame = Frame(bgr[:, ::-1, ::-1], 0, 0)
+    assert frame.image.flags.c_contiguous
+    assert np.array_equal(frame.image, bgr[:, ::-1, ::-1])
+
+
+def test_a_frame_knows_its_size_and_its_luminance() -> None:
+    frame = Frame(np.full((4, 6, 3), (255, 0, 0), np.uint8), 0, 0)
+    assert (frame.size, frame.height, frame.width) == ((4, 6), 4, 6)
+    assert frame.gray.shape == (4, 6) and set(frame.gray.ravel()) == {76}
+    assert frame.gray is frame.gray
+
+
+def test_frames_are_numbered_without_gaps_and_the_oldest_is_forgotten() -> None:
+    held = history([10, 20, 30, 40], capacity=3)
+    assert [frame.index for frame in held] == [1, 2, 3]
+    assert (held.oldest.stamp, held.newest.stamp, len(held)) == (20, 40, 3)
+    assert held.at(2).stamp == 30
+    assert [frame.index for frame in held.since(2)] == [2, 3]
+
+
+@pytest.mark.parametrize("index", [-1, 0, 4, 10**9])
+def test_frames_that_are_not_held_are_unavailable(index: int) -> None:
+    held = history([10, 20, 30, 40], capacity=3)
+    for get in (held.at, held.since):
+        with pytest.raises(FrameUnavailableError, match=f"frame {index} is not in the history"):
+            get(index)
+
+
+def test_an_empty_history_has_no_frame() -> None:
+    held = FrameHistory()
+    for get in (lambda: held.newest, lambda: held.oldest, lambda: held.nearest(0)):
+        with pytest.raises(FrameUnavailableError, match="no frame has arrived"):
+            get()
+
+
+@pytest.mark.parametrize(
+    ("image", "stamp", "says"),
+    [
+        (np.zeros((5, 6, 3), np.uint8), 30, "changed from 6x4 to 6x5"),
+        (IMAGE, 20, "not later"),
+        (IMAGE, 19, "not later"),
+        (np.zeros((4, 6), np.uint8), 30, "RGB"),
+    ],
+)
+def test_a_refused_frame_leaves_the_history_as_it_was(
+    image: np.ndarray, stamp: int, says: str
+) -> None:
+    held = history([10, 20])
+    with pytest.raises(UserError, match=says):
+        held.append(image, stamp)
+    assert [frame.stamp for frame in held] == [10, 20]
+    assert held.append(IMAGE, 30).index == 2
+
+
+def test_a_cleared_history_takes_another_size_and_begins_at_index_0() -> None:
+    held = history([10, 20])
+    held.clear()
+    assert held.append(np.zeros((9, 9, 3), np.uint8), 5).index == 0
+
+
+def test_a_stamp_older_than_the_oldest_by_half_a_period_is_refused() -> None:
+    held = history([100, 200, 300], capacity=3)
+    assert held.nearest(50).stamp == 100
+    with pytest.raises(FrameUnavailableError, match="history_length"):
+        held.nearest(49)
+
+
+def test_a_history_of_one_frame_is_too_short() -> None:
+    with pytest.raises(UserError, match="at least 2"):
+        FrameHistory(1)
+
+
+@given(
+    st.lists(st.integers(0, 10**19), min_size=1, max_size=30, unique=True).map(sorted),
+    st.integers(0, 2 * 10**19),
+)
+def test_the_nearest_frame_is_the_nearest(stamps: list[int], stamp: int) -> None:
+    held = history(stamps)
+    try:
+        found = held.nearest(stamp)
+    except FrameUnavailableError:
+        assert stamp < stamps[0]
+    else:
+        assert abs(found.stamp - stamp) == min(abs(s - stamp) for s in stamps)

@@ -1,0 +1,86 @@
+"""What must run without ROS, and what without torch: in a fresh Python that has neither."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names!r}:
+            raise ImportError(name + " is not installed here")
+
+sys.meta_path.insert(0, Blocked())
+"""
+ROS = (
+    "rclpy",
+    "rclpy_action",
+    "rosidl_parser",
+    "sensor_msgs",
+    "std_msgs",
+    "std_srvs",
+    "geometry_msgs",
+    "visualization_msgs",
+    "builtin_interfaces",
+    "rcl_interfaces",
+    "lifecycle_msgs",
+    "ament_index_python",
+)
+TRACK = """
+import numpy as np
+from sam_pt_ros.configuration import load_configuration
+from sam_pt_ros.objects import ObjectPrompt
+pipeline = load_configuration("config/classical.yaml").create()
+image = np.full((120, 160, 3), 60, np.uint8)
+image[40:80, 60:100] = (200, 90, 40)
+pipeline.process(image, 0)
+pipeline.add_object(ObjectPrompt([[80, 60]], [1]))
+(result,) = pipeline.process(image, 1)
+assert result.object(1).mask.area > 800, result.object(1)
+"""
+
+
+def run(code: str, *blocked: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", BLOCK.format(names=blocked) + code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_block_blocks() -> None:
+    with pytest.raises(AssertionError, match="rclpy is not installed here"):
+        run("import rclpy", "rclpy")
+
+
+def test_the_pipeline_imports_without_ros_and_torch() -> None:
+    run("import sam_pt_ros.pipeline", *ROS, "torch")
+
+
+def test_the_classical_pipeline_runs_without_ros_and_torch() -> None:
+    run(TRACK, *ROS, "torch")
+
+
+def test_the_node_imports_without_torch() -> None:
+    run("import sam_pt_ros.track_node", "torch")
+
+
+def test_the_node_is_imported_without_asking_for_launch() -> None:
+    run(
+        "import sam_pt_ros.track_node",
+        "launch",
+        "launch_ros",
+        "rosbag2_py",
+        "tf2_ros",
+        "cv_bridge",
+    )

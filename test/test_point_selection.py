@@ -1,0 +1,154 @@
+"""Where query points go; erosion and corners equal the published code, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.point_selection import (
+    METHODS,
+    corner_mask,
+    erode_mask,
+    mask_diameter,
+    select_points,
+    shi_tomasi_corners,
+)
+
+GOLDEN = np.load(Path(__file__).parent / "golden" / "sam_pt_points.npz")
+IMAGE = GOLDEN["image"]
+MASKS = [str(name) for name in GOLDEN["names"]]
+COUNTS = (2, 5, 8, 16)
+
+
+def select(method: str, count: int, mask: np.ndarray, seed: int = 0, **options: int) -> np.ndarray:
+    return select_points(method, count, IMAGE, mask, np.random.default_rng(seed), **options)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_the_diameter_equals_the_published_one(name: str) -> None:
+    assert mask_diameter(GOLDEN[f"{name}_mask"]) == pytest.approx(
+        float(GOLDEN[f"{name}_diameter"]), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("percent", [6, 2, 1])
+@pytest.mark.parametrize("name", MASKS)
+def test_the_erosion_equals_the_published_one(name: str, percent: int) -> None:
+    eroded = erode_mask(GOLDEN[f"{name}_mask"], percent / 100)
+    assert np.array_equal(eroded, GOLDEN[f"{name}_eroded_{percent}"])
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_corners_are_looked_for_where_the_published_code_looks(name: str) -> None:
+    assert np.array_equal(corner_mask(GOLDEN[f"{name}_mask"]), GOLDEN[f"{name}_corner_mask"])
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", MASKS)
+def test_the_corners_equal_the_published_ones_in_their_order(name: str, count: int) -> None:
+    corners = shi_tomasi_corners(count, IMAGE, GOLDEN[f"{name}_mask"])
+    assert np.array_equal(corners, GOLDEN[f"{name}_corners_{count}"])
+    chosen = select("shi_tomasi", count, GOLDEN[f"{name}_mask"])
+    assert np.array_equal(chosen[: len(corners)], corners)
+    assert len(chosen) == count
+    assert bool(GOLDEN[f"{name}_complete_{count}"]) == (len(corners) == count)
+
+
+@pytest.mark.parametrize("method", ["random", "kmedoids"])
+def test_a_mask_with_fewer_pixels_than_points_repeats_them_in_the_published_order(
+    method: str,
+) -> None:
+    chosen = select(method, 8, GOLDEN["three_pixels_mask"])
+    assert np.array_equal(chosen, GOLDEN[f"three_pixels_{method}_8"])
+
+
+@pytest.mark.parametrize("row", GOLDEN["mixed_counts"].tolist())
+def test_mixed_points_are_shared_out_as_published(row: list[int]) -> None:
+    """First k-medoids, then corners, then chance."""
+    total, clustered, corners, _ = row
+    mask = GOLDEN["ellipse_mask"]
+    chosen = select("mixed", total, mask)
+    assert len(chosen) == total
+    if clustered:
+        expected = select("kmedoids", clustered, mask)
+        assert np.array_equal(chosen[:clustered], expected)
+    if corners:
+        expected = shi_tomasi_corners(corners, IMAGE, mask)
+        assert np.array_equal(chosen[clustered : clustered + corners][: len(expected)], expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_empty_mask_has_no_point_to_give(method: str) -> None:
+    assert select(method, 5, np.zeros((96, 128), np.bool_)).shape == (0, 2)
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(UserError, match="unknown point selection 'best'; known are"):
+        select("best", 5, GOLDEN["ellipse_mask"])
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    method=st.sampled_from(METHODS),
+    count=st.integers(0, 20),
+    mask=arrays.arrays(np.bool_, (12, 16)),
+    seed=st.integers(0, 5),
+)
+def test_as_many_whole_pixels_of_the_mask_as_were_asked_for(
+    method: str, count: int, mask: np.ndarray, seed: int
+) -> None:
+    image = IMAGE[:12, :16]
+    points = select_points(method, count, image, mask, np.random.default_rng(seed))
+    assert points.dtype == np.float32
+    assert points.shape == ((count if mask.any() else 0), 2)
+    assert np.array_equal(points, np.rint(points))
+    assert all(mask[int(y), int(x)] for x, y in points)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_generator_gives_the_same_points(method: str) -> None:
+    mask = GOLDEN["ellipse_mask"]
+    assert np.array_equal(select(method, 16, mask, 3), select(method, 16, mask, 3))
+
+
+@pytest.mark.parametrize("method", ["random", "kmedoids", "mixed"])
+def test_another_seed_gives_other_points(method: str) -> None:
+    mask = GOLDEN["ellipse_mask"]
+    options = {"clustered_pixels": 100}
+    assert not np.array_equal(
+        select(method, 16, mask, 3, **options), select(method, 16, mask, 4, **options)
+    )
+
+
+def test_no_randomness_comes_from_elsewhere() -> None:
+    mask = GOLDEN["ellipse_mask"]
+    np.random.seed(1)
+    state = np.random.get_state()[1].copy()
+    first = select("mixed", 16, mask)
+    assert np.array_equal(np.random.get_state()[1], state)
+    np.random.seed(2)
+    assert np.array_equal(select("mixed", 16, mask), first)
+
+
+def test_medoids_lie_apart() -> None:
+    """Sixteen medoids represent the mask: no pixel of it is far from all of them."""
+    mask = GOLDEN["ellipse_mask"]
+    points = select("kmedoids", 16, mask)
+    rows, columns = np.nonzero(mask)
+    distances = np.hypot(columns[:, None] - points[:, 0], rows[:, None] - points[:, 1]).min(axis=1)
+    assert len(np.unique(points, axis=0)) == 16
+    ideal = np.sqrt(mask.sum() / 16 / np.pi)  # the radius of sixteen discs of the mask's area
+    assert distances.mean() < ideal
+
+
+def test_different_masks_of_equal_size_are_not_confused_by_clustering_fewer_pixels() -> None:
+    mask = GOLDEN["ellipse_mask"]
+    points = select("kmedoids", 16, mask, clustered_pixels=16)
+    assert len(np.unique(points, axis=0)) == 16
+    assert all(mask[int(y), int(x)] for x, y in points)
