@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ from sam_pt_ros.worker import Worker
 _POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 _ALL_POLICIES = QoSOverridingOptions(_POLICIES)
 _GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images
-_THROTTLE = 2.0  # seconds between repetitions of the same warning
+_THROTTLE = 2.0  # seconds between repetitions of the same error
+_MOST_ERRORS = 10  # different errors in that time, at most
 _ANSWER_TIMEOUT = 30.0  # seconds that a service waits for the pipeline
 _STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame
 
@@ -87,6 +89,7 @@ class TrackNode(LifecycleNode):
         self._camera: CameraModel | None = None
         self._frame_id = ""
         self._headers: dict[int, Header] = {}  # by stamp, of frames without a result
+        self._reported: dict[str, float] = {}  # errors, and when they were logged
         self._enabled = threading.Event()
         self._enabled.set()
 
@@ -417,7 +420,7 @@ class TrackNode(LifecycleNode):
             for result in results:
                 self._publish(result)
         except UserError as error:
-            self.get_logger().error(f"image refused: {error}", throttle_duration_sec=_THROTTLE)
+            self._report(f"image refused: {error}")
         except Exception as error:  # a failure of a backend must not end the node
             self._log_exception("an image could not be processed", error)
 
@@ -427,7 +430,7 @@ class TrackNode(LifecycleNode):
         if len(pipeline.history):
             newest = pipeline.history.newest
             if stamp == newest.stamp:
-                raise UserError(f"its stamp, {stamp} ns, is that of the image before")
+                raise UserError("its stamp is that of the image before; are there two cameras?")
             if stamp < newest.stamp:
                 self.get_logger().warning(
                     f"time went back by {(newest.stamp - stamp) * 1e-9:.3f} s: all objects are "
@@ -470,7 +473,15 @@ class TrackNode(LifecycleNode):
     def _log_exception(self, what: str, error: BaseException | None) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1] if error else None
         place = f" ({where.filename}:{where.lineno})" if where else ""
-        self.get_logger().error(f"{what}: {error!r}{place}", throttle_duration_sec=_THROTTLE)
+        self._report(f"{what}: {error!r}{place}")
+
+    def _report(self, error: str) -> None:
+        """Log an error, but not the same one with every image."""
+        now = time.monotonic()
+        self._reported = {k: t for k, t in self._reported.items() if now - t < _THROTTLE}
+        if error not in self._reported and len(self._reported) < _MOST_ERRORS:
+            self._reported[error] = now
+            self.get_logger().error(error)
 
 
 def _one_click(pixel: np.ndarray) -> _Click:

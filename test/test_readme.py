@@ -1,0 +1,33 @@
+"""The README says what is so."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_parameters_is_the_declared_one() -> None:
+    script = ROOT / "scripts" / "parameter_table.py"
+    spec = importlib.util.spec_from_file_location("parameter_table", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.table() in README, "run `.venv/bin/python scripts/parameter_table.py`"
+
+
+def test_every_topic_and_service_of_the_node_is_described() -> None:
+    node = (ROOT / "sam_pt_ros" / "track_node.py").read_text(encoding="utf-8")
+    names = set(re.findall(r'"(~/\w+)"', node))
+    assert len(names) == 10
+    assert not {name for name in names if f"`{name}`" not in README}
+
+
+def test_links_and_pictures_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
