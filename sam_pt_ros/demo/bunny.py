@@ -15,19 +15,29 @@ WIDTH = 640
 CLICK_FRAME = 50
 """Index of the frame that is clicked on: the character stands free of its burrow."""
 
+_ON_BUNNY = (
+    (228, 200),  # belly
+    (235, 145),  # chest
+    (237, 75),  # face
+    (140, 65),  # raised arms, from hand to shoulder
+    (175, 95),
+    (272, 55),
+    (185, 250),  # flanks
+    (285, 180),
+    (280, 220),
+    (200, 272),  # legs
+    (250, 285),
+)
+_BESIDE_BUNNY = ((330, 60), (145, 215), (310, 300))
+
+_ON_ROCK = ((98, 160), (97, 190), (85, 235), (110, 262))
+_BESIDE_ROCK = ((145, 190), (60, 180))
+
 CLICKS = (
-    Click(228, 200, POSITIVE, 1, "bunny"),
-    Click(215, 265, POSITIVE, 1, "bunny"),
-    Click(237, 75, POSITIVE, 1, "bunny"),
-    Click(165, 78, POSITIVE, 1, "bunny"),
-    Click(268, 55, POSITIVE, 1, "bunny"),
-    Click(330, 60, NEGATIVE, 1, "bunny"),
-    Click(145, 200, NEGATIVE, 1, "bunny"),
-    Click(300, 300, NEGATIVE, 1, "bunny"),
-    Click(97, 190, POSITIVE, 2, "rock"),
-    Click(98, 160, POSITIVE, 2, "rock"),
-    Click(83, 243, NEGATIVE, 2, "rock"),
-    Click(145, 190, NEGATIVE, 2, "rock"),
+    *(Click(x, y, POSITIVE, 1, "bunny") for x, y in _ON_BUNNY),
+    *(Click(x, y, NEGATIVE, 1, "bunny") for x, y in _BESIDE_BUNNY),
+    *(Click(x, y, POSITIVE, 2, "rock") for x, y in _ON_ROCK),
+    *(Click(x, y, NEGATIVE, 2, "rock") for x, y in _BESIDE_ROCK),
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -264,9 +265,10 @@ def _sigterm_ends_it() -> Iterator[None]:
 
 
 def _print_summary(console: Console, summary: Summary, out: Path) -> None:
-    table = Table(title=f"{summary.source}, {summary.configuration}, mode {summary.mode}")
-    table.add_column("")
-    table.add_column("", justify="right")
+    title = f"{summary.source}, {summary.configuration}, mode {summary.mode}"
+    table = Table(title=escape(title), show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
     width, height = summary.image_size
     table.add_row("images", f"{width}x{height}, {summary.input_seconds:.2f} s")
     table.add_row("frames in", str(summary.frames_in))
@@ -285,9 +287,10 @@ def _print_summary(console: Console, summary: Summary, out: Path) -> None:
             if count
         ]
         table.add_row(
-            f"object {object_id} {item.label}",
+            escape(f"object {object_id} {item.label}"),
             f"tracked in {item.tracked:.0%} of {item.frames} frames"
             + "".join(f", {other}" for other in others),
         )
     console.print(table)
-    console.print(f"In {out}: overlay.mp4, filmstrip.png, summary.json, input, output, node.log")
+    made = "overlay.mp4, filmstrip.png, summary.json, input, output, node.log"
+    console.print(f"In {out}: {made}", markup=False, highlight=False, soft_wrap=True)
