@@ -29,7 +29,7 @@ _MARGIN = 0.5
 _EARLIER_WEIGHT = 2.5
 _EARLIER_BLUR = 1.5  # working pixels
 _EARLIER_SPREAD = 0.3
-_SAMPLED = 8  # positives from which they are taken to be spread over the object
+_SAMPLED = 12  # positives from which they are taken to be spread over the object
 _REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around few clicks, in image diagonals
 
 
