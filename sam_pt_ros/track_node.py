@@ -16,6 +16,7 @@ import rclpy
 from geometry_msgs.msg import Point, PointStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -200,7 +201,11 @@ class TrackNode(LifecycleNode):
         )
         self._subscribe_to_images(qos_profile_sensor_data.reliability)
         self._follow_publishers()
-        self._graph_timer = self.create_timer(_GRAPH_PERIOD, self._follow_publishers)
+        # Not in ROS time, which may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._graph_timer = self.create_timer(
+            _GRAPH_PERIOD, self._follow_publishers, clock=steady
+        )
 
     @property
     def _options(self) -> NodeOptions:
