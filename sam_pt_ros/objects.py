@@ -51,13 +51,14 @@ class ObjectPrompt:
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, np.float32)
-        labels = np.asarray(self.labels, np.int32)
+        labels = np.asarray(self.labels)
         if points.ndim != 2 or points.shape[1] != 2:
             raise UserError(f"points must have shape (N, 2), got {points.shape}")
         if labels.shape != (len(points),):
             raise UserError(f"{len(points)} points need as many labels, got {labels.shape}")
         if not np.isin(labels, (NEGATIVE, POSITIVE)).all():
             raise UserError(f"labels must be 1 (on the object) or 0, got {labels.tolist()}")
+        labels = labels.astype(np.int32)
         if not np.isfinite(points).all():
             raise UserError(f"points must be finite, got {points.tolist()}")
         object.__setattr__(self, "points", points)

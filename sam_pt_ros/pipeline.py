@@ -322,7 +322,7 @@ class SamPt:
         self._answered = frame.index
         # In ascending order of id, so that it does not matter in which order they were added.
         items = [item for _, item in sorted(self._objects.items()) if item.start <= frame.index]
-        views = [self._view(item, frame.index, tracks) for item in items]
+        views = [self._view(item, tracks) for item in items]
         positives = {
             view.item.object_id: visible_positives(view.tracks, view.labels, frame.size)
             for view in views
@@ -342,12 +342,10 @@ class SamPt:
         self._past.append(result)
         return result
 
-    def _view(self, item: TrackedObject, index: int, tracks: PointTracks | None = None) -> View:
-        """An object's points in a frame, out of ``tracks`` if they are all there."""
-        points = item.points.until(index)
-        if tracks is not None and np.isin(points.ids, tracks.ids).all():
-            return View(item, tracks.select(points.ids), points.labels)
-        return View(item, self.tracker.recall(points.ids, index), points.labels)
+    def _view(self, item: TrackedObject, answer: PointTracks) -> View:
+        """An object's points in the frame that the tracker has answered for."""
+        points = item.points.until(answer.index)
+        return View(item, self.tracker.tracks_of(points.ids, answer), points.labels)
 
     def _look(
         self, frame: Frame, views: Sequence[View], positives: Mapping[int, np.ndarray]
@@ -516,7 +514,7 @@ class SamPt:
         for frame in self.history.since(item.start):
             if frame.index > self._answered:
                 break
-            view = self._view(item, frame.index)
+            view = self._view(item, PointTracks.empty(frame.index))
             self._look(frame, [view], self._past_positives(frame))
             if together and reinitialization is not None:
                 if frame.index in self._restarts:

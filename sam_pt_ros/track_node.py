@@ -49,6 +49,11 @@ from sam_pt_ros.srv import AddObjects, RemoveObject
 from sam_pt_ros.visualization import draw_overlay
 from sam_pt_ros.worker import Worker
 
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
 _POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 _ALL_POLICIES = QoSOverridingOptions(_POLICIES)
 _GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images
@@ -199,7 +204,8 @@ class TrackNode(LifecycleNode):
         self._image_topic = self.resolve_topic_name(
             "image/compressed" if self._options.image_transport == "compressed" else "image"
         )
-        self._subscribe_to_images(qos_profile_sensor_data.reliability)
+        # Reliable first: who plays a recording waits for a match, who serves a camera does not.
+        self._subscribe_to_images(ReliabilityPolicy.RELIABLE)
         self._follow_publishers()
         # Not in ROS time, which may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -229,6 +235,10 @@ class TrackNode(LifecycleNode):
                 depth=self._options.queue_size if every_frame else 2, reliability=reliability
             ),
             qos_overriding_options=QoSOverridingOptions(policies),
+            # A mismatch is ours to settle, unless the user has decided.
+            event_callbacks=SubscriptionEventCallbacks(
+                use_default_callbacks=self._reliability_is_given
+            ),
         )
         self._reliability = reliability
 
@@ -238,11 +248,11 @@ class TrackNode(LifecycleNode):
         return name in getattr(self, "_parameter_overrides", {})
 
     def _follow_publishers(self) -> None:
-        """Ask for reliable images exactly if all publishers offer them.
+        """Ask for reliable images unless a publisher offers best effort only.
 
-        Best effort, the default for sensors, matches any publisher, but large images then get
-        lost without a word: one of 640x360 has more fragments than fit into the default shared
-        memory of Fast DDS.
+        Best effort, the default for sensors, would match any publisher, but large images then
+        get lost without a word: one of 640x360 has more fragments than fit into the default
+        shared memory of Fast DDS.
         """
         publishers = self.get_publishers_info_by_topic(self._image_topic)
         if self._reliability_is_given or not publishers:

@@ -123,6 +123,16 @@ class PointTracker(ABC):
             KeyError: a point that is not tracked, or not yet at that frame.
         """
 
+    def tracks_of(self, ids: np.ndarray, answer: PointTracks) -> PointTracks:
+        """The tracks of ``ids`` in the frame of an answer, given before or after some were added.
+
+        Raises:
+            KeyError: a point that is not tracked, or not yet at that frame.
+        """
+        if np.isin(ids, answer.ids).all():
+            return answer.select(ids)
+        return self.recall(ids, answer.index)
+
     def advance(self, frame: Frame) -> list[PointTracks]:
         """Like ``step``, but the tracks of every frame that became final by this one.
 

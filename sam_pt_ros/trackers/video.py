@@ -55,7 +55,7 @@ def track_video(tracker: PointTracker, frames: np.ndarray, queries: np.ndarray) 
     confidence = np.zeros(xy.shape[:2], np.float32)
 
     def store(tracks: PointTracks, columns: np.ndarray) -> None:
-        chosen = tracks.select(ids[columns])
+        chosen = tracker.tracks_of(ids[columns], tracks)
         xy[tracks.index, columns] = chosen.xy
         visible[tracks.index, columns] = chosen.visible
         confidence[tracks.index, columns] = chosen.confidence
