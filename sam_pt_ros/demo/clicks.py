@@ -65,7 +65,7 @@ def parse_click(text: str) -> Click:
         object_id = int(parts[3]) if len(parts) > 3 else 1
     except (ValueError, KeyError):
         raise UserError(f"--click '{text}' cannot be understood; it must be {SYNTAX}") from None
-    return Click(x, y, label, object_id, f"object {object_id}")
+    return Click(x, y, label, object_id)
 
 
 def check_clicks(clicks: Sequence[Click], width: int, height: int) -> None:

@@ -287,7 +287,7 @@ def _print_summary(console: Console, summary: Summary, out: Path) -> None:
             if count
         ]
         table.add_row(
-            escape(f"object {object_id} {item.label}"),
+            escape(f"object {object_id} {item.label}".rstrip()),
             f"tracked in {item.tracked:.0%} of {item.frames} frames"
             + "".join(f", {other}" for other in others),
         )

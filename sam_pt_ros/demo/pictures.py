@@ -76,10 +76,13 @@ def count_frames(path: Path) -> int:
 
 
 def choose_evenly(stamps: Sequence[int], count: int = STRIP_IMAGES) -> list[int]:
-    """At most ``count`` of the stamps, the first and the last included."""
+    """At most ``count`` of the stamps, evenly in time, the first and the last included."""
     if len(stamps) <= count:
         return list(stamps)
-    return [stamps[i] for i in np.linspace(0, len(stamps) - 1, count).round().astype(int)]
+    times = np.asarray(stamps, np.int64)
+    wishes = times[0] + np.linspace(0, float(times[-1] - times[0]), count)
+    nearest = {int(np.abs(times - wish).argmin()) for wish in wishes}
+    return [stamps[i] for i in sorted(nearest)]
 
 
 def write_strip(

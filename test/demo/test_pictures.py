@@ -35,6 +35,7 @@ def test_images_are_chosen_evenly():
     assert choose_evenly(range(100), 12)[:2] == [0, 9]
     assert choose_evenly(range(100), 12)[-1] == 99
     assert len(set(choose_evenly(range(13), 12))) == 12
+    assert choose_evenly([0, 1, 2, 3, 50, 100], 3) == [0, 50, 100]
     assert choose_evenly([3, 4], 12) == [3, 4]
     assert choose_evenly([], 12) == []
 
