@@ -218,7 +218,7 @@ def passing_scene(
         photograph(), (width + margin, height), interpolation=cv2.INTER_AREA
     ).astype(np.float32)
     thing = Thing(
-        *_sprite(shape, texture, 24 * scale, ((168, 72, 40), (228, 164, 84)), rng),
+        *_sprite(shape, texture, 24 * scale, ((80, 24, 20), (150, 60, 40)), rng),
         Motion(45 * scale, 130 * scale, 4.0 * scale, -0.2 * scale, 1.5),
     )
     occluder = Thing(

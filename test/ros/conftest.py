@@ -31,6 +31,7 @@ def shared_rig(make_rig: Callable[..., Rig]) -> Rig:
 @pytest.fixture
 def rig(shared_rig: Rig) -> Iterator[Rig]:
     """A node in mode every_frame, as good as new; it must survive the test."""
+    shared_rig.order = {}
     shared_rig.reset()
     yield shared_rig
     assert shared_rig.node.alive, shared_rig.node.log.read_text()

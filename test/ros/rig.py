@@ -162,12 +162,26 @@ class Camera:
 class Rig:
     """A domain with a node and a camera in it, and what a listener heard."""
 
-    def __init__(self, folder: Path, *parameters: str, width: int = 320) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *parameters: str,
+        order: dict[str, Any] | None = None,
+        connect: bool = True,
+    ) -> None:
+        """Start the processes.
+
+        Args:
+            folder: for the node's log.
+            parameters: of the node, as ``name:=value``.
+            order: what the camera is to make of its frames; see ``camera_process.py``.
+            connect: wait until images go in and all outputs come out, then begin anew.
+        """
         self.domain = free_domain()
-        self.scene: Scene = passing_scene(width)
+        self.order = dict(order or {})
+        self.scene: Scene = passing_scene(self.order.get("width", 320))
         self.node = NodeProcess(self.domain, folder / f"node_{self.domain}.log", *parameters)
         self.camera = Camera(self.domain)
-        self.order: dict[str, Any] = {}
         self._changed = threading.Condition()
         self._heard: dict[tuple[str, int], Any] = {}
         self._order_heard: dict[str, list[int]] = {}
@@ -195,6 +209,9 @@ class Rig:
         self._executor.add_node(self.listener)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
+        if connect:
+            self.connect()
+            self.reset()
 
     def close(self) -> None:
         self.camera.end()
@@ -274,6 +291,20 @@ class Rig:
         """The objects of a frame, by id."""
         return {item.id: item for item in self.output("objects", index).objects}
 
+    def connect(self, first: int = 0) -> int:
+        """Publish frames from ``first`` on until one is answered by every output; its number.
+
+        What is published while the ends of a topic still find each other may get lost, however
+        reliable they are; afterwards nothing may.
+        """
+        for index in range(first, self.scene.length):
+            self.camera.publish([index], **self.order)
+            wanted = {(topic, self.scene.stamp(index)) for topic in _OUTPUTS}
+            with self._changed:
+                if self._changed.wait_for(lambda wanted=wanted: wanted <= self._heard.keys(), 0.5):
+                    return index
+        raise AssertionError(f"no image gets through:\n{self.node.log.read_text()}")
+
     # --- doing ----------------------------------------------------------------------------
 
     def play(self, first: int, last: int | None = None) -> None:
@@ -344,5 +375,4 @@ class Rig:
         """Begin anew: no objects, no frames, nothing heard."""
         assert self.call("enable", SetBool.Request(data=True)).success
         assert self.call("reset", Trigger.Request()).success
-        self.order = {}
         self.forget()
