@@ -41,6 +41,8 @@ _LOST_AREA = 0.06  # area over usual area below which the object counts as hidde
 _MAX_SHARE = 0.9  # of the image
 _SHRUNK = 0.7  # area over usual area below which remembered views are looked for
 _MAX_DOUBTS = 2
+_STRANGE_SPEED = 0.4  # change of the velocity, as a share of it, ...
+_STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, that is strange
 _TRUSTED_POINTS = 3  # positives of the frame before whose vanishing all at once is a doubt
 _VIEW_WEIGHT = 1.5  # of a remembered view that was found, in those of the motion
 _VIEW_PERIOD = 8  # frames between two remembered views
@@ -111,7 +113,8 @@ def track(
     sighting: Sighting | None = None
     expected_area = _extent(expectation.carried, expectation.window)[1]
     shrunk = min(expected_area, before.area) < _SHRUNK * before.usual_area
-    if before.rigid and (shrunk or before.recovering):
+    suspicious = before.rigid and (shrunk or before.recovering or before.doubts > 0)
+    if suspicious:
         sighting = views.find(before.views, frame, _grown(before.box, 0.5 * before.size))
         if sighting is not None:
             expectation = _with_sighting(expectation, sighting)
@@ -121,7 +124,7 @@ def track(
         return _hide(before, frame)
     doubts = 0
     if sighting is None:
-        missed = before.rigid and (shrunk or before.recovering)
+        missed = suspicious and _moves_strangely(before, expectation)
         vanished = len(before.points) >= _TRUSTED_POINTS and not (prompt.labels == 1).any()
         doubts = before.doubts + 1 if missed or vanished else 0
     if doubts > _MAX_DOUBTS:
@@ -184,6 +187,13 @@ def _look_for(
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     seen = _seen(before, frame, prompt, expectation, probability, found, area)
     return replace(seen, recovering=True)
+
+
+def _moves_strangely(before: State, expected: Expectation) -> bool:
+    """Whether a mask suddenly moves otherwise: with what hides the object, for example."""
+    apart = float(np.linalg.norm(expected.velocity - before.velocity))
+    usual = float(np.linalg.norm(before.velocity))
+    return apart > max(_STRANGE_SPEED * usual, _STRANGE_SHIFT * before.size)
 
 
 def _search_box(
