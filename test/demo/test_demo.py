@@ -105,9 +105,9 @@ def test_interrupted_it_leaves_no_node_behind(film, tmp_path):
     )
     try:
         deadline = time.monotonic() + 60
-        while not nodes_of(configuration) and time.monotonic() < deadline:
+        while not (found := nodes_of(configuration)) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert nodes_of(configuration)
+        assert found
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=30)
     finally:
