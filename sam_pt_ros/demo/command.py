@@ -167,7 +167,7 @@ def run_demo(options: DemoOptions) -> None:
         bag,
         recording.due,
         recording.received[LABEL_IMAGE_TOPIC],
-        history.objects,
+        history,
         options.every_frame,
         source.name,
         options.configuration,
@@ -266,7 +266,8 @@ def _sigterm_ends_it() -> Iterator[None]:
 
 def _print_summary(console: Console, summary: Summary, out: Path) -> None:
     title = f"{summary.source}, {summary.configuration}, mode {summary.mode}"
-    table = Table(title=escape(title), show_header=False)
+    caption = f"latency from {summary.latency_from} to receipt of the label image"
+    table = Table(title=escape(title), caption=caption, show_header=False)
     table.add_column()
     table.add_column(justify="right")
     width, height = summary.image_size
@@ -274,12 +275,17 @@ def _print_summary(console: Console, summary: Summary, out: Path) -> None:
     table.add_row("frames in", str(summary.frames_in))
     table.add_row("frames out", str(summary.frames_out))
     table.add_row("frames dropped", str(summary.frames_dropped))
-    if summary.output_hz is not None:
-        table.add_row("output rate", f"{summary.output_hz:.1f} Hz")
-    if summary.latency_ms is not None:
-        since = f"from {summary.latency_from} to receipt"
-        for name, value in summary.latency_ms.items():
-            table.add_row(f"latency {name}, {since}", f"{value:.1f} ms")
+    for what, rate, latency in (
+        ("", summary.output_hz, summary.latency_ms),
+        (" with objects", summary.tracking_hz, summary.tracking_latency_ms),
+    ):
+        if rate is not None:
+            table.add_row(f"output rate{what}", f"{rate:.1f} Hz")
+        if latency is not None:
+            table.add_row(
+                f"latency{what}: p50, p95",
+                f"{latency['p50']:.1f} ms, {latency['p95']:.1f} ms",
+            )
     for object_id, item in summary.objects.items():
         others = [
             f"{count} {state.lower()}"

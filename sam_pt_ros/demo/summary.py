@@ -39,6 +39,19 @@ class ObjectSummary:
 
 
 @dataclass(frozen=True)
+class ObjectHistory:
+    """What a recorded ``~/objects`` says.
+
+    Attributes:
+        objects: by id, as text (JSON knows no other keys).
+        stamps: of the images with an object, in order.
+    """
+
+    objects: dict[str, ObjectSummary]
+    stamps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Summary:
     """What ``summary.json`` holds.
 
@@ -51,6 +64,9 @@ class Summary:
         output_hz: label images per second while they came; None for fewer than two.
         latency_ms: ``p50`` and ``p95`` from the time an image was due to the receipt of its
             label image; None without one.
+        tracking_hz: like ``output_hz``, of the images with an object; without one the node has
+            little to do.
+        tracking_latency_ms: like ``latency_ms``, of the images with an object.
         latency_from: ``stamp``: an image is due at its stamp, on a clock that was set when the
             first message was played; ``sending``: when it was sent (mode ``every_frame``, where
             the node sets the pace).
@@ -70,6 +86,8 @@ class Summary:
     stamps_in_order: bool
     output_hz: float | None
     latency_ms: dict[str, float] | None
+    tracking_hz: float | None
+    tracking_latency_ms: dict[str, float] | None
     latency_from: str
     objects: dict[str, ObjectSummary]
     source: str
@@ -88,7 +106,7 @@ def summarize(
     bag: CutBag,
     due: dict[int, int],
     received: list[tuple[int, int]],
-    objects: dict[str, ObjectSummary],
+    history: ObjectHistory,
     every_frame: bool,
     source: str,
     configuration: Path,
@@ -100,25 +118,27 @@ def summarize(
         bag: what was played.
         due: when an image was due (nanoseconds, monotonic), by its stamp.
         received: stamp and time of receipt of the label images, in order of receipt.
-        objects: by id.
+        history: how the objects fared.
         every_frame: the mode.
         source: name of the source.
         configuration: the parameter file.
         seconds: what was measured, by step.
     """
     stamps = [stamp for stamp, _ in received]
-    latencies = [(when - due[stamp]) * 1e-6 for stamp, when in received if stamp in due]
-    span = (received[-1][1] - received[0][1]) * 1e-9 if len(received) > 1 else 0.0
+    with_objects = set(history.stamps)
+    tracking = [(stamp, when) for stamp, when in received if stamp in with_objects]
     return Summary(
         mode="every_frame" if every_frame else "latest",
         frames_in=len(due),
         frames_out=len(stamps),
         frames_dropped=len(due) - len(stamps),
         stamps_in_order=all(s in due for s in stamps) and stamps == sorted(set(stamps)),
-        output_hz=round((len(stamps) - 1) / span, 2) if span > 0 else None,
-        latency_ms=_percentiles(latencies),
+        output_hz=_rate(received),
+        latency_ms=_latency(received, due),
+        tracking_hz=_rate(tracking),
+        tracking_latency_ms=_latency(tracking, due),
         latency_from="sending" if every_frame else "stamp",
-        objects=objects,
+        objects=history.objects,
         source=source,
         image_size=bag.size,
         input_seconds=round(bag.seconds, 3),
@@ -133,24 +153,19 @@ def summarize(
     )
 
 
-def _percentiles(latencies: list[float]) -> dict[str, float] | None:
+def _rate(received: list[tuple[int, int]]) -> float | None:
+    """Messages per second, from the first to the last."""
+    span = (received[-1][1] - received[0][1]) * 1e-9 if received else 0.0
+    return round((len(received) - 1) / span, 2) if span > 0 else None
+
+
+def _latency(received: list[tuple[int, int]], due: dict[int, int]) -> dict[str, float] | None:
+    """Percentiles in milliseconds."""
+    latencies = [(when - due[stamp]) * 1e-6 for stamp, when in received if stamp in due]
     if not latencies:
         return None
     p50, p95 = np.percentile(latencies, [50, 95])
     return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
-
-
-@dataclass(frozen=True)
-class ObjectHistory:
-    """What a recorded ``~/objects`` says.
-
-    Attributes:
-        objects: by id, as text (JSON knows no other keys).
-        stamps: of the images with an object, in order.
-    """
-
-    objects: dict[str, ObjectSummary]
-    stamps: tuple[int, ...]
 
 
 def read_objects(path: Path, topic: str) -> ObjectHistory:

@@ -84,7 +84,7 @@ def test_real_time(film, tmp_path, capsys):
     assert count_frames(tmp_path / "overlay.mp4") == 30
     assert cv2.imread(str(tmp_path / "filmstrip.png")) is not None
     out = capsys.readouterr().out
-    assert "output rate" in out and "latency p95" in out and "object 1" in out
+    assert "output rate with objects" in out and "p50, p95" in out and "object 1" in out
 
 
 def test_a_node_that_dies_is_shown(film, tmp_path):

@@ -14,8 +14,9 @@ BAG = CutBag(Path("bag"), (64, 48), (0, 40_000_000, 80_000_000, 120_000_000), (0
 
 def make_summary(received, every_frame=False):
     due = {stamp: stamp + 1_000_000_000 for stamp in BAG.stamps}
+    history = ObjectHistory({}, BAG.stamps[2:])
     return summarize(
-        BAG, due, received, {}, every_frame, "film.mp4", Path("config/classical.yaml"), {}
+        BAG, due, received, history, every_frame, "film.mp4", Path("config/classical.yaml"), {}
     )
 
 
@@ -27,6 +28,8 @@ def test_counts_rate_and_latency():
     assert summary.output_hz == pytest.approx(2 / 0.13, abs=0.01)
     assert summary.latency_ms["p50"] == pytest.approx(20)
     assert summary.latency_ms["p95"] == pytest.approx(29)
+    assert summary.tracking_hz == pytest.approx(1 / 0.03, abs=0.01)
+    assert summary.tracking_latency_ms["p50"] == pytest.approx(25)
     assert summary.latency_from == "stamp" and summary.mode == "latest"
     assert summary.input_seconds == pytest.approx(0.16)
     assert json.loads(json.dumps(summary.as_json()))["image_size"] == [64, 48]
