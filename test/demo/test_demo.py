@@ -111,7 +111,8 @@ def test_interrupted_it_leaves_no_node_behind(film, tmp_path):
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=30)
     finally:
-        process.kill()
+        process.terminate()  # not killed, so that it can take the node along
+        process.wait(30)
     assert process.returncode == 130 and "interrupted" in error
     assert not nodes_of(configuration)
 
