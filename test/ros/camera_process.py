@@ -1,9 +1,9 @@
 """A camera in a process of its own: publishes frames of the generated scene when told to.
 
-One JSON object per line on stdin: ``frames`` (numbers, published in this order), ``encoding``,
-``compressed`` (``png`` or ``jpeg``, for ``image/compressed``), ``broken`` (how the images are
-spoilt), ``pause`` (seconds between images). It waits until somebody listens, publishes, and
-answers with a line ``done``; it ends with its stdin.
+Its argument is ``reliable`` or ``best_effort``. One JSON object per line on stdin: ``frames``
+(numbers, published in this order), ``encoding``, ``compressed`` (``png`` or ``jpeg``, for
+``image/compressed``), ``broken`` (how the images are spoilt), ``width``. It waits until
+somebody listens, publishes, and answers with a line ``done``; it ends with its stdin.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def wait_for_listener(publisher: Any) -> None:
 def main() -> None:
     rclpy.init()
     node = Node("camera")
-    qos = QoSProfile(depth=300, reliability=ReliabilityPolicy.RELIABLE)
+    reliability = ReliabilityPolicy[sys.argv[1].upper()]
+    qos = QoSProfile(depth=300, reliability=reliability)
     publishers = {
         False: node.create_publisher(Image, "image", qos),
         True: node.create_publisher(CompressedImage, "image/compressed", qos),
@@ -136,7 +137,6 @@ def main() -> None:
                 if kind is None
                 else compressed_image(scene, index, kind, broken)
             )
-            time.sleep(order.get("pause", 0))
         print("done", flush=True)
     rclpy.try_shutdown()
 

@@ -60,6 +60,10 @@ _LOGS = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+_RELIABLE_IMAGES = (
+    "qos_overrides./image.subscription.reliability:=reliable",
+    "qos_overrides./image/compressed.subscription.reliability:=reliable",
+)
 _next_domain = os.getpid()
 
 
@@ -102,17 +106,18 @@ def node_command(*parameters: str, config: Path | None = CONFIG) -> list[str]:
 class NodeProcess:
     """The node under test."""
 
-    def __init__(self, domain: int, log: Path, *parameters: str) -> None:
+    def __init__(
+        self, domain: int, log: Path, *parameters: str, packages: Path | None = None
+    ) -> None:
         self.log = log
+        variables = environment(domain)
+        if packages is not None:
+            variables["PYTHONPATH"] = str(packages)
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                node_command(
-                    "qos_overrides./image.subscription.reliability:=reliable",
-                    "qos_overrides./image/compressed.subscription.reliability:=reliable",
-                    *parameters,
-                ),
+                node_command(*parameters),
                 cwd=ROOT,
-                env=environment(domain),
+                env=variables,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -136,9 +141,10 @@ class NodeProcess:
 class Camera:
     """The camera's process."""
 
-    def __init__(self, domain: int) -> None:
+    def __init__(self, domain: int, reliability: str) -> None:
+        script = Path(__file__).with_name("camera_process.py")
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("camera_process.py"))],
+            [sys.executable, str(script), reliability],
             env=environment(domain),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -168,6 +174,8 @@ class Rig:
         *parameters: str,
         order: dict[str, Any] | None = None,
         connect: bool = True,
+        reliable: bool = True,
+        packages: Path | None = None,
     ) -> None:
         """Start the processes.
 
@@ -176,12 +184,17 @@ class Rig:
             parameters: of the node, as ``name:=value``.
             order: what the camera is to make of its frames; see ``camera_process.py``.
             connect: wait until images go in and all outputs come out, then begin anew.
+            reliable: no image may get lost; otherwise as sensors publish, and by default.
+            packages: a folder with more Python packages for the node.
         """
         self.domain = free_domain()
         self.order = dict(order or {})
         self.scene: Scene = passing_scene(self.order.get("width", 320))
-        self.node = NodeProcess(self.domain, folder / f"node_{self.domain}.log", *parameters)
-        self.camera = Camera(self.domain)
+        if reliable:
+            parameters = (*_RELIABLE_IMAGES, *parameters)
+        log = folder / f"node_{self.domain}.log"
+        self.node = NodeProcess(self.domain, log, *parameters, packages=packages)
+        self.camera = Camera(self.domain, "reliable" if reliable else "best_effort")
         self._changed = threading.Condition()
         self._heard: dict[tuple[str, int], Any] = {}
         self._order_heard: dict[str, list[int]] = {}

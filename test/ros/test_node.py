@@ -327,6 +327,14 @@ def test_a_grey_camera_gives_what_a_colour_camera_of_grey_things_gives(rig: Rig)
     assert quality(rig, 1, THING, 5) > 0.8
 
 
+def test_a_camera_of_the_usual_unreliable_kind_is_heard(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig("mode:=latest", reliable=False, connect=False)
+    answer = rig.points(rig.on(THING, 0), rig.on(THING, 3))
+    assert "object 1" in answer
+    index = rig.connect()
+    assert quality(rig, 1, THING, index) > 0.8
+
+
 def test_rows_may_be_padded(rig: Rig) -> None:
     expected = label_images(rig)
     assert label_images(rig, broken="padded") == expected
@@ -442,6 +450,45 @@ def test_the_same_image_twice_is_processed_once(rig: Rig) -> None:
     rig.log("image refused: its stamp")
     rig.play(1)
     assert rig.stamps("objects") == [rig.scene.stamp(0), rig.scene.stamp(1)]
+
+
+FAILING_SEGMENTER = '''
+from sam_pt_ros.segmenters.classical import ClassicalSegmenter
+
+class Failing(ClassicalSegmenter):
+    """Fails in some frames, as models do that run out of memory."""
+
+    def predict(self, prompts):
+        if self._failing:
+            raise RuntimeError("out of memory")
+        return super().predict(prompts)
+
+    def set_image(self, frame):
+        self._failing = frame.index in (3, 4)
+        super().set_image(frame)
+'''
+
+
+def test_a_failing_model_does_not_end_the_node(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    (tmp_path / "failing_segmenter.py").write_text(FAILING_SEGMENTER)
+    info = tmp_path / "failing_segmenter-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: failing-segmenter\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[sam_pt_ros.segmenters]\nfailing = failing_segmenter:Failing\n"
+    )
+    rig = make_rig("mode:=every_frame", "segmenter:=failing", packages=tmp_path)
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.play(1, 2)
+    rig.camera.publish([3, 4])
+    rig.play(5, 12)
+    assert "out of memory" in rig.log("an image could not be processed")
+    assert not rig.heard("objects", 3) and not rig.heard("objects", 4)
+    assert rig.objects(12)[1].age == 12
+    assert quality(rig, 1, THING, 12) > 0.8
 
 
 # --- life cycle ---------------------------------------------------------------------------
