@@ -30,7 +30,8 @@ _REFRESH_SIMILARITY = 0.85  # below this the point may be half hidden: do not le
 _DRIFT = 0.15  # similarity to the query patch below which the recent patch is not believed
 _NOISE = 25.0  # variance of camera noise per channel, grey levels squared
 _COLOUR_SCALE = 40.0  # difference of mean colours that counts as another surface, grey levels
-_DAMPING = 0.9  # of the velocity of a hidden point, per frame
+_DAMPING = 0.98  # of the velocity of a hidden point, per frame
+_VELOCITY_RATE = 0.4  # at which the velocity follows the newest step
 _SEARCH = 12  # pixels of the reduced image around the predicted place of a hidden point
 _FOUND_AGAIN = 0.15  # how much more similar than ``min_similarity`` a re-found point must be
 
@@ -256,7 +257,7 @@ class LucasKanade(PointTracker):
         points.xy = np.clip(reached, -limit, 2 * limit).astype(np.float32)
         points.velocity = np.where(
             visible[:, None] & points.visible[:, None],
-            points.xy - start,
+            points.velocity + _VELOCITY_RATE * (points.xy - start - points.velocity),
             _DAMPING * points.velocity,
         ).astype(np.float32)
         points.visible = visible

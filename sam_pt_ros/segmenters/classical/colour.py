@@ -13,6 +13,7 @@ _CELLS = 6  # of the positional histogram, per axis
 _REACH = 1.3  # how far it reaches from the object's centre, in object sizes
 _CHROMA_RANGE = 72.0  # a and b of nearly all camera images lie within +-72 of neutral
 _ANCHOR = 0.7  # share of the first frame in the model; the rest is recent
+_CORRECTED = 0.5  # share of a corrected mask in the model of the first frame
 _RATE = 0.15  # at which the recent part follows
 _FLOOR = 0.02  # probability added everywhere, as a share of an even spread over the bins seen
 
@@ -86,6 +87,10 @@ class Appearance:
     def learned(self, seen: Histograms, rate: float = _RATE) -> Appearance:
         """With the recent part moved towards a new frame."""
         return replace(self, recent=self.recent.mixed(seen, rate))
+
+    def corrected(self, seen: Histograms) -> Appearance:
+        """After somebody has said what belongs to the object and what does not."""
+        return Appearance(self.first.mixed(seen, _CORRECTED), seen)
 
     def evidence(self, bins: Bins, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Log likelihood ratio of each pixel, global and positional, ``float32 (h, w)``."""

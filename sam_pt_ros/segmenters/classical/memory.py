@@ -26,6 +26,7 @@ class State:
         velocity: image pixels per frame.
         appearance: colours.
         points: ``float32 (N, 2)``, positives that were given with that frame, image pixels.
+        negatives: likewise, those not on it.
         index: of the newest frame it was looked for in.
         hidden: frames since ``frame`` in which it was not seen.
         doubts: frames in a row in which there was reason to think it hidden.
@@ -43,6 +44,7 @@ class State:
     velocity: np.ndarray
     appearance: Appearance
     points: np.ndarray
+    negatives: np.ndarray
     index: int
     hidden: int = 0
     doubts: int = 0

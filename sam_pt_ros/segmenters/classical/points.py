@@ -7,13 +7,18 @@ import numpy as np
 
 _CORE = 2.0  # working pixels around a point that are certain
 _CORE_EVIDENCE = 6.0
+_CORRECTED_CORE = 12.0  # likewise, of a correction
 _COLOUR_SCALE = 14.0  # distance in 8-bit Lab over which a point's word fades
+_WIDE_COLOUR_SCALE = 32.0  # likewise, of a correction
+_TEXTURE = 5  # working pixels over which colours are averaged before
 _SPREAD = 0.10  # of a point's word, in object sizes
 _BELIEF_ZERO = 0.6  # distance from the points, in their spacings, where belief changes sides
 _BELIEF_SLOPE = 8.0
 _BELIEF_LIMITS = (-6.0, 3.0)
 _LINKED_SLOPE = 3.0  # of few clicks, that say less about the extent
-_WIDE_SPREAD = 0.25  # of a point that contradicts what was known
+_WIDE_SPREAD = 0.3  # of a point that contradicts what was known
+_CORRECTION = 14.0  # emphasis of a correction
+_DISSENT = 2.0  # emphasis of a tracked point that contradicts: it may have drifted
 
 
 def point_evidence(
@@ -23,6 +28,7 @@ def point_evidence(
     size: float,
     known: np.ndarray,
     strength: float,
+    corrections: np.ndarray,
 ) -> np.ndarray:
     """Evidence for the object around points, fading with distance and with colour.
 
@@ -34,14 +40,19 @@ def point_evidence(
         known: ``float32 (h, w)``, probability of the object without the points. A point that
             contradicts it is a correction, and reaches farther.
         strength: evidence next to a point.
+        corrections: ``bool (N,)``, points that somebody has put there just now; one that
+            contradicts what is known prevails.
 
     Returns:
         ``float32 (h, w)``.
     """
     height, width = lab.shape[:2]
+    smooth = cv2.blur(lab, (_TEXTURE, _TEXTURE)).astype(np.float32)
     field = np.zeros((height, width), np.float32)
     core = np.zeros((height, width), np.float32)
-    for (x, y), label in zip(points.tolist(), labels.tolist(), strict=True):
+    for (x, y), label, correction in zip(
+        points.tolist(), labels.tolist(), corrections.tolist(), strict=True
+    ):
         column, row = round(x), round(y)
         if not (0 <= column < width and 0 <= row < height):
             continue
@@ -51,17 +62,19 @@ def point_evidence(
         reach = int(2 * spread) + 1
         top, left = max(row - reach, 0), max(column - reach, 0)
         part = slice(top, row + reach + 1), slice(left, column + reach + 1)
-        around = lab[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-        colour = around.reshape(-1, 3).mean(axis=0, dtype=np.float32)
-        apart = np.square(lab[part].astype(np.float32) - colour).sum(axis=2)
+        apart = np.square(smooth[part] - smooth[row, column]).sum(axis=2)
+        tolerance = _WIDE_COLOUR_SCALE if contradicts and correction else _COLOUR_SCALE
         dy = np.square(np.arange(top, top + apart.shape[0], dtype=np.float32) - y)
         dx = np.square(np.arange(left, left + apart.shape[1], dtype=np.float32) - x)
         away = dy[:, None] + dx[None, :]
-        word = np.exp(-away / (2 * spread**2) - apart / (2 * _COLOUR_SCALE**2))
-        field[part] += (2 if contradicts else 1) * sign * word
+        word = np.exp(-away / (2 * spread**2) - apart / (2 * tolerance**2))
+        prevails = contradicts and correction
+        emphasis = _CORRECTION if prevails else _DISSENT if contradicts else 1.0
+        field[part] += emphasis * sign * word
         core[part] += (away <= _CORE**2) * sign
-    field = np.clip(field, -2, 2) * strength
-    return np.where(core != 0, np.sign(core) * _CORE_EVIDENCE, field).astype(np.float32)
+    limit = _CORRECTION if corrections.any() else _DISSENT
+    field = np.clip(field, -limit, limit) * strength
+    return np.where(core != 0, np.sign(core) * (_CORRECTED_CORE if corrections.any() else _CORE_EVIDENCE), field).astype(np.float32)
 
 
 def spacing(points: np.ndarray) -> float:

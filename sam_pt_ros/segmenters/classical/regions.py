@@ -11,28 +11,24 @@ _MIN_EXPECTED = 0.3  # mean probability, known before, of a separate part
 
 
 def connected(
-    probability: np.ndarray, expected: np.ndarray, positives: np.ndarray
+    probability: np.ndarray, expected: np.ndarray, points: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     """``probability`` without regions that nothing connects to the object, or small holes.
 
     Args:
         probability: ``float32 (h, w)``; above 0.5 is the object.
         expected: ``float32 (h, w)``, where it was expected.
-        positives: ``float32 (N, 2)``, points on it, working pixels.
+        points: ``float32 (N, 2)``, working pixels.
+        labels: ``int32 (N,)``: 1 on the object, 0 not.
     """
-    probability = _filled(probability)
+    probability = _filled(probability, points[labels == 0])
     mask = (probability > 0.5).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, regions, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count <= 2:
         return probability
     areas = stats[1:, cv2.CC_STAT_AREA].astype(np.float64)
-    overlap = np.bincount(labels.ravel(), expected.ravel(), count)[1:]
-    height, width = mask.shape
-    touched = np.zeros(count, np.bool_)
-    for x, y in positives.tolist():
-        column, row = round(x), round(y)
-        if 0 <= column < width and 0 <= row < height:
-            touched[labels[row, column]] = True
+    overlap = np.bincount(regions.ravel(), expected.ravel(), count)[1:]
+    touched = _touched(regions, count, points[labels == 1])
     touched = touched[1:]
     support = overlap + areas * touched
     largest = int(np.argmax(support))
@@ -41,11 +37,22 @@ def connected(
     )
     keep[largest] = True
     lookup = np.concatenate([[True], keep])
-    return np.where(lookup[labels], probability, 0).astype(np.float32)
+    return np.where(lookup[regions], probability, 0).astype(np.float32)
 
 
-def _filled(probability: np.ndarray) -> np.ndarray:
-    """``probability`` with the small holes of the object filled."""
+def _touched(regions: np.ndarray, count: int, points: np.ndarray) -> np.ndarray:
+    """Which of the numbered regions have a point in them, ``bool (count,)``."""
+    touched = np.zeros(count, np.bool_)
+    height, width = regions.shape
+    for x, y in points.tolist():
+        column, row = round(x), round(y)
+        if 0 <= column < width and 0 <= row < height:
+            touched[regions[row, column]] = True
+    return touched
+
+
+def _filled(probability: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """``probability`` with the small holes filled that no negative point has made."""
     mask = (probability > 0.5).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
     height, width = mask.shape
@@ -54,6 +61,7 @@ def _filled(probability: np.ndarray) -> np.ndarray:
     inner = (x > 0) & (y > 0) & (x + w < width) & (y + h < height)
     hole = inner & (stats[:, cv2.CC_STAT_AREA] < _MAX_HOLE * int(mask.sum()))
     hole[0] = False  # the object itself
+    hole &= ~_touched(labels, count, negatives)
     if not hole.any():
         return probability
     return np.where(hole[labels], np.maximum(probability, 0.6), probability).astype(np.float32)

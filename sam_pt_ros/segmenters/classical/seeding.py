@@ -154,9 +154,16 @@ def _refine(
     lab = to_lab(window.crop(frame))
     weights = contrast_weights(lab.astype(np.float32))
     points = window.to_working(prompt.points)
-    positives = points[prompt.labels == 1]
     probability = (belief > 0).astype(np.float32)
-    said = point_evidence(points, prompt.labels, lab, size, probability, _POINT_STRENGTH)
+    said = point_evidence(
+        points,
+        prompt.labels,
+        lab,
+        size,
+        probability,
+        _POINT_STRENGTH,
+        np.ones(len(points), np.bool_),
+    )
     bins: Bins | None = None
     seen: Histograms | None = None
     for _ in range(_ROUNDS):
@@ -169,7 +176,9 @@ def _refine(
         whole, local = Appearance(seen, seen).evidence(bins, window.shape)
         evidence = _GLOBAL_WEIGHT * whole + _LOCAL_WEIGHT * local + belief + said
         probability = cut(evidence, weights, _SMOOTHNESS, probability, _ITERATIONS)
-        probability = connected(probability, (belief > 0).astype(np.float32), positives)
+        probability = connected(
+            probability, (belief > 0).astype(np.float32), points, prompt.labels
+        )
     assert bins is not None
     if not (probability > 0.5).any():
         return None, -np.inf

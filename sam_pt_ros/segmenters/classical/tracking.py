@@ -41,6 +41,8 @@ _LOST_AREA = 0.06  # area over usual area below which the object counts as hidde
 _MAX_SHARE = 0.9  # of the image
 _SHRUNK = 0.7  # area over usual area below which remembered views are looked for
 _MAX_DOUBTS = 2
+_MAX_NEW = 3  # points that a user adds at once
+_NEW_DISTANCE = 0.15  # from all points of the frame before, in object sizes
 _STRANGE_SPEED = 0.4  # change of the velocity, as a share of it, ...
 _STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, that is strange
 _TRUSTED_POINTS = 3  # positives of the frame before whose vanishing all at once is a doubt
@@ -90,6 +92,7 @@ def start(found: Seed, frame: Frame, prompt: Prompt) -> State:
         velocity=np.zeros(2),
         appearance=found.appearance,
         points=prompt.points[prompt.labels == 1],
+        negatives=prompt.points[prompt.labels == 0],
         index=frame.index,
         views=(View.of(frame, found.window, found.probability, size),),
     )
@@ -139,6 +142,9 @@ def track(
         if not shrunk:
             velocity = before.velocity + _VELOCITY_RATE * (expectation.velocity - before.velocity)
             state = replace(state, velocity=velocity)
+    if _new_points(before, prompt).any():
+        corrected = Histograms.of(bins, probability)
+        state = replace(state, appearance=state.appearance.corrected(corrected))
     return _remember_view(replace(state, doubts=doubts))
 
 
@@ -196,6 +202,24 @@ def _moves_strangely(before: State, expected: Expectation) -> bool:
     return apart > max(_STRANGE_SPEED * usual, _STRANGE_SHIFT * before.size)
 
 
+def _new_points(before: State, prompt: Prompt) -> np.ndarray:
+    """Which points were put there just now by somebody, ``bool (N,)``.
+
+    They are few, and there was none of their kind near them in the frame before; where all
+    the points are others, they were sampled anew.
+    """
+    fresh = np.zeros(len(prompt.points), np.bool_)
+    for label, old in ((1, before.points), (0, before.negatives)):
+        chosen = np.flatnonzero(prompt.labels == label)
+        if len(chosen) <= len(old):
+            continue
+        apart = np.linalg.norm(prompt.points[chosen, None] - old[None], axis=2)
+        away = apart.min(axis=1, initial=np.inf) > _NEW_DISTANCE * before.size
+        if np.count_nonzero(away) <= _MAX_NEW:
+            fresh[chosen[away]] = True
+    return fresh
+
+
 def _search_box(
     before: State, frame: Frame
 ) -> tuple[float, float, float, float]:
@@ -233,7 +257,13 @@ def _decide(
         + options.memory_weight * known
         + options.motion_weight * expected.cue
         + point_evidence(
-            points, prompt.labels, lab, expected.size, carried, options.point_weight
+            points,
+            prompt.labels,
+            lab,
+            expected.size,
+            carried,
+            options.point_weight,
+            _new_points(before, prompt),
         )
     )
     if len(positives) >= _SAMPLED:
@@ -243,7 +273,7 @@ def _decide(
         evidence -= _RIVAL_WEIGHT * window.resample(rival.probability, rival.window)
     weights = contrast_weights(lab.astype(np.float32))
     probability = cut(evidence, weights, options.smoothness, carried, options.iterations)
-    return connected(probability, carried, positives), bins
+    return connected(probability, carried, points, prompt.labels), bins
 
 
 def _seen(
@@ -264,6 +294,7 @@ def _seen(
         box=box,
         area=area,
         points=prompt.points[prompt.labels == 1],
+        negatives=prompt.points[prompt.labels == 0],
         hidden=0,
         doubts=0,
         index=frame.index,
