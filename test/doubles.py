@@ -157,7 +157,8 @@ class ColourSegmenter(Segmenter):
         if prompt.mask is not None:
             wanted = frame.image[prompt.mask].astype(np.float32)
         elif prompt.box is not None and len(wanted) == 0:
-            x, y = np.rint((prompt.box[:2] + prompt.box[2:]) / 2).astype(int).tolist()
+            middle = np.rint((prompt.box[:2] + prompt.box[2:]) / 2).astype(int)
+            x, y = np.clip(middle, 0, (frame.width - 1, frame.height - 1)).tolist()
             wanted = frame.image[y, x].astype(np.float32)[None]
         if len(wanted) == 0:
             return MaskPrediction.nothing(frame.size)
@@ -171,6 +172,7 @@ class ColourSegmenter(Segmenter):
     @staticmethod
     def _colours(prompt: Prompt, frame: Frame, label: int) -> np.ndarray:
         pixels = np.rint(prompt.points[prompt.labels == label]).astype(int)
+        pixels = np.clip(pixels, 0, (frame.width - 1, frame.height - 1))
         return frame.image[pixels[:, 1], pixels[:, 0]].astype(np.float32)
 
     @staticmethod

@@ -19,6 +19,9 @@ from doubles import (
     RaisingSegmenter,
     StillTracker,
 )
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from scene import OCCLUDER, THING, Scene, inner_point, overlap, plain_scene
 
 from sam_pt_ros.errors import FrameUnavailableError, UnknownObjectError, UserError
@@ -810,3 +813,126 @@ def test_the_inner_point_of_a_mask_is_inside() -> None:
     mask = SCENE.frame(0).mask(THING)
     x, y = inner_point(mask)
     assert mask[int(y), int(x)]
+
+
+# --- anything, in any order ---------------------------------------------------------------
+
+
+class Anything(RuleBasedStateMachine):
+    """Users do what they like, models fail: only UserErrors come out, and nothing is left over."""
+
+    @initialize(
+        window=st.sampled_from([0, 1, 3, 5]),
+        reinitialization=st.sampled_from(["A", "none"]),
+        horizon=st.integers(2, 6),
+        expansion=st.booleans(),
+        history=st.integers(8, 20),
+    )
+    def begin(
+        self, window: int, reinitialization: str, horizon: int, expansion: bool, history: int
+    ) -> None:
+        self.failing = False
+        segmenter = RaisingSegmenter(lambda *_: self.failing, RuntimeError("out of memory"))
+        self.run = make(
+            segmenter,
+            window,
+            reinitialization=reinitialization,
+            reinitialization_horizon=horizon,
+            click_expansion=expansion,
+            history_length=history,
+            positive_points=4,
+            lost_after=3,
+        )
+        self.next = 0
+
+    @rule(count=st.integers(1, 7))
+    def frames(self, count: int) -> None:
+        for _ in range(min(count, SCENE.length - self.next)):
+            frame = SCENE.frame(self.next)
+            self.next += 1
+            for result in self.run.pipeline.process(frame.image, frame.stamp):
+                self.check(result)
+
+    @rule()
+    def a_frame_that_fails(self) -> None:
+        self.failing = True
+        try:
+            self.frames(1)
+        except RuntimeError:
+            pass
+        finally:
+            self.failing = False
+
+    @rule(
+        kind=st.sampled_from(["point", "negative", "box", "mask", "empty"]),
+        owner=st.sampled_from([0, THING, OCCLUDER]),
+        where=st.tuples(st.floats(-2, 98), st.floats(-2, 74)),
+        object_id=st.none() | st.integers(0, 4),
+        back=st.none() | st.integers(-3, 25),
+        failing=st.booleans(),
+    )
+    def prompt(
+        self,
+        kind: str,
+        owner: int,
+        where: tuple[float, float],
+        object_id: int | None,
+        back: int | None,
+        failing: bool,
+    ) -> None:
+        newest = max(self.next - 1, 0)
+        stamp = None if back is None else SCENE.stamp(newest - back)
+        mask = SCENE.frame(newest).mask(owner)
+        prompt = {
+            "point": lambda: click(inner_point(mask) if owner else where),
+            "negative": lambda: click(beside=[where]),
+            "box": lambda: ObjectPrompt(box=np.array([*where, where[0] + 9, where[1] + 9])),
+            "mask": lambda: ObjectPrompt(mask=mask),
+            "empty": ObjectPrompt,
+        }[kind]()
+        before = self.run.pipeline.object_ids
+        tracked = self.run.tracker.tracked
+        self.failing = failing
+        try:
+            self.run.pipeline.apply([PromptRequest(prompt, object_id)], stamp=stamp)
+        except (UserError, RuntimeError):
+            assert self.run.pipeline.object_ids == before
+            assert self.run.tracker.tracked == tracked
+        finally:
+            self.failing = False
+
+    @rule(object_id=st.integers(1, 4))
+    def remove(self, object_id: int) -> None:
+        known = object_id in self.run.pipeline.object_ids
+        try:
+            self.run.pipeline.remove_object(object_id)
+        except UnknownObjectError:
+            assert not known
+        assert object_id not in self.run.pipeline.object_ids
+
+    @rule()
+    def reset(self) -> None:
+        self.run.pipeline.reset()
+        self.next = 0
+        assert self.run.tracker.tracked == []
+
+    def check(self, result: TrackResult) -> None:
+        ids = [item.object_id for item in result.objects]
+        assert ids == sorted(set(ids))
+        assert set(np.unique(result.label_image)) <= {0, *ids}
+        for item in result.objects:
+            mask = item.mask.full()
+            assert np.array_equal(mask, result.label_image == item.object_id)
+            assert (item.state is ObjectState.TRACKING) == mask.any()
+            assert item.points.index == result.index and len(item.points) == len(item.point_labels)
+            assert (np.diff(item.point_labels) <= 0).all()  # positives first
+            assert item.age >= 0 and item.frames_since_seen >= 0
+
+    @invariant()
+    def nothing_is_tracked_for_nobody(self) -> None:
+        if not self.run.pipeline.object_ids:
+            assert self.run.tracker.tracked == []
+
+
+TestAnything = Anything.TestCase
+TestAnything.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
