@@ -56,6 +56,7 @@ except ImportError:  # Humble
 
 _POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 _ALL_POLICIES = QoSOverridingOptions(_POLICIES)
+_LATEST_DEPTH = 5  # images that may wait for the executor; the newest of them is processed
 _GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images
 _THROTTLE = 2.0  # seconds between repetitions of the same error
 _MOST_ERRORS = 10  # different errors in that time, at most
@@ -87,6 +88,7 @@ class TrackNode(LifecycleNode):
         self._worker: Worker[Image | CompressedImage] | None = None
         self._click_inputs: list[Any] = []
         self._image_input: Any = None
+        self._image_group = MutuallyExclusiveCallbackGroup()
         self._image_topic = ""
         self._reliability = ReliabilityPolicy.BEST_EFFORT
         self._graph_timer: Any = None
@@ -209,9 +211,7 @@ class TrackNode(LifecycleNode):
         self._follow_publishers()
         # Not in ROS time, which may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._graph_timer = self.create_timer(
-            _GRAPH_PERIOD, self._follow_publishers, clock=steady
-        )
+        self._graph_timer = self.create_timer(_GRAPH_PERIOD, self._follow_publishers, clock=steady)
 
     @property
     def _options(self) -> NodeOptions:
@@ -232,8 +232,10 @@ class TrackNode(LifecycleNode):
             self._image_topic,
             self._on_image,
             QoSProfile(
-                depth=self._options.queue_size if every_frame else 2, reliability=reliability
+                depth=self._options.queue_size if every_frame else _LATEST_DEPTH,
+                reliability=reliability,
             ),
+            callback_group=self._image_group,
             qos_overriding_options=QoSOverridingOptions(policies),
             # A mismatch is ours to settle, unless the user has decided.
             event_callbacks=SubscriptionEventCallbacks(
@@ -295,8 +297,9 @@ class TrackNode(LifecycleNode):
     # --- receiving: hand over, never compute ----------------------------------------------
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        if self._worker is not None and self._enabled.is_set():
-            self._worker.submit(message)
+        worker = self._worker
+        if worker is not None and self._enabled.is_set():
+            worker.submit(message)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         try:
@@ -519,7 +522,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"track_node: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    executor = MultiThreadedExecutor(num_threads=2)
+    # For images, for a service that waits for the pipeline, and for all else.
+    executor = MultiThreadedExecutor(num_threads=3)
     executor.add_node(node)
     code = 0
     try:
