@@ -27,6 +27,7 @@ class State:
         appearance: colours.
         points: ``float32 (N, 2)``, positives that were given with that frame, image pixels.
         negatives: likewise, those not on it.
+        most_points: positives and negatives that were ever given at once.
         index: of the newest frame it was looked for in.
         hidden: frames since ``frame`` in which it was not seen.
         doubts: frames in a row in which there was reason to think it hidden.
@@ -45,6 +46,7 @@ class State:
     appearance: Appearance
     points: np.ndarray
     negatives: np.ndarray
+    most_points: tuple[int, int]
     index: int
     hidden: int = 0
     doubts: int = 0

@@ -93,6 +93,7 @@ def start(found: Seed, frame: Frame, prompt: Prompt) -> State:
         appearance=found.appearance,
         points=prompt.points[prompt.labels == 1],
         negatives=prompt.points[prompt.labels == 0],
+        most_points=_counts(prompt),
         index=frame.index,
         views=(View.of(frame, found.window, found.probability, size),),
     )
@@ -205,19 +206,26 @@ def _moves_strangely(before: State, expected: Expectation) -> bool:
 def _new_points(before: State, prompt: Prompt) -> np.ndarray:
     """Which points were put there just now by somebody, ``bool (N,)``.
 
-    They are few, and there was none of their kind near them in the frame before; where all
-    the points are others, they were sampled anew.
+    They are few, and there was none of their kind near them in the frame before. With them
+    there are more than ever; a tracked point that comes back from hiding is no new one.
     """
     fresh = np.zeros(len(prompt.points), np.bool_)
-    for label, old in ((1, before.points), (0, before.negatives)):
+    most = before.most_points
+    for label, old, known in ((1, before.points, most[0]), (0, before.negatives, most[1])):
         chosen = np.flatnonzero(prompt.labels == label)
-        if len(chosen) <= len(old):
+        if len(chosen) <= known:
             continue
         apart = np.linalg.norm(prompt.points[chosen, None] - old[None], axis=2)
         away = apart.min(axis=1, initial=np.inf) > _NEW_DISTANCE * before.size
         if np.count_nonzero(away) <= _MAX_NEW:
             fresh[chosen[away]] = True
     return fresh
+
+
+def _counts(prompt: Prompt) -> tuple[int, int]:
+    """Positive and negative points of a prompt."""
+    on = int(np.count_nonzero(prompt.labels == 1))
+    return on, len(prompt.labels) - on
 
 
 def _search_box(
@@ -286,6 +294,7 @@ def _seen(
     area: float,
 ) -> State:
     """The state of an object that was seen; what it looks like is not learned yet."""
+    on, beside = _counts(prompt)
     return replace(
         before,
         frame=frame,
@@ -295,6 +304,7 @@ def _seen(
         area=area,
         points=prompt.points[prompt.labels == 1],
         negatives=prompt.points[prompt.labels == 0],
+        most_points=(max(before.most_points[0], on), max(before.most_points[1], beside)),
         hidden=0,
         doubts=0,
         index=frame.index,
