@@ -78,4 +78,4 @@ def disc_points(index: int, speed: float = 5.0, turn: float = 1.5) -> np.ndarray
     turned = np.array(ring) @ np.array(
         [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
     )
-    return (turned + (40 + speed * index, 120)).astype(np.float32)
+    return (turned + np.array([40 + speed * index, 120])).astype(np.float32)

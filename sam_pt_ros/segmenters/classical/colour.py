@@ -55,15 +55,13 @@ class Histograms:
     local: np.ndarray
 
     @classmethod
-    def of(cls, bins: Bins, probability: np.ndarray, counted: np.ndarray | None = None) -> Histograms:
-        """Of one crop: ``probability`` ``float32 (h, w)`` of the object, and what counts."""
+    def of(cls, bins: Bins, probability: np.ndarray) -> Histograms:
+        """Of one crop, and the ``probability`` ``float32 (h, w)`` of the object in it."""
         inside = probability.reshape(-1)
         outside = 1 - inside
-        if counted is not None:
-            inside, outside = inside * counted.reshape(-1), outside * counted.reshape(-1)
-        whole = [_histogram(bins.whole, weight, _GLOBAL_BINS, 1) for weight in (outside, inside)]
+        whole = [_histogram(bins.whole, weight, _GLOBAL_BINS) for weight in (outside, inside)]
         shape = (_CELLS, _CELLS, *_LOCAL_BINS)
-        local = [_histogram(bins.local, weight, shape, 0) for weight in (outside, inside)]
+        local = [_histogram(bins.local, weight, shape) for weight in (outside, inside)]
         return cls(
             np.stack([h / max(float(h.sum()), 1e-6) for h in whole]),
             np.stack(local) / max(float(inside.sum()), 1e-6),
@@ -106,7 +104,7 @@ def _ratio(model: np.ndarray, floor: float) -> np.ndarray:
 
 
 def _histogram(
-    index: np.ndarray, weight: np.ndarray, shape: tuple[int, ...], first_axis: int
+    index: np.ndarray, weight: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
     """Weighted counts, blurred by one bin along every axis, ``float32 (bins,)``."""
     counts = np.bincount(index, weight, int(np.prod(shape))).astype(np.float32).reshape(shape)

@@ -74,7 +74,8 @@ def point_evidence(
         core[part] += (away <= _CORE**2) * sign
     limit = _CORRECTION if corrections.any() else _DISSENT
     field = np.clip(field, -limit, limit) * strength
-    return np.where(core != 0, np.sign(core) * (_CORRECTED_CORE if corrections.any() else _CORE_EVIDENCE), field).astype(np.float32)
+    certain = _CORRECTED_CORE if corrections.any() else _CORE_EVIDENCE
+    return np.where(core != 0, np.sign(core) * certain, field).astype(np.float32)
 
 
 def spacing(points: np.ndarray) -> float:

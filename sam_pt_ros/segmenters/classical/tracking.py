@@ -184,7 +184,7 @@ def _look_for(
     if sighting is None:
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     expectation = _from_sighting(sighting, before, frame, options)
-    probability, bins = _decide(before, frame, prompt, rivals, options, expectation)
+    probability, _ = _decide(before, frame, prompt, rivals, options, expectation)
     found, area = _extent(probability, expectation.window)
     if (
         found is None
