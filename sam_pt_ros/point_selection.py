@@ -17,6 +17,8 @@ from sam_pt_ros.errors import UserError
 CLUSTERED_PIXELS = 1800
 """Pixels of a large mask that k-medoids looks at (the authors' setting)."""
 
+_FILLED_UP_PIXELS = 2000  # that setting where k-medoids fill up what corners are missing
+
 _EROSIONS = (0.06, 0.02, 0.01)  # shares of the mask's diameter, tried in this order
 _MINIMUM_ERODED = 10  # pixels below which the next smaller erosion is tried
 
@@ -37,7 +39,8 @@ def select_points(
         image: RGB ``uint8 (H, W, 3)``.
         mask: ``bool (H, W)``; an empty one has no point to give.
         rng: the source of all randomness.
-        clustered_pixels: at most so many pixels, chosen at random, are clustered.
+        clustered_pixels: at most so many pixels, chosen at random, are clustered. As published,
+            the default becomes 2000 where corners are filled up.
 
     Returns:
         ``float32 (count, 2)``, or ``(0, 2)`` for an empty mask. A mask with fewer pixels than
@@ -125,6 +128,8 @@ def _shi_tomasi(
     missing = count - len(corners)
     if missing == 0:
         return corners
+    if clustered == CLUSTERED_PIXELS:
+        clustered = _FILLED_UP_PIXELS
     return np.concatenate([corners, _kmedoids(missing, image, mask, rng, clustered)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import kmedoids
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -145,6 +146,33 @@ def test_medoids_lie_apart() -> None:
     assert len(np.unique(points, axis=0)) == 16
     ideal = np.sqrt(mask.sum() / 16 / np.pi)  # the radius of sixteen discs of the mask's area
     assert distances.mean() < ideal
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "expected"),
+    [
+        ("kmedoids", 1800, 1800),
+        ("shi_tomasi", 1800, 2000),
+        ("kmedoids", 400, 400),
+        ("shi_tomasi", 400, 400),
+        ("shi_tomasi", 2500, 2500),
+    ],
+)
+def test_so_many_pixels_are_clustered_as_published_or_as_set(
+    method: str, setting: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def fasterpam(distances: np.ndarray, start: np.ndarray, **options: int) -> object:
+        sizes.append(len(distances))
+        return original(distances, start, **options)
+
+    original = kmedoids.fasterpam
+    monkeypatch.setattr(kmedoids, "fasterpam", fasterpam)
+    image, mask = np.zeros((60, 60, 3), np.uint8), np.ones((60, 60), np.bool_)  # no corners
+    rng = np.random.default_rng(0)
+    assert len(select_points(method, 4, image, mask, rng, setting)) == 4
+    assert sizes == [expected]
 
 
 def test_different_masks_of_equal_size_are_not_confused_by_clustering_fewer_pixels() -> None:
