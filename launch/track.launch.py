@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -11,6 +12,8 @@ from launch_ros.actions import Node
 
 SHARE = Path(get_package_share_directory("sam_pt_ros"))
 BOOLEANS = ["true", "false", "True", "False"]
+PARAMETERS = ("image_transport", "use_sim_time", "autostart")
+"""Arguments that override the configuration, but only where they are given."""
 
 
 def arguments() -> list[DeclareLaunchArgument]:
@@ -30,9 +33,10 @@ def arguments() -> list[DeclareLaunchArgument]:
         ),
         argument(
             "image_transport",
-            "raw",
-            "How the images come: raw, or compressed (sensor_msgs/CompressedImage).",
-            choices=["raw", "compressed"],
+            "",
+            "How the images come: raw, or compressed (sensor_msgs/CompressedImage); empty: as "
+            "the configuration says, or raw.",
+            choices=["", "raw", "compressed"],
         ),
         argument(
             "camera_info",
@@ -73,16 +77,18 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument("node_name", "sam_pt", "Name of the node; its outputs are named after it."),
         argument(
             "use_sim_time",
-            "false",
-            "Whether time comes from /clock, as with a simulator or a recording.",
-            choices=BOOLEANS,
+            "",
+            "Whether time comes from /clock, as with a simulator or a recording; empty: as the "
+            "configuration says, or false.",
+            choices=["", *BOOLEANS],
         ),
         argument(
             "autostart",
-            "true",
-            "Whether the lifecycle node configures and activates itself; otherwise: "
-            "ros2 lifecycle set /sam_pt configure, and then activate.",
-            choices=BOOLEANS,
+            "",
+            "Whether the lifecycle node configures and activates itself (otherwise: "
+            "ros2 lifecycle set /sam_pt configure, and then activate); empty: as the "
+            "configuration says, or true.",
+            choices=["", *BOOLEANS],
         ),
         argument(
             "log_level",
@@ -123,14 +129,10 @@ def nodes(context: LaunchContext) -> list[Node]:
         argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
         for argument in arguments()
     }
-    parameters = [
-        existing(value["config"], "config"),
-        {
-            "autostart": value["autostart"].lower() == "true",
-            "image_transport": value["image_transport"],
-            "use_sim_time": value["use_sim_time"].lower() == "true",
-        },
-    ]
+    parameters = [existing(value["config"], "config")]
+    given = {name: yaml.safe_load(value[name]) for name in PARAMETERS if value[name]}
+    if given:
+        parameters.append(given)
     if value["params"]:
         parameters.append(existing(value["params"], "params"))
     outputs = "/".join(["", *value["namespace"].strip("/").split("/"), value["node_name"]])

@@ -19,11 +19,13 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterFile
+from launch_ros.utilities import evaluate_parameters
 
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
 TRACK = {
     "image": "image",
-    "image_transport": "raw",
+    "image_transport": "",
     "camera_info": "camera_info",
     "points": "points",
     "clicked_point": "/clicked_point",
@@ -31,8 +33,8 @@ TRACK = {
     "params": "",
     "namespace": "",
     "node_name": "sam_pt",
-    "use_sim_time": "false",
-    "autostart": "true",
+    "use_sim_time": "",
+    "autostart": "",
     "log_level": "info",
     "rviz": "false",
     "rviz_frame": "camera_optical_frame",
@@ -125,6 +127,27 @@ def test_track_starts_the_node_alone() -> None:
         "clicked_point",
         "clicked_pixel",
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "parameters"),
+    [
+        ({}, []),
+        ({"autostart": "False"}, [{"autostart": False}]),
+        (
+            {"image_transport": "compressed", "use_sim_time": "true"},
+            [{"image_transport": "compressed", "use_sim_time": True}],
+        ),
+    ],
+)
+def test_only_arguments_that_are_given_override_the_configuration(
+    given: dict[str, str], parameters: list
+) -> None:
+    context, (node, _) = started("track.launch.py", **given)
+    files = [p for p in node._Node__parameters if isinstance(p, ParameterFile)]
+    assert [f.evaluate(context) for f in files] == [Path(context.launch_configurations["config"])]
+    values = [p for p in node._Node__parameters if not isinstance(p, ParameterFile)]
+    assert evaluate_parameters(context, values) == tuple(parameters)
 
 
 def test_track_takes_configurations_by_name_and_says_what_there_is() -> None:
