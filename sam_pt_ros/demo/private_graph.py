@@ -4,40 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Without this an image that does not fit into Fast DDS's default segment of 512 KiB is sent in
-# fragments over UDP, whose socket buffers it overflows: best-effort images get lost, and reliable
-# ones wait for the next heartbeat, which comes every 3 seconds by default.
-_PROFILES = """<?xml version="1.0" encoding="UTF-8"?>
-<profiles xmlns="http://www.eprosima.com">
-  <transport_descriptors>
-    <transport_descriptor>
-      <transport_id>shared_memory</transport_id>
-      <type>SHM</type>
-      <segment_size>{segment}</segment_size>
-      <maxMessageSize>{message}</maxMessageSize>
-    </transport_descriptor>
-    <transport_descriptor>
-      <transport_id>udp</transport_id>
-      <type>UDPv4</type>
-    </transport_descriptor>
-  </transport_descriptors>
-  <participant profile_name="sam_pt_demo" is_default_profile="true">
-    <rtps>
-      <userTransports>
-        <transport_id>shared_memory</transport_id>
-        <transport_id>udp</transport_id>
-      </userTransports>
-      <useBuiltinTransports>false</useBuiltinTransports>
-    </rtps>
-  </participant>
-</profiles>
-"""
+from sam_pt_ros.demo.paths import share_folder
 
 _MEBIBYTE = 1 << 20
 
@@ -70,7 +44,10 @@ def private_environment(domain: int, image_bytes: int) -> Iterator[dict[str, str
     largest = max(image_bytes + 4096, _MEBIBYTE)
     with tempfile.TemporaryDirectory(prefix="sam_pt_demo_") as folder:
         profiles = Path(folder) / "fastdds.xml"
-        profiles.write_text(_PROFILES.format(segment=12 * largest, message=largest))
+        text = (share_folder() / "config" / "fastdds_large_images.xml").read_text(encoding="utf-8")
+        for name, size in (("segment_size", 12 * largest), ("maxMessageSize", largest)):
+            text = re.sub(rf"(?<=<{name}>)\d+", str(size), text)
+        profiles.write_text(text, encoding="utf-8")
         environment = dict(os.environ)
         environment.pop("ROS_LOCALHOST_ONLY", None)  # it would overrule the range
         environment["ROS_DOMAIN_ID"] = str(domain)
