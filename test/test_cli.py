@@ -4,6 +4,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sam_pt_ros import __version__
@@ -14,7 +15,7 @@ TEXT = "this is not a film\n"
 
 
 def needs_ros():
-    for name in ("rclpy", "rosbags", "rich", "sam_pt_ros.msg"):
+    for name in ("rclpy", "av", "rosbags", "rich", "sam_pt_ros.msg"):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not there")
 
@@ -42,11 +43,15 @@ def make_folder(path):
     from media import write_video
     from test_cutting import write_bag
 
-    from sam_pt_ros.demo.bags import make_header
+    from sam_pt_ros.demo.bags import IMAGE_TYPE, make_header
+    from sam_pt_ros.demo.cutting import image_message
+    from sam_pt_ros.demo.sources import StampedImage
 
     (path / "text.mp4").write_text(TEXT)
     (path / "empty").mkdir()
     write_bag(path / "headers", [("/h", "std_msgs/msg/Header", make_header(1, ""), 1)])
+    image = StampedImage(1, 20, 20, "bayer_rggb8", 20, np.zeros(400, np.uint8))
+    write_bag(path / "bayer", [("/raw", IMAGE_TYPE, image_message(image), 1)])
     (path / "unknown.yaml").write_text("/**:\n  ros__parameters:\n    trackre: lucas_kanade\n")
     (path / "tracker.yaml").write_text("/**:\n  ros__parameters:\n    tracker: magic\n")
     write_video(path / "film.mp4", frames=5)
@@ -61,9 +66,11 @@ BAD = {
     "no video": (["demo", "--video", "missing.mp4", "--click", "1,1"], "no such video"),
     "no camera": (["demo", "--camera", "63", "--click", "1,1"], "camera 63 cannot be opened"),
     "camera by name": (["demo", "--camera", "front"], "/dev/videoN"),
+    "camera of a large number": (["demo", "--camera", "99999999999"], "from 0 to 255"),
     "no bag": (["demo", "--bag", "missing"], "not a readable rosbag2"),
     "empty bag": (["demo", "--bag", "empty"], "not a readable rosbag2"),
     "bag without images": (["demo", "--bag", "headers"], "no images"),
+    "bag of raw sensor data": (["demo", "--bag", "bayer", "--click", "1,1"], "use one of rgb8"),
     "topic without bag": (["demo", "--image-topic", "/image"], "--bag"),
     "two sources": (["demo", *FILM, "--camera", "0"], "not allowed with"),
     "unknown key": (["demo", "--config", "unknown.yaml"], "did you mean 'tracker'"),
@@ -110,6 +117,20 @@ def test_an_unreadable_video_is_one_line_and_exit_code_2(folder):
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "no video that can be read" in done.stderr
+
+
+def test_a_full_disk_is_one_line_and_exit_code_2(folder):
+    script = """
+        import resource, sys
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        from sam_pt_ros.cli import main
+        sys.exit(main(["demo", "--video", "film.mp4", "--click", "5,5", "--out", "full"]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1 and "File too large" in done.stderr
+    assert not list((folder / "full").iterdir())
 
 
 def test_who_does_not_click_is_shown_where_to(folder, monkeypatch, capsys):

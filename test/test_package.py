@@ -21,6 +21,16 @@ INTERFACES = sorted([*ROOT.glob("msg/*.msg"), *ROOT.glob("srv/*.srv")])
 BUILT = [Path(folder) for folder in sam_pt_ros.__path__ if Path(folder, "msg").is_dir()]
 INSTALLED = BUILT[0] if BUILT else Path()
 
+ROS = {
+    "ament_index_python",
+    "builtin_interfaces",
+    "launch",
+    "launch_ros",
+    "rcl_interfaces",
+    "rclpy",
+}
+DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "PyYAML"}
+
 needs_build = pytest.mark.skipif(not BUILT, reason="the messages are not built (make build)")
 
 
@@ -138,8 +148,21 @@ def test_package_xml_names_the_ros_packages_that_are_imported() -> None:
     xml = (ROOT / "package.xml").read_text()
     named = set(re.findall(r"depend>(\w+)</", xml))
     ros = {name for name in imported_packages() if name.endswith(("_msgs", "_srvs"))}
-    ros |= imported_packages() & {"rclpy", "launch", "launch_ros", "builtin_interfaces"}
+    ros |= imported_packages() & ROS
     assert ros <= named
+    unused = {name for name in named if name.endswith("_msgs")} - ros
+    assert not unused
+
+
+def test_what_is_imported_is_installed_by_pip_and_by_make() -> None:
+    ros = {name for name in imported_packages() if name.endswith(("_msgs", "_srvs"))} | ROS
+    names = {DISTRIBUTIONS.get(name, name) for name in imported_packages() - ros}
+    assert {"av", "rosbags"} <= names
+    setup = re.findall(r'"([\w-]+)[><]=', (ROOT / "setup.py").read_text())
+    assert names <= set(setup)
+    assert names <= set((ROOT / "requirements/runtime.in").read_text().split())
+    lock = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/lock.txt").read_text(), re.MULTILINE)
+    assert names <= set(lock)
 
 
 @pytest.mark.parametrize("path", INTERFACES, ids=lambda path: path.stem)

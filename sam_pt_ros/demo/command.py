@@ -25,10 +25,17 @@ from sam_pt_ros.demo.bags import remove_bag
 from sam_pt_ros.demo.clicks import SYNTAX, Click
 from sam_pt_ros.demo.cutting import CutBag, cut_bag
 from sam_pt_ros.demo.paths import default_configuration_file
-from sam_pt_ros.demo.pictures import choose_evenly, read_overlays, write_film, write_strip
+from sam_pt_ros.demo.pictures import (
+    choose_evenly,
+    read_overlays,
+    write_film,
+    write_image,
+    write_strip,
+)
 from sam_pt_ros.demo.sources import BagSource, BunnySource, CameraSource, Source, VideoSource
 from sam_pt_ros.demo.summary import Summary, read_objects, summarize
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.ros.images import decode_image
 
 
 class OutputLostError(RuntimeError):
@@ -99,6 +106,9 @@ class DemoOptions:
 
 CAMERA_SECONDS = 10.0
 """How long a camera is recorded, unless told otherwise."""
+
+RESULTS = ("overlay.mp4", "filmstrip.png", "summary.json", "node.log")
+"""Files that a run writes beside its bags."""
 
 
 def run_demo(options: DemoOptions) -> None:
@@ -187,23 +197,18 @@ def run_demo(options: DemoOptions) -> None:
 def _ask_for_clicks(source: Source, options: DemoOptions) -> UserError:
     """Show the user the image to click on."""
     width, height = source.size
-    first = next(source.images())
-    picture = first.bgr()
-    hint = ""
-    if picture is not None:
-        path = options.out / "click_here.png"
-        cv2.imwrite(str(path), cv2.resize(picture, source.size))
-        hint = f"; the first one is in {path}"
+    path = options.out / "click_here.png"
+    write_image(path, cv2.resize(decode_image(next(source.images())), source.size))
     return UserError(
         f"say what to track in {source.name} with --click {SYNTAX}; its images have "
-        f"{width}x{height} pixels{hint}"
+        f"{width}x{height} pixels; the first one is in {path}"
     )
 
 
 def _remove_results(out: Path) -> None:
     """Take away what an earlier run left, so that nothing of it can be taken for this one's."""
     remove_bag(out / "output")
-    for name in ("overlay.mp4", "filmstrip.png", "summary.json", "node.log"):
+    for name in RESULTS:
         (out / name).unlink(missing_ok=True)
 
 
@@ -298,5 +303,5 @@ def _print_summary(console: Console, summary: Summary, out: Path) -> None:
             + "".join(f", {other}" for other in others),
         )
     console.print(table)
-    made = "overlay.mp4, filmstrip.png, summary.json, input, output, node.log"
-    console.print(f"In {out}: {made}", markup=False, highlight=False, soft_wrap=True)
+    made = [name for name in (*RESULTS, "input", "output") if (out / name).exists()]
+    console.print(f"In {out}: {', '.join(made)}", markup=False, highlight=False, soft_wrap=True)

@@ -33,6 +33,9 @@ POINTS_TOPIC = "/points"
 FOCAL_LENGTH = 0.87
 """Of a camera that was never calibrated, in image widths: it sees 60 degrees."""
 
+OUTPUT_SHARE = 1.5
+"""Bytes that the node's recorded outputs take for each byte of an image, about."""
+
 
 @dataclass(frozen=True)
 class CutBag:
@@ -78,7 +81,7 @@ def cut_bag(
         on_image: called after each image.
 
     Raises:
-        UserError: bad clicks, or images that cannot be had.
+        UserError: bad clicks, images that cannot be had, or a disk that is too small.
     """
     images = source.images()
     first = next(images)
@@ -87,6 +90,7 @@ def cut_bag(
         events = (ClickEvent(first.stamp + round(start * SECOND), tuple(clicks)),)
     check_clicks([click for event in events for click in event.clicks], *source.size)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_space(path.parent, source, first, duration)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".cut_") as folder:
         new = Path(folder) / path.name
         cut = _write(new, chain([first], images), source, events, duration, on_image)
@@ -98,6 +102,21 @@ def cut_bag(
             f"--start must be less than {cut.seconds:.2f} s"
         )
     return replace(cut, path=path)
+
+
+def _check_space(
+    folder: Path, source: Source, image: StampedImage, duration: float | None
+) -> None:
+    """UserError if the raw images and what the node makes of them do not fit on the disk."""
+    seconds = source.seconds if duration is None else min(duration, source.seconds)
+    needed = seconds * source.rate * image.data.nbytes * (1 + OUTPUT_SHARE)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{seconds:.0f} s of {source.name} take about {needed / 1e9:.1f} GB, but "
+            f"{folder.absolute()} has {free / 1e9:.1f} GB free; take less with --duration, or "
+            "write elsewhere with --out"
+        )
 
 
 def _write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from sam_pt_ros.demo.bags import (
 )
 from sam_pt_ros.demo.clicks import Click, ClickEvent
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.ros.images import decode_compressed, decode_image
 
 FRAME_ID = "camera_optical_frame"
 FIRST_STAMP = 1_000 * SECOND
@@ -63,22 +65,6 @@ class StampedImage:
         data = np.ascontiguousarray(image).reshape(-1)
         return cls(stamp, height, width, "rgb8", 3 * width, data, frame_id)
 
-    def bgr(self) -> np.ndarray | None:
-        """BGR ``uint8 (H, W, 3)`` for a preview; None for encodings that need more work."""
-        conversions = {
-            "rgb8": (3, cv2.COLOR_RGB2BGR),
-            "rgba8": (4, cv2.COLOR_RGBA2BGR),
-            "bgra8": (4, cv2.COLOR_BGRA2BGR),
-            "mono8": (1, cv2.COLOR_GRAY2BGR),
-            "bgr8": (3, None),
-        }
-        if self.encoding not in conversions or len(self.data) != self.height * self.step:
-            return None
-        channels, code = conversions[self.encoding]
-        rows = self.data.reshape(self.height, self.step)[:, : self.width * channels]
-        pixels = np.ascontiguousarray(rows).reshape(self.height, self.width, channels)
-        return pixels if code is None else cv2.cvtColor(pixels, code)
-
 
 class Source(Protocol):
     """A stream of images.
@@ -88,12 +74,16 @@ class Source(Protocol):
         size: width, height of the images as the user knows them; clicks are in their pixels.
         click_events: clicks that come with the images.
         camera_info: the camera's calibration, if it is known.
+        seconds: how long it is, about; infinite for what never ends.
+        rate: images per second, about.
     """
 
     name: str
     size: tuple[int, int]
     click_events: tuple[ClickEvent, ...]
     camera_info: Any | None
+    seconds: float
+    rate: float
 
     def images(self) -> Iterator[StampedImage]:
         """The images, in order; only once."""
@@ -103,12 +93,13 @@ class Source(Protocol):
 def _open_capture(target: str | int) -> cv2.VideoCapture:
     # What OpenCV and FFmpeg say about a bad file is neither one line nor of help.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logging = getattr(cv2.utils, "logging", cv2)  # up to OpenCV 4.6 it is all in cv2
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)  # silent
     try:
         return cv2.VideoCapture(target)
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        logging.setLogLevel(level)
 
 
 def _fit(size: tuple[int, int], widest: int) -> tuple[int, int]:
@@ -134,6 +125,8 @@ class _Capture:
         height, width = self._first.shape[:2]
         self.size = (width, height)
         self._scaled = _fit(self.size, widest)
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 1 <= rate <= 1000 else FALLBACK_RATE
 
     def _read(self) -> Iterator[np.ndarray]:
         """RGB images."""
@@ -162,8 +155,7 @@ class VideoSource(_Capture):
         )
         super().__init__(str(path), problem, widest)
         self.name = path.name
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 1 <= rate <= 1000 else FALLBACK_RATE
+        self.seconds = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) / self.rate
 
     def images(self) -> Iterator[StampedImage]:
         """The frames."""
@@ -185,6 +177,8 @@ class BunnySource(VideoSource):
 class CameraSource(_Capture):
     """A camera of this machine; its frames are stamped when they arrive. It never ends."""
 
+    seconds = math.inf
+
     def __init__(self, number: int, widest: int = WIDEST) -> None:
         problem = (
             f"camera {number} cannot be opened; check that it is connected and not in use, and "
@@ -203,7 +197,7 @@ class CameraSource(_Capture):
 
 @dataclass
 class BagSource:
-    """An image topic of a rosbag2; its messages are taken as they are.
+    """An image topic of a rosbag2; its messages are taken as they are, if the node can take them.
 
     Compressed images are decoded. Clicks on a topic of type PointPromptArray come along.
     """
@@ -214,6 +208,8 @@ class BagSource:
     size: tuple[int, int] = field(init=False)
     click_events: tuple[ClickEvent, ...] = field(init=False)
     camera_info: Any | None = field(init=False)
+    seconds: float = field(init=False)
+    rate: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.topic = self._find_topic()
@@ -225,19 +221,22 @@ class BagSource:
 
     def _find_topic(self) -> str:
         with open_bag(self.path) as bag:
-            topics = [
-                c.topic
+            images = {
+                c.topic: c.msgcount
                 for c in bag.connections
                 if c.msgtype in (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE) and c.msgcount
-            ]
-        if not topics:
+            }
+            self.seconds = bag.duration / SECOND
+        if not images:
             raise UserError(f"{self.path}: there are no images in this bag; give another")
-        if self.topic and self.topic not in topics:
+        topic = self.topic or next(iter(images))
+        if topic not in images:
             raise UserError(
-                f"{self.path}: no images on the topic '{self.topic}'; there are some on "
-                f"{', '.join(topics)}"
+                f"{self.path}: no images on the topic '{topic}'; there are some on "
+                f"{', '.join(images)}"
             )
-        return self.topic or topics[0]
+        self.rate = images[topic] / self.seconds
+        return topic
 
     def images(self) -> Iterator[StampedImage]:
         """The images in the order of the bag."""
@@ -253,19 +252,13 @@ class BagSource:
                         f"after {newest} ns); record it again with a driver that stamps images"
                     )
                 newest = stamp
-                if connection.msgtype == IMAGE_TYPE:
-                    yield _raw_image(message, stamp)
-                else:
-                    yield self._decode(message, stamp)
-
-    def _decode(self, message: Any, stamp: int) -> StampedImage:
-        image = cv2.imdecode(message.data, cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise UserError(
-                f"{self.path}: a compressed image on '{self.topic}' (stamp {stamp} ns, format "
-                f"'{message.format}') cannot be decoded; it must be JPEG or PNG"
-            )
-        return StampedImage.from_rgb(image, stamp, message.header.frame_id)
+                try:
+                    yield _stamped_image(message, stamp)
+                except UserError as error:
+                    raise UserError(
+                        f"{self.path}: an image on '{self.topic}' (stamp {stamp} ns) is of no "
+                        f"use: {error}"
+                    ) from error
 
     def _find_clicks(self) -> tuple[ClickEvent, ...]:
         """Clicks in the bag; those without a stamp belong to the image that follows."""
@@ -315,8 +308,11 @@ class BagSource:
         return None
 
 
-def _raw_image(message: Any, stamp: int) -> StampedImage:
-    return StampedImage(
+def _stamped_image(message: Any, stamp: int) -> StampedImage:
+    """A message of a bag; UserError if the node could not take it."""
+    if message.__msgtype__ == COMPRESSED_IMAGE_TYPE:
+        return StampedImage.from_rgb(decode_compressed(message), stamp, message.header.frame_id)
+    image = StampedImage(
         stamp,
         int(message.height),
         int(message.width),
@@ -326,3 +322,5 @@ def _raw_image(message: Any, stamp: int) -> StampedImage:
         message.header.frame_id,
         int(message.is_bigendian),
     )
+    decode_image(image)
+    return image

@@ -17,6 +17,15 @@ def frame(index, size=SIZE):
     return ground
 
 
+def count_frames(path):
+    """Frames of a video, by decoding it."""
+    capture = cv2.VideoCapture(str(path))
+    frames = 0
+    while capture.grab():
+        frames += 1
+    return frames
+
+
 def write_video(path, frames=30, size=SIZE):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE, size)
     for index in range(frames):

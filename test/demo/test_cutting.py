@@ -1,11 +1,14 @@
 import importlib.util
+import shutil
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("rosbags")
+pytest.importorskip("sensor_msgs.msg")
 
 from media import RATE, SIZE, frame, write_video
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -133,8 +136,8 @@ def test_a_bag_may_be_cut_out_of_itself(tmp_path):
 
 @pytest.mark.parametrize("plugin", list(StoragePlugin))
 def test_both_storages_and_foreign_encodings_are_taken_as_they_are(tmp_path, plugin):
-    pixels = np.arange(6 * 8, dtype=np.uint8)
-    images = [StampedImage(i + 1, 6, 8, "mono8", 8, pixels, "eye", 0) for i in range(3)]
+    pixels = np.arange(18 * 24, dtype=np.uint16).astype(np.uint8)
+    images = [StampedImage(i + 1, 18, 24, "mono8", 24, pixels, "eye", 0) for i in range(3)]
     messages = [("/cam/image", IMAGE_TYPE, image_message(m), 10 + m.stamp) for m in images]
     source = BagSource(write_bag(tmp_path / "bag", messages, plugin))
     cut = cut_bag(tmp_path / "cut", source, [Click(2, 2)])
@@ -160,7 +163,7 @@ def test_compressed_images_are_decoded(tmp_path):
 
 
 def test_bad_bags_are_refused(tmp_path):
-    image = StampedImage(7, 2, 2, "mono8", 2, np.zeros(4, np.uint8))
+    image = StampedImage(7, 20, 20, "mono8", 20, np.zeros(400, np.uint8))
     entry = ("/image", IMAGE_TYPE, image_message(image), 1)
     twice = BagSource(write_bag(tmp_path / "twice", [entry, entry]))
     with pytest.raises(UserError, match="do not increase"):
@@ -178,6 +181,34 @@ def test_bad_bags_are_refused(tmp_path):
     (tmp_path / "twice" / "metadata.yaml").write_text("a: [")
     with pytest.raises(UserError, match="not a readable rosbag2"):
         BagSource(tmp_path / "twice")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"encoding": "bayer_rggb8"}, "'bayer_rggb8' is not supported; use one of rgb8, bgr8"),
+        ({"step": 19}, "step is 19 bytes"),
+        ({"data": np.zeros(300, np.uint8)}, "300 bytes"),
+    ],
+)
+def test_images_that_the_node_cannot_take_are_refused(change, reason, tmp_path):
+    good = StampedImage(7, 20, 20, "mono8", 20, np.zeros(400, np.uint8))
+    images = [good, replace(good, stamp=8, **change)]
+    messages = [("/image", IMAGE_TYPE, image_message(image), image.stamp) for image in images]
+    source = BagSource(write_bag(tmp_path / "bag", messages))
+    with pytest.raises(UserError, match=rf"'/image' \(stamp 8 ns\) is of no use: .*{reason}"):
+        cut_bag(tmp_path / "cut", source, [Click(0, 0)])
+    assert not (tmp_path / "cut").exists()
+
+
+def test_a_film_that_does_not_fit_on_the_disk_is_refused_before_it_is_cut(tmp_path, monkeypatch):
+    source = VideoSource(write_video(tmp_path / "film.mp4"))
+    free = 20 * 3 * SIZE[0] * SIZE[1]  # of 30 images, and what the node makes of them
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
+    with pytest.raises(UserError, match=r"1 s of film\.mp4 take about 0\.0 GB.*--duration"):
+        cut_bag(tmp_path / "bag", source, [Click(40, 60)])
+    source = VideoSource(tmp_path / "film.mp4")
+    assert len(cut_bag(tmp_path / "bag", source, [Click(40, 60)], duration=0.3).stamps) == 8
 
 
 def test_what_is_not_a_bag_is_not_removed(tmp_path):

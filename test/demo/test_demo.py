@@ -16,7 +16,7 @@ pytest.importorskip("rich")
 pytest.importorskip("sam_pt_ros.msg")
 
 import cv2
-from media import write_video
+from media import count_frames, write_video
 from test_cutting import read
 
 from sam_pt_ros.cli import main
@@ -25,7 +25,6 @@ from sam_pt_ros.demo.clicks import Click
 from sam_pt_ros.demo.cutting import cut_bag
 from sam_pt_ros.demo.node_process import NodeFailedError
 from sam_pt_ros.demo.paths import default_configuration_file
-from sam_pt_ros.demo.pictures import count_frames
 from sam_pt_ros.demo.session import run
 from sam_pt_ros.demo.sources import BagSource, VideoSource
 

@@ -3,8 +3,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rosbags")
+pytest.importorskip("av")
 
-from sam_pt_ros.demo.pictures import choose_evenly, count_frames, write_film, write_strip
+import av
+from media import count_frames
+
+from sam_pt_ros.demo.pictures import choose_evenly, write_film, write_image, write_strip
 
 
 def overlays(stamps, size=(48, 64)):
@@ -29,6 +33,36 @@ def test_the_film_is_as_long_as_the_input_and_holds_the_last_overlay(tmp_path):
 def test_one_image_makes_a_film(tmp_path):
     write_film(tmp_path / "film.mp4", overlays(STAMPS[:1]), STAMPS[:1])
     assert count_frames(tmp_path / "film.mp4") == 1
+
+
+def test_browsers_can_play_the_film(tmp_path):
+    path = str(tmp_path / "film.mp4")
+    write_film(path, overlays(STAMPS, size=(37, 63)), STAMPS)
+    with av.open(path) as film:
+        codec = film.streams.video[0].codec_context
+        assert (codec.name, codec.pix_fmt) == ("h264", "yuv420p")
+        assert (codec.width, codec.height) == (64, 38)
+
+
+@pytest.mark.parametrize(
+    ("period", "rate"),
+    [(33_366_667, 29.97003), (1, 1000), (3_600_000_000_000, 1 / 1001), (101_286_713, 9.873)],
+)
+def test_the_film_takes_any_rate(period, rate, tmp_path):
+    stamps = [10**9 + i * period for i in range(5)]
+    write_film(tmp_path / "film.mp4", overlays(stamps), stamps)
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        assert float(film.streams.video[0].average_rate) == pytest.approx(rate, rel=1e-4)
+        assert film.streams.video[0].frames == 5
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
+    for write in (
+        lambda path: write_film(path, overlays(STAMPS), STAMPS),
+        lambda path: write_image(path, np.zeros((8, 8, 3), np.uint8)),
+    ):
+        with pytest.raises(OSError, match="No such file"):
+            write(tmp_path / "no_such_folder" / "picture.mp4")
 
 
 def test_images_are_chosen_evenly():
