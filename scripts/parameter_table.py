@@ -22,7 +22,7 @@ def declared() -> Iterator[tuple[str, OptionSpec]]:
 
 def table() -> str:
     """The table in Markdown."""
-    lines = ["| parameter | type | default | allowed | meaning |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| parameter | type | default | allowed | meaning |", "|" + " --- |" * 5]
     for name, spec in declared():
         default = str(spec.default).lower() if spec.type is bool else spec.default
         allowed = spec.range_text().removeprefix("one of ")
