@@ -203,9 +203,7 @@ class LucasKanade(PointTracker):
             frame.features[_FEATURES] = found
         return found
 
-    def _answer(
-        self, points: _Points, frame: Frame, xy: np.ndarray | None = None
-    ) -> PointTracks:
+    def _answer(self, points: _Points, frame: Frame, xy: np.ndarray | None = None) -> PointTracks:
         """The tracks as they are now; ``xy`` replaces the places where they are exact."""
         places = self._reduced(frame).enlarge(points.xy) if xy is None else xy
         return PointTracks(
@@ -264,9 +262,7 @@ class LucasKanade(PointTracker):
         points.confidence = np.where(visible, np.clip(similarity, 0, 1), 0).astype(np.float32)
 
         points.since_refresh = points.since_refresh + 1
-        learn = (
-            visible & (new >= _REFRESH_SIMILARITY) & (points.since_refresh >= _REFRESH_PERIOD)
-        )
+        learn = visible & (new >= _REFRESH_SIMILARITY) & (points.since_refresh >= _REFRESH_PERIOD)
         points.recent[learn] = patches[learn]
         points.since_refresh[learn] = 0
 
@@ -288,9 +284,7 @@ def _follow(
     return there.reshape(-1, 2), error
 
 
-def _search(
-    image: np.ndarray, xy: np.ndarray, patch: np.ndarray
-) -> tuple[np.ndarray, float]:
+def _search(image: np.ndarray, xy: np.ndarray, patch: np.ndarray) -> tuple[np.ndarray, float]:
     """Where around ``xy`` the patch fits best, and its correlation there (-1: nowhere)."""
     half = _PATCH // 2
     x, y = int(round(float(xy[0]))), int(round(float(xy[1])))

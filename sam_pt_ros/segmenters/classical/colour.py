@@ -38,9 +38,9 @@ class Bins:
         whole = _TABLES[0][0][flat[:, 0]] + _TABLES[0][1][flat[:, 1]] + _TABLES[0][2][flat[:, 2]]
         coarse = _TABLES[1][0][flat[:, 0]] + _TABLES[1][1][flat[:, 1]] + _TABLES[1][2][flat[:, 2]]
         x, y = (
-            np.clip(
-                ((np.arange(n) - c) / (_REACH * size) + 1) / 2 * _CELLS, 0, _CELLS - 1
-            ).astype(np.int32)
+            np.clip(((np.arange(n) - c) / (_REACH * size) + 1) / 2 * _CELLS, 0, _CELLS - 1).astype(
+                np.int32
+            )
             for n, c in ((width, centre[0]), (height, centre[1]))
         )
         cell = (y[:, None] * _CELLS + x[None, :]).reshape(-1)
@@ -103,9 +103,7 @@ def _ratio(model: np.ndarray, floor: float) -> np.ndarray:
     return ratio
 
 
-def _histogram(
-    index: np.ndarray, weight: np.ndarray, shape: tuple[int, ...]
-) -> np.ndarray:
+def _histogram(index: np.ndarray, weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Weighted counts, blurred by one bin along every axis, ``float32 (bins,)``."""
     counts = np.bincount(index, weight, int(np.prod(shape))).astype(np.float32).reshape(shape)
     for axis in range(counts.ndim):
@@ -122,9 +120,7 @@ def _tables(bins: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndar
     value = np.arange(256, dtype=np.float32)
     chroma = (value - 128) / _CHROMA_RANGE
     light = np.clip(value / 256 * bins[0], 0, bins[0] - 1).astype(np.int32)
-    green, blue = (
-        np.clip((chroma + 1) / 2 * n, 0, n - 1).astype(np.int32) for n in bins[1:]
-    )
+    green, blue = (np.clip((chroma + 1) / 2 * n, 0, n - 1).astype(np.int32) for n in bins[1:])
     return light * bins[1] * bins[2], green * bins[2], blue
 
 

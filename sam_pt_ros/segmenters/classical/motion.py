@@ -33,9 +33,7 @@ class Motion:
     def carry(self, values: np.ndarray) -> np.ndarray:
         """Values of the crop before, at the places where their pixels are now."""
         height, width = values.shape
-        x, y = np.meshgrid(
-            np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-        )
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         return cv2.remap(
             values,
             x + self.back[..., 0],
@@ -69,19 +67,17 @@ class Motion:
         outside = _affine(basis, self.back, 1 - cv2.dilate(probability, certain))
         if inside is None or outside is None:
             return np.zeros_like(probability)
-        error = [
-            np.sqrt(np.square(basis @ model - self.back).sum(axis=-1))
-            for model in (inside, outside)
-        ]
+        apart = [basis @ model - self.back for model in (inside, outside)]
+        error = [np.sqrt(np.einsum("ijk,ijk->ij", d, d)) for d in apart]
         difference: np.ndarray = np.clip((error[1] - error[0]) / (2 * _ERROR_SCALE), -1, 1)
         return difference.astype(np.float32)
 
 
 def _affine(basis: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     """Robust affine fit of flow, ``(3, 2)``; None with too little to fit to."""
-    a = basis[::_GRID, ::_GRID].reshape(-1, 3)
-    b = flow[::_GRID, ::_GRID].reshape(-1, 2)
-    w = weight[::_GRID, ::_GRID].reshape(-1)
+    a: np.ndarray = basis[::_GRID, ::_GRID].reshape(-1, 3)
+    b: np.ndarray = flow[::_GRID, ::_GRID].reshape(-1, 2)
+    w: np.ndarray = weight[::_GRID, ::_GRID].reshape(-1)
     keep = w > 0.5
     if np.count_nonzero(keep) < _MIN_PIXELS:
         return None

@@ -12,7 +12,7 @@ class ClassicalOptions:
     """Options of :class:`~sam_pt_ros.segmenters.classical.ClassicalSegmenter`."""
 
     object_size: int = option(
-        70,
+        100,
         "Pixels that an object is scaled to (geometric mean of its box's sides); larger is "
         "finer and slower.",
         minimum=24,
@@ -42,12 +42,8 @@ class ClassicalOptions:
         minimum=0.0,
         maximum=10.0,
     )
-    point_weight: float = option(
-        1.0, "Weight of the prompt points.", minimum=0.0, maximum=10.0
-    )
-    iterations: int = option(
-        40, "Rounds of the solver per frame.", minimum=1, maximum=1000
-    )
+    point_weight: float = option(1.0, "Weight of the prompt points.", minimum=0.0, maximum=10.0)
+    iterations: int = option(60, "Rounds of the solver per frame.", minimum=1, maximum=1000)
 
     def __post_init__(self) -> None:
         check_options(self)

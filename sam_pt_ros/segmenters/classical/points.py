@@ -62,7 +62,8 @@ def point_evidence(
         reach = int(2 * spread) + 1
         top, left = max(row - reach, 0), max(column - reach, 0)
         part = slice(top, row + reach + 1), slice(left, column + reach + 1)
-        apart = np.square(smooth[part] - smooth[row, column]).sum(axis=2)
+        difference = smooth[part] - smooth[row, column]
+        apart = np.einsum("ijk,ijk->ij", difference, difference)
         tolerance = _WIDE_COLOUR_SCALE if contradicts and correction else _COLOUR_SCALE
         dy = np.square(np.arange(top, top + apart.shape[0], dtype=np.float32) - y)
         dx = np.square(np.arange(left, left + apart.shape[1], dtype=np.float32) - x)

@@ -32,9 +32,7 @@ def connected(
     touched = touched[1:]
     support = overlap + areas * touched
     largest = int(np.argmax(support))
-    keep = (areas > _MIN_ISLAND * areas[largest]) & (
-        touched | (overlap > _MIN_EXPECTED * areas)
-    )
+    keep = (areas > _MIN_ISLAND * areas[largest]) & (touched | (overlap > _MIN_EXPECTED * areas))
     keep[largest] = True
     lookup = np.concatenate([[True], keep])
     return np.where(lookup[regions], probability, 0).astype(np.float32)

@@ -108,9 +108,7 @@ def _from_box(
     return found[0]
 
 
-def _from_earlier(
-    frame: Frame, prompt: Prompt, earlier: Seed, object_size: float
-) -> Seed | None:
+def _from_earlier(frame: Frame, prompt: Prompt, earlier: Seed, object_size: float) -> Seed | None:
     """A seed refined by points that were given after it."""
     positives = prompt.points[prompt.labels == 1]
     inner = bounding_box(earlier.probability)
@@ -162,7 +160,8 @@ def _refine(
         size,
         probability,
         _POINT_STRENGTH,
-        np.ones(len(points), np.bool_),
+        # Few points were clicked, and each of them is meant; many were sampled.
+        np.full(len(points), int((prompt.labels == 1).sum()) < _SAMPLED),
     )
     bins: Bins | None = None
     seen: Histograms | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
@@ -87,5 +86,5 @@ def _prediction(state: State, frame: Frame) -> MaskPrediction:
     certainty = float(np.abs(2 * state.probability[inside] - 1).mean()) if inside.any() else 0.0
     completeness = min(state.area / state.usual_area, 1.0)
     return MaskPrediction(
-        cv2.max(logits, -_LOGIT), origin, frame.size, certainty * np.sqrt(completeness)
+        np.maximum(logits, -_LOGIT), origin, frame.size, certainty * np.sqrt(completeness)
     )

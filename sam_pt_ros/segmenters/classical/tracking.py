@@ -149,9 +149,7 @@ def track(
     return _remember_view(replace(state, doubts=doubts))
 
 
-def _follow(
-    before: State, frame: Frame, prompt: Prompt, options: ClassicalOptions
-) -> Expectation:
+def _follow(before: State, frame: Frame, prompt: Prompt, options: ClassicalOptions) -> Expectation:
     """Expect the mask of the frame before where its pixels have moved to."""
     shift = _expected_shift(before, prompt.points[prompt.labels == 1])
     window = _next_window(before, shift, frame.size, options.object_size)
@@ -228,9 +226,7 @@ def _counts(prompt: Prompt) -> tuple[int, int]:
     return on, len(prompt.labels) - on
 
 
-def _search_box(
-    before: State, frame: Frame
-) -> tuple[float, float, float, float]:
+def _search_box(before: State, frame: Frame) -> tuple[float, float, float, float]:
     """Where to look for a hidden object: in turns where it heads and where it was seen last."""
     heading = before.velocity * before.hidden
     x0, y0, x1, y1 = before.box
@@ -356,9 +352,7 @@ def _with_sighting(expected: Expectation, sighting: Sighting) -> Expectation:
     whole = window.resample(sighting.whole, sighting.window)
     return replace(
         expected,
-        carried=np.where(whole > 0.5, seen, np.minimum(expected.carried, 0.5)).astype(
-            np.float32
-        ),
+        carried=np.where(whole > 0.5, seen, np.minimum(expected.carried, 0.5)).astype(np.float32),
         cue=_VIEW_WEIGHT * (2 * seen - 1),
         centre=_centre(whole),
     )

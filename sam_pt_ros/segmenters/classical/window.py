@@ -10,6 +10,7 @@ import numpy as np
 from sam_pt_ros.frames import Frame
 
 _PYRAMID = "classical/pyramid"
+_MIN_SIDE = 16  # working pixels; OpenCV's dense flow fails, or worse, below 12
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,12 @@ class Window:
     ) -> Window:
         """The window of ``box`` (x min, y min, x max, y max, edges) cut to the image."""
         left, top = max(box[0], -0.5), max(box[1], -0.5)
-        right = min(max(box[2], left + 8 / scale), image_size[1] - 0.5)
-        bottom = min(max(box[3], top + 8 / scale), image_size[0] - 0.5)
-        left, top = min(left, right - 8 / scale), min(top, bottom - 8 / scale)
+        least = _MIN_SIDE / scale
+        right = min(max(box[2], left + least), image_size[1] - 0.5)
+        bottom = min(max(box[3], top + least), image_size[0] - 0.5)
+        left, top = min(left, right - least), min(top, bottom - least)
         width, height = round((right - left) * scale), round((bottom - top) * scale)
-        return cls(left, top, max(width, 8), max(height, 8), scale)
+        return cls(left, top, max(width, _MIN_SIDE), max(height, _MIN_SIDE), scale)
 
     @property
     def shape(self) -> tuple[int, int]:
