@@ -164,7 +164,8 @@ class TrackedObject:
         prompt: what it was started from in that frame.
         rng: its own, so that objects do not disturb each other's choices.
         window: its masks since its points were last sampled.
-        last_seen: index of the newest frame with a mask.
+        last_seen: index of the newest frame with a mask; before there is one, of the frame
+            before the first.
         points: its query points.
         user_negatives: ids of the negatives that were clicked: they outlive a restart.
     """
@@ -194,6 +195,11 @@ class View:
     tracks: PointTracks
     labels: np.ndarray
 
+    @classmethod
+    def blind(cls, item: TrackedObject, index: int) -> View:
+        """Nothing is known of its points."""
+        return cls(item, PointTracks.empty(index), _no_labels())
+
 
 @dataclass(frozen=True, eq=False)
 class ObjectResult:
@@ -208,7 +214,8 @@ class ObjectResult:
         points: its query points in this frame, positives first.
         point_labels: ``int32 (N,)``, 1 positive, 0 negative.
         age: frames since the object was started.
-        frames_since_seen: frames since the last one in state TRACKING.
+        frames_since_seen: frames since the last one in state TRACKING, or, if there is none
+            yet, since the one before the object was started; 0 exactly while TRACKING.
     """
 
     object_id: int
@@ -242,7 +249,8 @@ class TrackResult:
         label_image: ``uint16 (H, W)``: object ids, 0 where there is no object.
         objects: in ascending order of id.
         timings: milliseconds by stage (``tracker``, ``segmenter``, ``reinitialization``).
-        problems: prompts that had waited for this frame and could not be used, and why.
+        problems: what went wrong since the result before, each in words for a user: prompts
+            that had waited for their frame and were refused, models that failed.
     """
 
     index: int

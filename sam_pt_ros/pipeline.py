@@ -34,8 +34,9 @@ from sam_pt_ros.reinitialization import VARIANTS, Window, create_reinitializatio
 from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
 from sam_pt_ros.trackers.base import PointTracker, PointTracks
 
-MAX_AHEAD = 10_000_000_000
-"""A prompt may be so many nanoseconds ahead of the newest frame; it waits for its frame."""
+MAX_APART = 10_000_000_000
+"""A prompt may be so many nanoseconds ahead of the newest frame, or before the first; it waits for
+its frame. More means that the clocks do not agree."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,11 @@ class SamPt:
         self._waiting: list[_Waiting] = []
         self._used_ids: set[int] = set()
         self._answered = -1  # index of the newest frame that has a result
-        # What a late object must know of the past frames: where the others were, and when
-        # all objects restarted together.
-        self._past: deque[TrackResult] = deque(maxlen=self.options.history_length)
+        # What a late object must know of the past frames, by index: the visible positives of
+        # the others, and when all objects restarted together.
+        self._past: deque[tuple[int, dict[int, np.ndarray]]] = deque(
+            maxlen=self.options.history_length
+        )
         self._restarts: deque[int] = deque(maxlen=self.options.history_length)
         self._problems: list[str] = []
         self._stages = _Stages()
@@ -284,11 +287,7 @@ class SamPt:
         newest = self.history.newest
         if stamp is None:
             return newest
-        if stamp > newest.stamp + MAX_AHEAD:
-            raise UserError(
-                f"the stamp {stamp} ns is {(stamp - newest.stamp) * 1e-9:.1f} s ahead of the "
-                "newest frame; check that the clocks agree, or use stamp 0 for the newest frame"
-            )
+        _check_ahead(stamp, newest)
         return None if stamp > newest.stamp else self.history.nearest(stamp)
 
     # --- frame by frame -------------------------------------------------------------------
@@ -302,33 +301,52 @@ class SamPt:
 
         Returns:
             The results that this frame completes, in order: its own with a streaming tracker,
-            none or those of several earlier frames with a windowed one.
+            none or those of several earlier frames with a windowed one. A tracker or a
+            segmenter that fails costs no frame its result: what it failed on is not seen, and
+            ``problems`` says why.
 
         Raises:
             UserError: an image of another size, or a stamp that is not later; nothing changed.
         """
         frame = self.history.append(image, stamp)
-        with self._stages.measure("tracker"):
-            answers = self.tracker.advance(frame)
+        answers = self._answers(partial(self.tracker.advance, frame))
         self._start_waiting(frame)
-        return [self._result(tracks) for tracks in answers]
+        return [self._result(index, tracks) for index, tracks in answers]
 
     def flush(self) -> list[TrackResult]:
         """At the end of the stream: the results that a windowed tracker still owes."""
-        return [self._result(tracks) for tracks in self.tracker.flush()]
+        return [self._result(index, tracks) for index, tracks in self._answers(self.tracker.flush)]
 
-    def _result(self, tracks: PointTracks) -> TrackResult:
-        frame = self.history.at(tracks.index)
-        self._answered = frame.index
+    def _answers(
+        self, ask: Callable[[], list[PointTracks]]
+    ) -> list[tuple[int, PointTracks | None]]:
+        """What the tracker answers, by frame; None for all that it owes if it fails."""
+        try:
+            with self._stages.measure("tracker"):
+                return [(t.index, t) for t in ask() if t.index > self._answered]
+        except Exception as error:
+            self._note("points cannot be tracked", error)
+            return [(i, None) for i in range(self._answered + 1, self.history.newest.index + 1)]
+
+    def _result(self, index: int, tracks: PointTracks | None) -> TrackResult:
+        frame = self.history.at(index)
+        self._answered = index
         # In ascending order of id, so that it does not matter in which order they were added.
-        items = [item for _, item in sorted(self._objects.items()) if item.start <= frame.index]
-        views = [self._view(item, tracks) for item in items]
+        items = [item for _, item in sorted(self._objects.items()) if item.start <= index]
+        if tracks is None:
+            views = [View.blind(item, index) for item in items]
+        else:
+            views = [self._view(item, tracks) for item in items]
         positives = {
             view.item.object_id: visible_positives(view.tracks, view.labels, frame.size)
             for view in views
         }
-        labels, objects = self._look(frame, views, positives)
-        self._reinitialize(items)
+        labels, objects = self._look(frame, views, positives, self._predict_each)
+        if tracks is not None:
+            try:
+                self._reinitialize(items)
+            except Exception as error:  # the points that there are stay
+                self._note("points cannot be sampled anew", error)
         stages, self._stages = self._stages, _Stages()
         problems, self._problems = self._problems, []
         result = TrackResult(
@@ -339,8 +357,13 @@ class SamPt:
             stages.milliseconds,
             tuple(problems),
         )
-        self._past.append(result)
+        self._past.append((index, positives))
         return result
+
+    def _note(self, what: str, error: Exception) -> None:
+        """Have the next result say what went wrong."""
+        reason = error if isinstance(error, UserError) else repr(error)
+        self._problems.append(f"{what}: {reason}")
 
     def _view(self, item: TrackedObject, answer: PointTracks) -> View:
         """An object's points in the frame that the tracker has answered for."""
@@ -348,17 +371,22 @@ class SamPt:
         return View(item, self.tracker.tracks_of(points.ids, answer), points.labels)
 
     def _look(
-        self, frame: Frame, views: Sequence[View], positives: Mapping[int, np.ndarray]
+        self,
+        frame: Frame,
+        views: Sequence[View],
+        positives: Mapping[int, np.ndarray],
+        predict: Callable[[Frame, Sequence[Prompt]], list[MaskPrediction]],
     ) -> tuple[np.ndarray, list[ObjectResult]]:
         """Segment objects in one frame, and remember what was seen.
 
         Args:
             positives: the visible positive points of all objects in this frame, by id.
+            predict: gives one prediction per prompt.
         """
         others = positives if self.options.others_as_negatives else {}
         prompts = [build_prompt(view, frame, others) for view in views]
         with self._stages.measure("segmenter"):
-            predictions = self._predict(frame, prompts)
+            predictions = predict(frame, prompts)
         ids = [view.item.object_id for view in views]
         labels, masks = resolve_overlaps(predictions, ids, frame.size)
         results = []
@@ -379,7 +407,7 @@ class SamPt:
                     view.tracks,
                     view.labels,
                     age=frame.index - item.start,
-                    frames_since_seen=unseen if not mask.area else 0,
+                    frames_since_seen=unseen,
                 )
             )
         return labels, results
@@ -400,27 +428,44 @@ class SamPt:
         nothing = MaskPrediction.nothing(frame.size)
         return [answers.get(prompt.object_id, nothing) for prompt in prompts]
 
+    def _predict_each(self, frame: Frame, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """Like ``_predict``, but an object that it fails on is not seen; the others are."""
+        try:
+            return self._predict(frame, prompts)
+        except Exception as error:
+            if len(prompts) > 1:
+                return [self._predict_each(frame, [prompt])[0] for prompt in prompts]
+            self._note(f"object {prompts[0].object_id} cannot be segmented", error)
+            return [MaskPrediction.nothing(frame.size)]
+
     # --- starting and restarting ----------------------------------------------------------
 
     def _start_waiting(self, frame: Frame) -> None:
         """Use the prompts whose frame has come; note why others of them cannot be used."""
-        ready = [w for w in self._waiting if w.stamp is None or w.stamp <= frame.stamp]
-        self._waiting = [w for w in self._waiting if w not in ready]
-        for waiting in ready:
-            object_id = waiting.object_id
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
             try:
-                if not waiting.starts and object_id not in self._objects:
-                    raise UserError("it was not started, so nothing can be added to it")
-                self._check_request(waiting.request, object_id, frame, waiting.starts)
-                if waiting.starts:
-                    self._start(waiting.request, object_id, frame)
+                if each.stamp is not None and each.stamp > frame.stamp:
+                    _check_ahead(each.stamp, frame)
+                    self._waiting.append(each)
                 else:
-                    self._extend(waiting.request.prompt, object_id, frame)
+                    self._use(each, frame)
             except Exception as error:  # one object must not cost the others their frame
-                if waiting.starts:
-                    self._drop(object_id)
-                reason = error if isinstance(error, UserError) else repr(error)
-                self._problems.append(f"object {object_id}: {reason}")
+                if each.starts:
+                    self._drop(each.object_id)
+                self._note(f"click refused: object {each.object_id}", error)
+
+    def _use(self, waiting: _Waiting, frame: Frame) -> None:
+        object_id = waiting.object_id
+        if not waiting.starts and object_id not in self._objects:
+            raise UserError("it was not started, so nothing can be added to it")
+        if waiting.stamp is not None and frame.index == 0:
+            _check_behind(waiting.stamp, frame)
+        self._check_request(waiting.request, object_id, frame, waiting.starts)
+        if waiting.starts:
+            self._start(waiting.request, object_id, frame)
+        else:
+            self._extend(waiting.request.prompt, object_id, frame)
 
     def _start(self, request: PromptRequest, object_id: int, frame: Frame) -> None:
         prompt = request.prompt
@@ -442,7 +487,7 @@ class SamPt:
             prompt,
             rng,
             Window(frame.index),
-            last_seen=frame.index,
+            last_seen=frame.index - 1,
             points=PointSet.starting(ids, labels, frame.index),
             user_negatives=ids[clicked],
         )
@@ -515,7 +560,7 @@ class SamPt:
             if frame.index > self._answered:
                 break
             view = self._view(item, PointTracks.empty(frame.index))
-            self._look(frame, [view], self._past_positives(frame))
+            self._look(frame, [view], self._past_positives(frame), self._predict)
             if together and reinitialization is not None:
                 if frame.index in self._restarts:
                     self._begin_window(item, reinitialization.restart_frame(item.window))
@@ -523,13 +568,9 @@ class SamPt:
                 self._reinitialize([item])
 
     def _past_positives(self, frame: Frame) -> dict[int, np.ndarray]:
-        for result in self._past:
-            if result.index == frame.index:
-                return {
-                    past.object_id: visible_positives(past.points, past.point_labels, frame.size)
-                    for past in result.objects
-                    if past.object_id in self._objects
-                }
+        for index, positives in self._past:
+            if index == frame.index:
+                return {key: xy for key, xy in positives.items() if key in self._objects}
         return {}
 
     def _reinitialize(self, items: Sequence[TrackedObject]) -> None:
@@ -556,8 +597,8 @@ class SamPt:
         mask = item.window.mask_at(index)
         positives, negatives = self._sample(mask.full(), frame, item.rng)
         kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
-        self.tracker.remove_points(np.setdiff1d(item.points.ids, kept.ids))
         ids = self.tracker.add_points(np.concatenate([positives, negatives]), frame)
+        self.tracker.remove_points(np.setdiff1d(item.points.ids, kept.ids))
         labels = np.full(len(ids), NEGATIVE, np.int32)
         labels[: len(positives)] = POSITIVE
         item.points = PointSet.starting(ids, labels, index) + kept
@@ -575,7 +616,24 @@ class SamPt:
         return tracks.ids[good]
 
 
+_CLOCKS = "check that the clocks agree, or use stamp 0 for the newest frame"
 _NO_SAMPLES = (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32))
+
+
+def _check_ahead(stamp: int, newest: Frame) -> None:
+    if stamp > newest.stamp + MAX_APART:
+        raise UserError(
+            f"the stamp {stamp} ns is {(stamp - newest.stamp) * 1e-9:.1f} s ahead of the newest "
+            f"frame; {_CLOCKS}"
+        )
+
+
+def _check_behind(stamp: int, first: Frame) -> None:
+    if stamp < first.stamp - MAX_APART:
+        raise UserError(
+            f"the stamp {stamp} ns is {(first.stamp - stamp) * 1e-9:.1f} s older than the first "
+            f"frame; {_CLOCKS}"
+        )
 
 
 def _later(one: int | None, other: int | None) -> int | None:

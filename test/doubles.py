@@ -15,7 +15,7 @@ from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_poin
 
 
 class OracleTracker(PointTracker):
-    """Knows where every point of a scene really is, and what hides it."""
+    """Knows where every point of a scene really is, and what hides it; ``fails`` as models do."""
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(NoOptions())
@@ -24,6 +24,7 @@ class OracleTracker(PointTracker):
 
     def reset(self, history: FrameHistory | None = None) -> None:
         super().reset(history)
+        self.fails = False
         self._points: dict[int, tuple[int, int, int, np.ndarray]] = {}
         self._next_id = 0
 
@@ -49,6 +50,8 @@ class OracleTracker(PointTracker):
             self._points.pop(point, None)
 
     def step(self, frame: Frame) -> PointTracks:
+        if self.fails:
+            raise RuntimeError("no memory")
         return self._tracks(self.tracked, frame)
 
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:

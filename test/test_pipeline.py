@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -420,7 +421,7 @@ def test_a_waiting_click_that_does_not_fit_is_reported_with_its_frame() -> None:
     result = run.to(0)
     assert result.objects == ()
     (problem,) = result.problems
-    assert problem.startswith("object 1: the point (5000, 5) is not in the image")
+    assert problem.startswith("click refused: object 1: the point (5000, 5) is not in the image")
     assert run.pipeline.object_ids == [] and run.to(1).problems == ()
 
 
@@ -455,6 +456,21 @@ def test_a_click_far_in_the_future_is_refused() -> None:
     run.to(0)
     with pytest.raises(UserError, match="ahead of the newest frame"):
         run.pipeline.add_object(click((5, 5)), stamp=SCENE.stamp(0) + 11_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(1e9, "ahead of the newest frame"), (-1e4, "older than the first frame")]
+)
+def test_a_click_of_another_clock_before_the_first_frame_is_refused_with_it(
+    seconds: float, says: str
+) -> None:
+    run = make()
+    run.pipeline.add_object(click((5, 5)), stamp=SCENE.stamp(0) + round(seconds * 1e9))
+    run.pipeline.add_object(click(on(THING, 1)), stamp=SCENE.stamp(1))
+    (problem,) = run.to(0).problems
+    assert problem.startswith("click refused: object 1: ") and says in problem
+    assert run.pipeline.object_ids == [2]
+    assert [o.object_id for o in run.to(1).objects] == [2]
 
 
 def test_a_click_older_than_the_history_is_refused() -> None:
@@ -623,6 +639,15 @@ def test_states_go_from_tracking_to_occluded_to_lost_and_back() -> None:
     assert run.results[last + 1].object(1).frames_since_seen == 0
 
 
+def test_an_object_that_was_never_seen_counts_its_frames_from_one() -> None:
+    run = make(click_expansion=False)
+    run.to(0)
+    run.pipeline.add_object(click((0.5, 30)))
+    for index in (1, 2):
+        item = run.to(index).object(1)
+        assert item.state is ObjectState.OCCLUDED and item.frames_since_seen == item.age + 1
+
+
 def test_an_object_survives_hidden_windows_with_its_points() -> None:
     run = make(reinitialization_horizon=4)
     run.to(0)
@@ -671,12 +696,76 @@ def test_a_failing_segmenter_does_not_shift_the_masks_that_points_are_sampled_fr
     run.to(0)
     run.pipeline.add_object(click(on(THING, 0)))
     run.to(2)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        run.to(3)
+    result = run.to(3)
+    assert result.problems == ("object 1 cannot be segmented: RuntimeError('out of memory')",)
+    assert result.object(1).state is ObjectState.OCCLUDED
     for index in range(4, 13):  # until the occluder is reached
         item = run.to(index).object(1)
+        assert item.state is ObjectState.TRACKING and run.results[index].problems == ()
         positives = item.points.xy[item.point_labels == 1]
         assert (SCENE.owner(positives, index) == THING).all(), index
+
+
+def test_an_object_that_the_segmenter_fails_on_costs_the_others_nothing() -> None:
+    def second(index: int, prompts: Sequence[Any]) -> bool:
+        return index > 1 and any(prompt.object_id == 2 for prompt in prompts)
+
+    run, other = make(RaisingSegmenter(second, MemoryError("no room"))), make()
+    for each in (run, other):
+        each.to(0)
+        each.pipeline.add_object(click(on(THING, 0)))
+        each.pipeline.add_object(click(on(OCCLUDER, 0)))
+        each.to(7)
+    for index in range(2, 8):
+        first, second_one = run.results[index].objects
+        assert same(first, other.results[index].object(1)), index
+        assert second_one.state is ObjectState.OCCLUDED
+        (problem,) = run.results[index].problems
+        assert problem == "object 2 cannot be segmented: MemoryError('no room')"
+
+
+def test_an_object_that_the_segmenter_always_fails_on_is_lost() -> None:
+    run = make(RaisingSegmenter(lambda index, _: index > 1, RuntimeError("bad")), lost_after=3)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    states = [run.to(index).object(1).state for index in range(1, 7)]
+    assert states == [ObjectState.TRACKING, *[ObjectState.OCCLUDED] * 3, *[ObjectState.LOST] * 2]
+
+
+def test_a_failing_tracker_costs_no_frame_its_result() -> None:
+    run = make(window=4)
+    run.feed(3)
+    run.pipeline.add_object(click(on(THING, 3)))
+    run.feed(5)
+    run.tracker.fails = True
+    run.feed(6)  # 4 and 5 are still owed
+    run.tracker.fails = False
+    for index in (4, 5, 6):
+        item = run.results[index].object(1)
+        assert item.state is ObjectState.OCCLUDED and item.positives_total == 0, index
+    assert run.results[4].problems == ("points cannot be tracked: RuntimeError('no memory')",)
+    run.feed(12)
+    assert list(run.results) == list(range(13))
+    assert overlap(run.results[12].object(1).mask.full(), SCENE.frame(12).mask(THING)) > 0.85
+
+
+def test_points_that_cannot_be_sampled_anew_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(reinitialization_horizon=4)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    before = run.to(1).object(1).points.ids
+    add_points = run.tracker.add_points
+
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(run.tracker, "add_points", refuse)
+    run.to(5)
+    assert "points cannot be sampled anew: RuntimeError('no memory')" in run.results[3].problems
+    assert np.array_equal(run.results[5].object(1).points.ids, before)
+    monkeypatch.setattr(run.tracker, "add_points", add_points)
+    item = run.to(7).object(1)
+    assert item.state is ObjectState.TRACKING and not np.isin(before, item.points.ids).any()
 
 
 def test_a_failed_start_leaves_no_object_behind() -> None:
@@ -791,6 +880,12 @@ def test_memory_stays_flat_over_many_frames() -> None:
                 pipeline.add_prompts(1, click((12, 12)))
         return tracemalloc.get_traced_memory()[0]
 
+    # What a late click must know of past frames does not keep their label images.
+    label_image = pipeline.process(image.copy(), -1)[0].label_image
+    kept = weakref.ref(label_image)
+    del label_image
+    assert kept() is None
+
     tracemalloc.start()
     try:
         early = used_after(0, 400)
@@ -856,12 +951,14 @@ class Anything(RuleBasedStateMachine):
     @rule()
     def a_frame_that_fails(self) -> None:
         self.failing = True
-        try:
-            self.frames(1)
-        except RuntimeError:
-            pass
-        finally:
-            self.failing = False
+        self.frames(1)
+        self.failing = False
+
+    @rule()
+    def a_frame_that_the_tracker_fails_on(self) -> None:
+        self.run.tracker.fails = True
+        self.frames(1)
+        self.run.tracker.fails = False
 
     @rule(
         kind=st.sampled_from(["point", "negative", "box", "mask", "empty"]),
