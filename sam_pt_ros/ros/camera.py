@@ -12,6 +12,7 @@ from sam_pt_ros.errors import UserError
 
 _FISHEYE = "equidistant"
 _PINHOLE = ("plumb_bob", "rational_polynomial", "thin_prism", "")
+_COEFFICIENTS = {_FISHEYE: (4,)} | dict.fromkeys(_PINHOLE, (0, 4, 5, 8, 12, 14))  # OpenCV's
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +35,19 @@ class CameraModel:
         matrix = np.array(message.k, np.float64).reshape(3, 3)
         if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
             raise UserError("the camera_info holds no calibration (K is 0); calibrate the camera")
-        if message.distortion_model not in (*_PINHOLE, _FISHEYE):
+        if message.distortion_model not in _COEFFICIENTS:
             raise UserError(
                 f"the distortion model '{message.distortion_model}' is not supported; known are "
                 "plumb_bob, rational_polynomial, thin_prism and equidistant"
             )
         distortion = np.array(message.d, np.float64)
+        possible = _COEFFICIENTS[message.distortion_model]
+        if len(distortion) not in possible or not np.isfinite(distortion).all():
+            raise UserError(
+                f"the distortion model '{message.distortion_model}' needs "
+                f"{' or '.join(map(str, possible))} finite coefficients, got "
+                f"{distortion.tolist()}; calibrate the camera"
+            )
         return cls(matrix, distortion, message.distortion_model == _FISHEYE)
 
     def project(self, point: np.ndarray) -> np.ndarray:
@@ -56,7 +64,7 @@ class CameraModel:
         zero = np.zeros(3)
         if self.fisheye:
             pixels, _ = cv2.fisheye.projectPoints(
-                point.reshape(1, 1, 3), zero, zero, self.matrix, self.distortion[:4]
+                point.reshape(1, 1, 3), zero, zero, self.matrix, self.distortion
             )
         else:
             pixels, _ = cv2.projectPoints(
@@ -70,7 +78,7 @@ class CameraModel:
         if len(pixels) == 0:
             return np.zeros((0, 3))
         if self.fisheye:
-            flat = cv2.fisheye.undistortPoints(pixels, self.matrix, self.distortion[:4])
+            flat = cv2.fisheye.undistortPoints(pixels, self.matrix, self.distortion)
         else:
             flat = cv2.undistortPoints(pixels, self.matrix, self.distortion)
         return np.hstack([flat.reshape(-1, 2), np.ones((len(pixels), 1))])

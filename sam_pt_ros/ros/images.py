@@ -29,15 +29,22 @@ _ENCODINGS: dict[str, tuple[int, int, int | None]] = {
 ENCODINGS = tuple(_ENCODINGS)
 """Encodings of sensor_msgs/Image that are understood."""
 
+MIN_SIDE = 16
 MAX_SIDE = 16384
-"""Images with a longer side are refused: no camera makes them, but a broken header does."""
+"""Sides of other lengths are refused: no camera makes them, but a broken header does."""
+
+
+def _check_size(height: int, width: int) -> None:
+    if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
+        raise UserError(
+            f"the image is {width}x{height} pixels; {MIN_SIDE} to {MAX_SIDE} a side are possible"
+        )
 
 
 def _pixels(message: Image, channels: int, width_in_bytes: int) -> np.ndarray:
     """The message's pixels without padding and in this machine's byte order, (H, W, C)."""
     height, width, step = message.height, message.width, message.step
-    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
-        raise UserError(f"the image is {width}x{height} pixels; 1 to {MAX_SIDE} are possible")
+    _check_size(height, width)
     row = width * channels * width_in_bytes
     if step < row:
         raise UserError(
@@ -80,7 +87,7 @@ def decode_image(message: Image) -> np.ndarray:
 
 
 def decode_compressed(message: CompressedImage) -> np.ndarray:
-    """A JPEG or PNG image as RGB, ``uint8 (H, W, 3)``; UserError if it cannot be decoded."""
+    """A JPEG or PNG image as RGB, ``uint8 (H, W, 3)``; UserError if it cannot be."""
     data = np.frombuffer(message.data, np.uint8)
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if decoded is None:
@@ -88,6 +95,7 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
             f"the compressed image of format '{message.format}' and {len(data)} bytes cannot be "
             "decoded; JPEG and PNG are supported"
         )
+    _check_size(*decoded.shape[:2])
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
 
 

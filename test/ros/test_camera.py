@@ -74,3 +74,18 @@ def test_cameras_that_cannot_project_are_refused() -> None:
         CameraModel.from_message(CameraInfo())
     with pytest.raises(UserError, match="'magic' is not supported"):
         CameraModel.from_message(info("magic"))
+
+
+@pytest.mark.parametrize(
+    ("model", "d"),
+    [
+        ("plumb_bob", [0.0] * 6),
+        ("rational_polynomial", [0.0] * 7),
+        ("plumb_bob", [math.nan] * 5),
+        ("equidistant", [0.0] * 5),
+        ("equidistant", []),
+    ],
+)
+def test_coefficients_that_opencv_would_choke_on_are_refused(model: str, d: list[float]) -> None:
+    with pytest.raises(UserError, match=f"'{model}' needs .* finite coefficients"):
+        CameraModel.from_message(info(model, d))

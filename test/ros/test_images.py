@@ -19,8 +19,8 @@ from sam_pt_ros.ros.images import (
     encode_image,
 )
 
-RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-ALPHA = np.full((5, 7, 1), 9, np.uint8)
+RGB = np.random.default_rng(0).integers(0, 256, (16, 21, 3), np.uint8)
+ALPHA = np.full((16, 21, 1), 9, np.uint8)
 GRAY = RGB[:, :, 0].copy()
 
 
@@ -79,11 +79,13 @@ def test_the_frame_does_not_share_memory_with_the_message() -> None:
     [
         ({"encoding": "nv21"}, "encoding 'nv21' is not supported"),
         ({"step": 20}, "step is 20 bytes"),
-        ({"height": 6}, "6 rows of 21 bytes"),
-        ({"width": 0}, "0x5 pixels"),
+        ({"height": 17}, "17 rows of 63 bytes"),
+        ({"width": 0}, "0x16 pixels"),
+        ({"height": 1}, "21x1 pixels; 16 to 16384 a side are possible"),
+        ({"width": 15}, "15x16 pixels"),
         ({"height": 2**31}, "are possible"),
         ({"data": b""}, "holds 0 bytes"),
-        ({"data": bytes(104)}, "holds 104 bytes"),
+        ({"data": bytes(1007)}, "holds 1007 bytes"),
     ],
 )
 def test_malformed_images_are_refused(change: dict[str, object], words: str) -> None:
@@ -100,7 +102,7 @@ def test_malformed_images_are_refused(change: dict[str, object], words: str) -> 
     st.integers(0, 40),
     st.integers(0, 40),
     st.integers(0, 2**32 - 1) | st.integers(0, 200),
-    st.binary(max_size=600),
+    st.binary(max_size=20_000),
     st.integers(0, 1),
 )
 def test_no_message_does_more_than_be_refused(
@@ -129,6 +131,12 @@ def test_broken_compressed_images_are_refused(data: bytes) -> None:
         decode_compressed(CompressedImage(format="jpeg", data=data))
 
 
+def test_compressed_images_of_a_few_rows_are_refused() -> None:
+    _, png = cv2.imencode(".png", RGB[:2])
+    with pytest.raises(UserError, match="21x2 pixels; 16 to"):
+        decode_compressed(CompressedImage(format="png", data=png.tobytes()))
+
+
 def test_masks_are_what_is_not_zero() -> None:
     mask = GRAY > 128
     sent = message(mask.astype(np.uint8) * 3, "mono8")
@@ -145,6 +153,6 @@ def test_what_is_encoded_can_be_read_back(pixels: np.ndarray, encoding: str) -> 
     header = Header(frame_id="camera")
     made = encode_image(pixels, encoding, header)
     assert made.header == header
-    assert (made.height, made.width, made.step) == (5, 7, pixels.strides[0])
+    assert (made.height, made.width, made.step) == (16, 21, pixels.strides[0])
     read = np.frombuffer(made.data, pixels.dtype).reshape(pixels.shape)
     np.testing.assert_array_equal(read, pixels)
