@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
-import time
-import traceback
 from collections.abc import Callable
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as NoAnswerError
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,56 +17,39 @@ import rclpy
 from geometry_msgs.msg import Point, PointStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import (
-    QoSPolicyKind,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_profile_sensor_data,
-)
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
-from visualization_msgs.msg import MarkerArray
 
-from sam_pt_ros.configuration import Configuration, NodeOptions
+from sam_pt_ros.configuration import Configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.msg import (
-    ObjectMaskArray,
-    PointPromptArray,
-    TrackedObjectArray,
-    TrackedPointArray,
-)
+from sam_pt_ros.msg import PointPromptArray
 from sam_pt_ros.objects import POSITIVE, ObjectPrompt, PromptRequest, TrackResult
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros import images, messages
 from sam_pt_ros.ros.camera import CameraModel
+from sam_pt_ros.ros.image_input import QOS_POLICIES, ImageInput
 from sam_pt_ros.ros.parameters import Parameters
+from sam_pt_ros.ros.publishers import Publishers
+from sam_pt_ros.ros.reporter import REPETITION, Reporter
 from sam_pt_ros.srv import AddObjects, RemoveObject
-from sam_pt_ros.visualization import draw_overlay
 from sam_pt_ros.worker import Worker
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+_LATE = 1_000_000_000  # nanoseconds that an image may be late; earlier ones begin a new stream
+_ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
+_STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame when the node ends
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
-_ALL_POLICIES = QoSOverridingOptions(_POLICIES)
-_LATEST_DEPTH = 5  # images that may wait for the executor; the newest of them is processed
-_GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images
-_THROTTLE = 2.0  # seconds between repetitions of the same error
-_MOST_ERRORS = 10  # different errors in that time, at most
-_ANSWER_TIMEOUT = 30.0  # seconds that a service waits for the pipeline
-_STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame
-
-_Request = TypeVar("_Request")
+_Answer = TypeVar("_Answer")
 _OK = TransitionCallbackReturn.SUCCESS
 _FAILED = TransitionCallbackReturn.FAILURE
+_ERROR = TransitionCallbackReturn.ERROR
 
 
 @dataclass(frozen=True)
@@ -83,37 +67,37 @@ class TrackNode(LifecycleNode):
         super().__init__("sam_pt", **arguments)
         self.parameters = Parameters(self)
         self.add_on_set_parameters_callback(self._check_parameters)
+        self._reporter = Reporter(self)
         self._configuration: Configuration | None = None
         self._pipeline: SamPt | None = None
         self._worker: Worker[Image | CompressedImage] | None = None
-        self._click_inputs: list[Any] = []
-        self._image_input: Any = None
-        self._image_group = MutuallyExclusiveCallbackGroup()
-        self._image_topic = ""
-        self._reliability = ReliabilityPolicy.BEST_EFFORT
-        self._graph_timer: Any = None
-        self._result_outputs: list[tuple[Any, Callable[[TrackResult, Header], Any]]] = []
+        self._image_input: ImageInput | None = None
+        self._other_inputs: list[Any] = []
+        self._outputs: Publishers | None = None
         self._offered: list[Any] = []
         self._camera: CameraModel | None = None
         self._frame_id = ""
         self._headers: dict[int, Header] = {}  # by stamp, of frames without a result
-        self._reported: dict[str, float] = {}  # errors, and when they were logged
         self._enabled = threading.Event()
-        self._enabled.set()
 
     # --- life cycle -----------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, make the pipeline, offer outputs and services."""
         try:
-            self._configuration = self.parameters.read()
-            self._pipeline = self._configuration.create()
+            configuration = self.parameters.read()
+            self._pipeline = configuration.create()
+            self._outputs = Publishers(self, self._reporter)
+            self._make_services()
         except UserError as error:
             self.get_logger().error(str(error))
             return _FAILED
-        self._make_outputs()
-        self._make_services()
-        backends = self._configuration.backends
+        except Exception as error:  # of which rclpy would say nothing
+            self._reporter.exception("the node cannot be configured", error)
+            return _ERROR
+        self._configuration = configuration
+        self._enabled.set()
+        backends = configuration.backends
         self.get_logger().info(
             f"configured: tracker {backends.tracker}, segmenter {backends.segmenter}"
         )
@@ -121,16 +105,24 @@ class TrackNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, and process what comes."""
-        mode = self._options.mode
-        self._worker = Worker(
-            self._process, self._options.queue_size if mode == "every_frame" else 1
+        assert self._configuration is not None
+        options = self._configuration.node
+        try:
+            done = super().on_activate(state)  # outputs first: no result must get lost
+            capacity = options.queue_size if options.mode == "every_frame" else 1
+            self._worker = Worker(self._process, capacity)
+            self._make_inputs()
+            self._image_input = ImageInput(self, options, self._on_image)
+        except Exception as error:  # of which rclpy would say nothing
+            self._reporter.exception("the node cannot be activated", error)
+            return _ERROR
+        self.get_logger().info(
+            f"active, mode {options.mode}: waiting for images on {self._image_input.topic}"
         )
-        self._make_inputs()
-        self.get_logger().info(f"active, mode {mode}: waiting for images on {self._image_topic}")
-        return super().on_activate(state)
+        return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; objects and models are kept."""
+        """Stop listening, once the frame in hand is done; objects and models are kept."""
         self._stop()
         return super().on_deactivate(state)
 
@@ -145,32 +137,39 @@ class TrackNode(LifecycleNode):
         return _OK
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Return to a clean state after a transition that raised."""
+        """Return to a clean state after a transition that failed."""
         self.release()
         return _OK
 
-    def _stop(self) -> None:
-        if self._graph_timer is not None:
-            self.destroy_timer(self._graph_timer)
-        for subscription in (*self._click_inputs, self._image_input):
-            if subscription is not None:
-                self.destroy_subscription(subscription)
-        self._click_inputs, self._image_input, self._graph_timer = [], None, None
-        if self._worker is not None:
-            if not self._worker.stop(_STOP_TIMEOUT):
-                self.get_logger().warning("the pipeline did not finish its frame in time")
-            self._worker = None
+    def _stop(self, timeout: float | None = None) -> bool:
+        """Stop listening and processing; false if a frame is still in hand after the timeout."""
+        others, self._other_inputs = self._other_inputs, []
+        for subscription in others:
+            self.destroy_subscription(subscription)
+        if self._image_input is not None:
+            self._image_input.destroy()
+        self._image_input = None
+        if self._worker is not None and not self._worker.stop(timeout):
+            self.get_logger().warning("the pipeline did not finish its frame in time")
+            return False  # it stays: no other thread may use the pipeline as long as it runs
+        self._worker = None
+        return True
 
-    def release(self) -> None:
-        """Stop, and free the pipeline and all that was offered."""
-        self._stop()
-        for publisher, _ in self._result_outputs:
-            self.destroy_publisher(publisher)
+    def release(self, timeout: float | None = None) -> bool:
+        """Stop, and free the pipeline and all that was offered.
+
+        False, and nothing is freed, if the pipeline does not finish its frame within the timeout.
+        """
+        if not self._stop(timeout):
+            return False
+        if self._outputs is not None:
+            self._outputs.destroy()
         for service in self._offered:
             self.destroy_service(service)
-        self._result_outputs, self._offered = [], []
+        self._outputs, self._offered = None, []
         self._headers.clear()
         self._pipeline = self._configuration = self._camera = None
+        return True
 
     def _check_parameters(self, changed: list[Parameter[Any]]) -> SetParametersResult:
         for parameter in changed:
@@ -198,90 +197,15 @@ class TrackNode(LifecycleNode):
             (Point, "clicked_pixel", self._on_clicked_pixel, QoSProfile(depth=100)),
             (PointStamped, "clicked_point", self._on_clicked_point, QoSProfile(depth=100)),
         ):
-            self._click_inputs.append(
+            self._other_inputs.append(
                 self.create_subscription(
-                    kind, topic, callback, qos, qos_overriding_options=_ALL_POLICIES
+                    kind,
+                    topic,
+                    callback,
+                    qos,
+                    qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
                 )
             )
-        self._image_topic = self.resolve_topic_name(
-            "image/compressed" if self._options.image_transport == "compressed" else "image"
-        )
-        # Reliable first: who plays a recording waits for a match, who serves a camera does not.
-        self._subscribe_to_images(ReliabilityPolicy.RELIABLE)
-        self._follow_publishers()
-        # Not in ROS time, which may stand still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._graph_timer = self.create_timer(_GRAPH_PERIOD, self._follow_publishers, clock=steady)
-
-    @property
-    def _options(self) -> NodeOptions:
-        assert self._configuration is not None
-        return self._configuration.node
-
-    def _subscribe_to_images(self, reliability: ReliabilityPolicy) -> None:
-        if self._image_input is not None:
-            self.destroy_subscription(self._image_input)
-        every_frame = self._options.mode == "every_frame"
-        compressed = self._options.image_transport == "compressed"
-        policies = _POLICIES
-        if not self._reliability_is_given:
-            # Declared once, the parameter would freeze what follows the publishers.
-            policies = tuple(p for p in policies if p != QoSPolicyKind.RELIABILITY)
-        self._image_input = self.create_subscription(
-            CompressedImage if compressed else Image,
-            self._image_topic,
-            self._on_image,
-            QoSProfile(
-                depth=self._options.queue_size if every_frame else _LATEST_DEPTH,
-                reliability=reliability,
-            ),
-            callback_group=self._image_group,
-            qos_overriding_options=QoSOverridingOptions(policies),
-            # A mismatch is ours to settle, unless the user has decided.
-            event_callbacks=SubscriptionEventCallbacks(
-                use_default_callbacks=self._reliability_is_given
-            ),
-        )
-        self._reliability = reliability
-
-    @property
-    def _reliability_is_given(self) -> bool:
-        name = f"qos_overrides.{self._image_topic}.subscription.reliability"
-        return name in getattr(self, "_parameter_overrides", {})
-
-    def _follow_publishers(self) -> None:
-        """Ask for reliable images unless a publisher offers best effort only.
-
-        Best effort, the default for sensors, would match any publisher, but large images then
-        get lost without a word: one of 640x360 has more fragments than fit into the default
-        shared memory of Fast DDS.
-        """
-        publishers = self.get_publishers_info_by_topic(self._image_topic)
-        if self._reliability_is_given or not publishers:
-            return
-        offered = [publisher.qos_profile.reliability for publisher in publishers]
-        all_reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
-        wanted = ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
-        if wanted != self._reliability:
-            self.get_logger().info(f"images are {wanted.name.lower()}, as they are offered")
-            self._subscribe_to_images(wanted)
-
-    def _make_outputs(self) -> None:
-        for kind, topic, make in (
-            (TrackedObjectArray, "~/objects", messages.objects_message),
-            (Image, "~/label_image", messages.label_image_message),
-            (ObjectMaskArray, "~/masks", messages.masks_message),
-            (TrackedPointArray, "~/tracked_points", messages.points_message),
-            (Image, "~/overlay", self._overlay_message),
-            (MarkerArray, "~/markers", self._markers_message),
-        ):
-            publisher = self.create_lifecycle_publisher(
-                kind,
-                topic,
-                QoSProfile(depth=10),
-                qos_overriding_options=_ALL_POLICIES,
-            )
-            self._result_outputs.append((publisher, make))
 
     def _make_services(self) -> None:
         # A group of their own: a service waits for the pipeline, images must not wait for it.
@@ -305,7 +229,7 @@ class TrackNode(LifecycleNode):
         try:
             self._camera = CameraModel.from_message(message)
         except UserError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=10 * _THROTTLE)
+            self.get_logger().warning(str(error), throttle_duration_sec=10 * REPETITION)
             return
         self._frame_id = message.header.frame_id
 
@@ -319,10 +243,23 @@ class TrackNode(LifecycleNode):
         )
 
     def _on_clicked_pixel(self, message: Point) -> None:
-        self._click("clicked_pixel", lambda: _one_click(np.array([message.x, message.y])))
+        pixel = np.array([message.x, message.y])
+        self._click("clicked_pixel", lambda: _one_click(pixel, None))
 
     def _on_clicked_point(self, message: PointStamped) -> None:
-        self._click("clicked_point", lambda: _one_click(self._project(message)))
+        self._click(
+            "clicked_point",
+            lambda: _one_click(self._project(message), self._known_stamp(message.header)),
+        )
+
+    def _known_stamp(self, header: Header) -> int | None:
+        """The stamp, if it is that of a time that the history covers; None: the newest frame.
+
+        RViz stamps points with its own time, which need not be the camera's.
+        """
+        stamp, history = messages.stamp_of(header), self._require_pipeline().history
+        known = len(history) > 0 and history.oldest.stamp <= stamp <= history.newest.stamp
+        return stamp if known else None
 
     def _project(self, message: PointStamped) -> np.ndarray:
         if self._camera is None:
@@ -353,21 +290,29 @@ class TrackNode(LifecycleNode):
 
     def _report_failure(self, future: Any) -> None:
         if not future.cancelled() and future.exception() is not None:
-            self._log_exception("a click failed", future.exception())
+            self._reporter.exception("a click failed", future.exception())
 
     # --- services -------------------------------------------------------------------------
 
-    def _in_worker(self, function: Callable[[], _Request]) -> _Request:
-        """Run in the worker's thread; UserError if it is not running or does not answer."""
+    def _in_worker(self, function: Callable[[], _Answer]) -> _Answer:
+        """Run in the worker's thread; UserError if that was not done, or only in part."""
         worker = self._worker
         if worker is None:
             raise UserError("the node is not active; activate it first")
+        future = worker.call(function)
         try:
-            return worker.call(function).result(_ANSWER_TIMEOUT)
+            try:
+                return future.result(_ANSWER_TIMEOUT)
+            except NoAnswerError:
+                if future.cancel():
+                    raise UserError("the pipeline is busy; nothing was done, try again") from None
+                return future.result()  # it has begun, and only its end can be answered
         except UserError:
             raise
-        except BaseException as error:  # cancelled, timed out, or a failure of a backend
-            self._log_exception("a service call failed", error)
+        except CancelledError:
+            raise UserError("the node was stopped first; nothing was done") from None
+        except Exception as error:  # a failure of a backend
+            self._reporter.exception("a service call failed", error)
             raise UserError(f"the pipeline did not do it: {error!r}") from error
 
     def _add_objects(
@@ -413,6 +358,8 @@ class TrackNode(LifecycleNode):
             self._enabled.set()
         else:
             self._enabled.clear()
+            if self._worker is not None:
+                self._worker.clear()
         response.success = True
         response.message = "images are processed" if request.data else "images are ignored"
         self.get_logger().info(response.message)
@@ -434,114 +381,108 @@ class TrackNode(LifecycleNode):
                 image = images.decode_compressed(message)
             else:
                 image = images.decode_image(message)
-            results = self._step(image, message.header)
-            for result in results:
+            for result in self._step(image, message.header):
                 self._publish(result)
         except UserError as error:
-            self._report(f"image refused: {error}")
+            self._reporter.error(f"image refused: {error}")
         except Exception as error:  # a failure of a backend must not end the node
-            self._log_exception("an image could not be processed", error)
+            self._reporter.exception("an image could not be processed", error)
 
     def _step(self, image: np.ndarray, header: Header) -> list[TrackResult]:
         pipeline = self._require_pipeline()
         stamp = messages.stamp_of(header)
         if len(pipeline.history):
             newest = pipeline.history.newest
-            if stamp == newest.stamp:
+            back = newest.stamp - stamp
+            if back == 0:
                 raise UserError("its stamp is that of the image before; are there two cameras?")
-            if stamp < newest.stamp:
-                self.get_logger().warning(
-                    f"time went back by {(newest.stamp - stamp) * 1e-9:.3f} s: all objects are "
-                    "forgotten; click again"
-                )
-                self._forget()
+            if 0 < back < _LATE:
+                raise UserError("it is older than the image before; are there two cameras?")
+            if back > 0:
+                self._begin_anew(f"time went back by {back * 1e-9:.0f} s")
             elif image.shape != newest.image.shape:
-                self.get_logger().warning(
+                self._begin_anew(
                     f"the image size changed from {newest.width}x{newest.height} to "
-                    f"{image.shape[1]}x{image.shape[0]}: all objects are forgotten; click again"
+                    f"{image.shape[1]}x{image.shape[0]}"
                 )
-                self._forget()
         self._headers[stamp] = header
         return pipeline.process(image, stamp)
 
+    def _begin_anew(self, reason: str) -> None:
+        self._reporter.warning(f"{reason}: all objects are forgotten; click again")
+        self._forget()
+
     def _publish(self, result: TrackResult) -> None:
         for problem in result.problems:
-            self.get_logger().warning(f"click refused: {problem}")
+            self._reporter.error(problem)
         header = self._headers[result.stamp]
         self._headers = {s: h for s, h in self._headers.items() if s > result.stamp}
-        for publisher, make in self._result_outputs:
-            if publisher.get_subscription_count():
-                message = make(result, header)
-                if message is not None:
-                    publisher.publish(message)
-
-    def _overlay_message(self, result: TrackResult, header: Header) -> Image:
         frame = self._require_pipeline().history.at(result.index)
-        return images.encode_image(draw_overlay(frame.image, result), "rgb8", header)
-
-    def _markers_message(self, result: TrackResult, header: Header) -> MarkerArray | None:
-        if self._camera is None:
-            self.get_logger().warning(
-                "markers need a camera_info, and none has arrived",
-                throttle_duration_sec=10 * _THROTTLE,
-            )
-            return None
-        return messages.markers_message(result, header, self._camera)
-
-    def _log_exception(self, what: str, error: BaseException | None) -> None:
-        where = traceback.extract_tb(error.__traceback__)[-1] if error else None
-        place = f" ({where.filename}:{where.lineno})" if where else ""
-        self._report(f"{what}: {error!r}{place}")
-
-    def _report(self, error: str) -> None:
-        """Log an error, but not the same one with every image."""
-        now = time.monotonic()
-        self._reported = {k: t for k, t in self._reported.items() if now - t < _THROTTLE}
-        if error not in self._reported and len(self._reported) < _MOST_ERRORS:
-            self._reported[error] = now
-            self.get_logger().error(error)
+        assert self._outputs is not None
+        self._outputs.publish(result, header, frame.image, self._camera)
 
 
-def _one_click(pixel: np.ndarray) -> _Click:
+def _one_click(pixel: np.ndarray, stamp: int | None) -> _Click:
     prompt = ObjectPrompt(pixel.reshape(1, 2), np.array([POSITIVE]))
-    return _Click([PromptRequest(prompt)], None)
+    return _Click([PromptRequest(prompt)], stamp)
 
 
 def _listed(ids: Any) -> str:
     return ", ".join(map(str, ids))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the node until it is told to end; the exit code."""
-    rclpy.init(args=arguments)
-    # The launch system ends nodes with SIGINT, containers and systemd with SIGTERM.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        node = TrackNode()
-    except UserError as error:
-        print(f"track_node: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
+def _started(node: TrackNode) -> bool:
+    """Configure and activate, unless somebody else is to do it."""
+    if not node.get_parameter("autostart").value:
+        return True
+    return node.trigger_configure() == _OK and node.trigger_activate() == _OK
+
+
+def _spin(node: TrackNode) -> None:
     # For images, for a service that waits for the pipeline, and for all else.
     executor = MultiThreadedExecutor(num_threads=3)
     executor.add_node(node)
-    code = 0
     try:
-        if node.get_parameter("autostart").value:
-            started = node.trigger_configure() == _OK and node.trigger_activate() == _OK
-            code = 0 if started else 2
-        if code == 0:
-            executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        executor.spin()
+    except ExternalShutdownException:
         pass
     finally:
-        # A second Ctrl-C must not cut the end short.
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, signal.SIG_IGN)
-        node.release()
-        executor.shutdown(timeout_sec=0.5)
+        executor.shutdown()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until it is told to end; the exit code."""
+    # The launch system ends nodes with SIGINT, containers and systemd with SIGTERM. rclpy's own
+    # handlers would shut the context down beneath what is being done.
+    for number in _SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    node = spinning = None
+    code = 2
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        node = TrackNode()
+        if _started(node):
+            # In a thread of its own, so that a signal interrupts the waiting for it only.
+            spinning = threading.Thread(target=_spin, args=(node,), name="executor", daemon=True)
+            spinning.start()
+            spinning.join()
+            code = 1  # it ends by itself only if a callback raises
+    except KeyboardInterrupt:
+        code = 0
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else f"cannot start: {error}"
+        print("track_node:", " ".join(reason.split()), file=sys.stderr)
+    # A second Ctrl-C must not cut the end short.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    rests = node is None or node.release(_STOP_TIMEOUT)
+    rclpy.try_shutdown()
+    if not rests:
+        os._exit(code)  # otherwise Python would wait for those that wait for the pipeline
+    if spinning is not None:
+        spinning.join()
+    if node is not None:
         node.destroy_node()
-        rclpy.try_shutdown()
     return code
 
 

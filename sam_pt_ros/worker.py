@@ -46,14 +46,22 @@ class Worker(Generic[Item]):
             self._items.append(item)
             self._wake.notify()
 
+    def clear(self) -> None:
+        """Drop the items that wait."""
+        with self._wake:
+            self._items.clear()
+
     def call(self, function: Callable[[], Answer]) -> Future[Answer]:
         """Run ``function`` in the worker's thread before the next item.
 
-        The future holds what it returned or raised; it is cancelled if the worker stops first.
+        The future holds what it returned or raised. It can be cancelled as long as the function
+        has not begun, and is cancelled if the worker stops first: then it never runs.
         """
         future: Future[Answer] = Future()
 
         def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(function())
             except Exception as error:  # it is the caller's to handle
@@ -67,10 +75,11 @@ class Worker(Generic[Item]):
                 self._wake.notify()
         return future
 
-    def stop(self, timeout: float) -> bool:
+    def stop(self, timeout: float | None = None) -> bool:
         """Drop what waits and end after the item in hand; whether that was within ``timeout``.
 
-        The thread is a daemon: one that hangs does not keep the process alive.
+        Without a timeout it takes as long as it takes. The thread is a daemon: one that hangs
+        does not keep the process alive.
         """
         with self._wake:
             self._stopping = True

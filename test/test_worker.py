@@ -56,6 +56,20 @@ def test_a_slow_worker_with_room_for_one_gets_the_newest() -> None:
     assert worker.dropped == 3
 
 
+def test_items_that_are_cleared_are_not_processed() -> None:
+    gate = Gate()
+    worker = Worker(gate.process, capacity=10)
+    for item in range(3):
+        worker.submit(item)
+    gate.wait_until_begun()
+    worker.clear()
+    worker.submit(3)
+    gate.permits.release(2)
+    gate.wait_until_begun()
+    assert worker.stop(TIMEOUT)
+    assert gate.done == [0, 3]
+
+
 def test_a_call_runs_before_the_items_that_wait() -> None:
     gate = Gate()
     worker = Worker(gate.process, capacity=10)
@@ -77,6 +91,37 @@ def test_what_a_call_raises_is_the_callers() -> None:
     with pytest.raises(KeyError, match="missing"):
         worker.call(fail).result(TIMEOUT)
     assert worker.call(lambda: 7).result(TIMEOUT) == 7
+    assert worker.stop(TIMEOUT)
+
+
+def test_a_call_that_was_cancelled_in_time_never_runs() -> None:
+    gate = Gate()
+    worker = Worker(gate.process, capacity=1)
+    worker.submit(0)
+    gate.wait_until_begun()
+    ran: list[int] = []
+    waiting = worker.call(lambda: ran.append(1))
+    assert waiting.cancel()
+    gate.permits.release()
+    assert worker.call(lambda: 2).result(TIMEOUT) == 2  # the thread has survived it
+    assert ran == []
+    assert worker.stop(TIMEOUT)
+
+
+def test_a_call_that_has_begun_cannot_be_cancelled() -> None:
+    worker = Worker(lambda item: None, capacity=1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def call() -> int:
+        begun.set()
+        assert go_on.wait(TIMEOUT)
+        return 3
+
+    answer = worker.call(call)
+    assert begun.wait(TIMEOUT)
+    assert not answer.cancel()
+    go_on.set()
+    assert answer.result(TIMEOUT) == 3
     assert worker.stop(TIMEOUT)
 
 

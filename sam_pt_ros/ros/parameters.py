@@ -13,6 +13,7 @@ from rcl_interfaces.msg import (
 )
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
+from rclpy.qos import QoSPolicyKind
 
 from sam_pt_ros.configuration import (
     ROS_PARAMETERS,
@@ -32,6 +33,7 @@ _TYPES = {
     float: ParameterType.PARAMETER_DOUBLE,
     str: ParameterType.PARAMETER_STRING,
 }
+_POLICIES = tuple(policy.name.lower() for policy in QoSPolicyKind)
 _INT64_MAX = 2**63 - 1
 _FLOAT_MAX = 1.7976931348623157e308
 
@@ -68,7 +70,8 @@ class Parameters:
     """The node's parameters.
 
     Those of the backends are named ``<backend>.<option>`` and are declared once it is known
-    which backends are used.
+    which backends are used. UserError if what the node is started with is wrong: afterwards an
+    override cannot be put right.
     """
 
     _general = (BackendOptions, SamPtOptions, NodeOptions)
@@ -78,6 +81,7 @@ class Parameters:
         self.specs: dict[str, OptionSpec] = {}
         for options in self._general:
             self._declare("", specs(options))
+        self.read()
 
     def read(self) -> Configuration:
         """The configuration that the parameters say now.
@@ -102,8 +106,14 @@ class Parameters:
             name = prefix + spec.name
             if name in self.specs:
                 continue
+            given: Any = self._overrides[name].value if name in self._overrides else None
+            # A whole number is a number; as the override that it is ROS would refuse it.
+            whole = spec.type is float and type(given) is int
+            default = float(given) if whole else spec.default
             try:
-                self._node.declare_parameter(name, spec.default, descriptor(spec))
+                self._node.declare_parameter(
+                    name, default, descriptor(spec), ignore_override=whole
+                )
             except (ParameterException, ValueError) as error:
                 reason = " ".join(str(error).split())
                 allowed = spec.range_text()
@@ -112,6 +122,11 @@ class Parameters:
                     f"{', ' + allowed if allowed else ''}): {reason}"
                 ) from error
             self.specs[name] = spec
+
+    @property
+    def _overrides(self) -> dict[str, Any]:
+        """What the node was started with, by name."""
+        return getattr(self._node, "_parameter_overrides", {})
 
     def _values(self, prefix: str) -> dict[str, Any]:
         return {
@@ -123,8 +138,11 @@ class Parameters:
     def _refuse_unknown(self) -> None:
         """A parameter that was given but that nobody declares is a mistake, not a wish."""
         backends = (*trackers.names(), *segmenters.names())
-        for name in getattr(self._node, "_parameter_overrides", {}):
+        for name in self._overrides:
             group = name.partition(".")[0]
+            policy = name.rpartition(".")[2]
+            if group == "qos_overrides" and policy not in _POLICIES:
+                raise UserError(f"unknown parameter '{name}'{did_you_mean(policy, _POLICIES)}")
             in_use = any(known.startswith(group + ".") for known in self.specs)
             foreign = group in ROS_PARAMETERS or (group in backends and not in_use)
             if name not in self.specs and not foreign:

@@ -73,6 +73,8 @@ def image(scene: Scene, index: int, encoding: str, broken: str | None) -> Image:
         message.encoding = "hsv12"
     elif broken == "no size":
         message.height = message.width = message.step = 0
+    elif broken == "one row":
+        message.height = 1
     elif broken == "huge":
         message.height = message.width = message.step = 2**32 - 1
     elif broken == "padded":  # not broken at all: rows may be longer than their pixels

@@ -282,6 +282,11 @@ class Rig:
             )
         )
 
+    def logs(self, pattern: str) -> list[str]:
+        """Lines on /rosout since the last ``forget``."""
+        with self._changed:
+            return [line for line in self._logs if re.search(pattern, line)]
+
     def forget(self) -> None:
         """Forget what was heard so far."""
         with self._changed:
@@ -374,6 +379,12 @@ class Rig:
         return self.call_service(kind or request.__class__, name, request)
 
     def call_service(self, kind: Any, name: str, request: Any) -> Any:
+        done, future = self.call_later(kind, name, request)
+        assert done.wait(TIMEOUT), f"the service {name} does not answer"
+        return future.result()
+
+    def call_later(self, kind: Any, name: str, request: Any) -> tuple[threading.Event, Any]:
+        """Call a service; an event that is set once it has answered, and the future answer."""
         if name not in self._clients:
             self._clients[name] = self.listener.create_client(kind, f"/sam_pt/{name}")
         client = self._clients[name]
@@ -381,8 +392,7 @@ class Rig:
         done = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: done.set())
-        assert done.wait(TIMEOUT), f"the service {name} does not answer"
-        return future.result()
+        return done, future
 
     def reset(self) -> None:
         """Begin anew: no objects, no frames, nothing heard."""

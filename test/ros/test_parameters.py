@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -71,12 +72,33 @@ def test_backend_options_arrive(context: Context) -> None:
         ({"positive_points": 0}, "positive_points"),
         ({"positive_points": "many"}, "positive_points"),
         ({"mode": "sometimes"}, "'mode' must be one of latest, every_frame"),
+        ({"lucas_kanade__min_similarity": 7.0}, "lucas_kanade.min_similarity"),
+        ({"lucas_kanade__min_similarity": 7}, "lucas_kanade.min_similarity"),
+        ({"lucas_kanade__min_similarity": True}, "lucas_kanade.min_similarity"),
+        (
+            {"qos_overrides__/image__subscription__depht": 5},
+            "unknown parameter 'qos_overrides./image.subscription.depht'; did you mean 'depth'",
+        ),
     ],
 )
 def test_mistakes_are_named(context: Context, overrides: dict[str, object], words: str) -> None:
     with pytest.raises(UserError, match=words.replace(".", r"\.")) as caught:
-        Parameters(node(context, **overrides)).read()
+        Parameters(node(context, **overrides))
     assert "\n" not in str(caught.value)
+
+
+def test_a_whole_number_is_a_number(context: Context, tmp_path: Path) -> None:
+    path = tmp_path / "whole.yaml"
+    path.write_text("/**:\n  ros__parameters:\n    lucas_kanade:\n      min_similarity: 1\n")
+    made = rclpy.create_node(
+        "parameters_test",
+        context=context,
+        cli_args=["--ros-args", "--params-file", str(path)],
+    )
+    assert Parameters(made).read() == load_configuration(path)
+    assert Parameters(node(context, lucas_kanade__min_similarity=1)).read().tracker == (
+        load_configuration(path).tracker
+    )
 
 
 def test_what_ros_declares_itself_is_no_mistake(context: Context) -> None:

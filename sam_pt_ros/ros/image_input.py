@@ -1,0 +1,99 @@
+"""The camera's images, asked for in the way in which they are offered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage, Image
+
+from sam_pt_ros.configuration import NodeOptions
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+QOS_POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
+"""What users may override, topic by topic."""
+
+_LATEST_DEPTH = 5  # images that may wait for the executor; the newest of them is processed
+_GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images
+
+
+class ImageInput:
+    """A subscription to images that follows their publishers until it is destroyed.
+
+    Attributes:
+        topic: what it listens to, resolved.
+    """
+
+    def __init__(
+        self, node: Node, options: NodeOptions, callback: Callable[[Image | CompressedImage], None]
+    ) -> None:
+        compressed = options.image_transport == "compressed"
+        self._node = node
+        self._callback = callback
+        self._kind = CompressedImage if compressed else Image
+        self._depth = options.queue_size if options.mode == "every_frame" else _LATEST_DEPTH
+        self._group = MutuallyExclusiveCallbackGroup()
+        self.topic: str = node.resolve_topic_name("image/compressed" if compressed else "image")
+        # Declared once, a parameter cannot change: it would freeze what follows the publishers
+        # and the mode. So those only that the user has given.
+        prefix = f"qos_overrides.{self.topic}.subscription."
+        given = getattr(node, "_parameter_overrides", {})
+        self._given = [p for p in QOS_POLICIES if prefix + p.name.lower() in given]
+        # Reliable first: who plays a recording waits for a match, who serves a camera does not.
+        self._reliability = ReliabilityPolicy.RELIABLE
+        self._subscription = self._subscribe()
+        self._follow_publishers()
+        # Not in ROS time, which may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(_GRAPH_PERIOD, self._follow_publishers, clock=steady)
+
+    def destroy(self) -> None:
+        """Stop listening."""
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_subscription(self._subscription)
+
+    @property
+    def _reliability_is_given(self) -> bool:
+        return QoSPolicyKind.RELIABILITY in self._given
+
+    def _subscribe(self) -> Any:
+        return self._node.create_subscription(
+            self._kind,
+            self.topic,
+            self._callback,
+            QoSProfile(depth=self._depth, reliability=self._reliability),
+            callback_group=self._group,
+            qos_overriding_options=QoSOverridingOptions(self._given),
+            # A mismatch is ours to settle, unless the user has decided.
+            event_callbacks=SubscriptionEventCallbacks(
+                use_default_callbacks=self._reliability_is_given
+            ),
+        )
+
+    def _follow_publishers(self) -> None:
+        """Ask for reliable images unless a publisher offers best effort only.
+
+        Best effort, the default for sensors, would match any publisher, but large images then
+        get lost without a word: one of 640x360 has more fragments than fit into the default
+        shared memory of Fast DDS.
+        """
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        if self._reliability_is_given or not publishers:
+            return
+        offered = [publisher.qos_profile.reliability for publisher in publishers]
+        all_reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
+        wanted = ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
+        if wanted != self._reliability:
+            self._node.get_logger().info(f"images are {wanted.name.lower()}, as they are offered")
+            self._reliability = wanted
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = self._subscribe()

@@ -1,0 +1,46 @@
+"""Errors and warnings that come with every image, logged in measure."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from rclpy.node import Node
+
+REPETITION = 2.0
+"""Seconds between repetitions of the same message."""
+
+_MOST = 10  # different messages in that time, at most
+
+
+class Reporter:
+    """Logs errors and warnings, but not the same one with every image."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._logged: dict[str, float] = {}  # messages, and when they were logged
+
+    def error(self, text: str) -> None:
+        """Log an error."""
+        if self._is_due(text):
+            self._node.get_logger().error(text)
+
+    def warning(self, text: str) -> None:
+        """Log a warning."""
+        if self._is_due(text):
+            self._node.get_logger().warning(text)
+
+    def exception(self, what: str, error: BaseException) -> None:
+        """Log what was being done, the exception, and where it was raised."""
+        raised = traceback.extract_tb(error.__traceback__)
+        place = f" ({raised[-1].filename}:{raised[-1].lineno})" if raised else ""
+        self.error(f"{what}: {error!r}{place}")
+
+    def _is_due(self, text: str) -> bool:
+        now = time.monotonic()
+        self._logged = {k: t for k, t in self._logged.items() if now - t < REPETITION}
+        # Once the context has been shut down nobody hears it.
+        due = text not in self._logged and len(self._logged) < _MOST and self._node.context.ok()
+        if due:
+            self._logged[text] = now
+        return due
