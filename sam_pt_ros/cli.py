@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _reason(error: OSError) -> str:
     """What is wrong, and with which file if that is known."""
     reason = error.strerror or " ".join(str(error).split())
-    return f"{error.filename}: {reason}" if error.filename else reason
+    if error.filename:
+        return f"{error.filename}: {reason}"
+    return f"a file cannot be read or written ({reason}); see what room there is on the disk"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -50,6 +50,7 @@ class Recorder:
         }
         self._changed = threading.Condition()
         self._closed = False
+        self._failure: OSError | None = None
         self._bag = create_bag(path)
         self._bag.open()
         qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -79,6 +80,11 @@ class Recorder:
         """Topics that nobody publishes yet."""
         return [t for t, s in self._subscriptions.items() if s.get_publisher_count() == 0]
 
+    def check(self) -> None:
+        """OSError if the bag cannot be written any more."""
+        if self._failure:
+            raise self._failure
+
     @property
     def answered(self) -> int:
         """Images that have been answered."""
@@ -102,9 +108,13 @@ class Recorder:
     def _receive(self, connection: Any, message: bytes) -> None:
         monotonic, wall = time.monotonic_ns(), time.time_ns()
         with self._changed:
-            if self._closed:
+            if self._closed or self._failure:
                 return
-            self._bag.write(connection, wall, message)
+            try:
+                self._bag.write(connection, wall, message)
+            except OSError as error:  # to be raised where somebody can do something about it
+                self._failure = error
+                return
             if connection.topic in self.received:
                 self.received[connection.topic].append((stamp_of(message), monotonic))
                 self._changed.notify_all()

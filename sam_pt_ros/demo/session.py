@@ -85,14 +85,19 @@ def run(
         _spinning_node(domain, environment) as node,
         Recorder(node, output) as recorder,
     ):
+
+        def check() -> None:
+            process.check()
+            recorder.check()
+
         player = Player(node, bag.path, every_frame, on_image)
         _wait_until_ready(node, process, player, recorder)
         on_ready()
         try:
             if every_frame:
-                player.play_every_frame(recorder, process.check)
+                player.play_every_frame(recorder, check)
             else:
-                player.play_real_time(process.check)
+                player.play_real_time(check)
                 _wait_for_the_rest(recorder, bag.stamps[-1], process)
         except NoAnswerError as error:
             raise process.fail(str(error)) from error

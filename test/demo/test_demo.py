@@ -1,5 +1,6 @@
 """The whole demo, over DDS."""
 
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ pytest.importorskip("sam_pt_ros.msg")
 
 import cv2
 from media import count_frames, write_video
+from rosbags.rosbag2 import Writer
 from test_cutting import read
 
 from sam_pt_ros.cli import main
@@ -92,6 +94,25 @@ def test_a_node_that_dies_is_shown(film, tmp_path):
     bad.write_text("/**:\n  ros__parameters:\n    tracker: magic\n")
     with pytest.raises(NodeFailedError, match="magic"):
         run(bag, bad, False, tmp_path / "output", tmp_path / "node.log")
+
+
+def test_a_disk_that_fills_up_while_outputs_are_recorded_is_said(
+    film, tmp_path, monkeypatch, capsys
+):
+    write = Writer.write
+
+    def write_until_full(bag, connection, stamp, data):
+        if connection.topic == LABEL_IMAGE:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(bag, connection, stamp, data)
+
+    monkeypatch.setattr(Writer, "write", write_until_full)
+    begin = time.monotonic()
+    arguments = ["demo", "--video", str(film), *CLICKS, "--every-frame", "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert time.monotonic() - begin < 30
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "No space left on device" in error
 
 
 def test_interrupted_it_leaves_no_node_behind(film, tmp_path):
