@@ -14,7 +14,7 @@ _REACH = 1.3  # how far it reaches from the object's centre, in object sizes
 _CHROMA_RANGE = 72.0  # a and b of nearly all camera images lie within +-72 of neutral
 _ANCHOR = 0.7  # share of the first frame in the model; the rest is recent
 _CORRECTED = 0.5  # share of a corrected mask in the model of the first frame
-_RATE = 0.15  # at which the recent part follows
+_RATE = 0.28  # at which the recent part follows, each time that it learns
 _FLOOR = 0.02  # probability added everywhere, as a share of an even spread over the bins seen
 
 

@@ -30,6 +30,7 @@ _EARLIER_WEIGHT = 2.5
 _EARLIER_BLUR = 1.5  # working pixels
 _EARLIER_SPREAD = 0.3
 _SAMPLED = 12  # positives from which they are taken to be spread over the object
+_CLICKED_SIZE = 70.0  # working pixels of an object that only few clicks tell about
 _REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around few clicks, in image diagonals
 
 
@@ -64,7 +65,9 @@ def seed(
     if len(positives) >= _SAMPLED:
         return _from_points(frame, prompt, spacing(positives), object_size)[0]
     diagonal = float(np.hypot(*frame.size))
-    tried = [_from_points(frame, prompt, r * diagonal, object_size) for r in _REACHES]
+    # How far the object reaches is a guess, and a coarser look is good enough for that.
+    size = min(object_size, _CLICKED_SIZE)
+    tried = [_from_points(frame, prompt, r * diagonal, size) for r in _REACHES]
     return max(tried, key=lambda found: found[1])[0]
 
 

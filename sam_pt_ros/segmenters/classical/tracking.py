@@ -34,6 +34,7 @@ _MEMORY_BLUR = 1.2  # working pixels by which the carried mask is uncertain
 _RIVAL_WEIGHT = 2.0
 _PLAUSIBLE = (0.5, 1.8)  # area over usual area, within which the models learn
 _AREA_RATE = 0.05
+_LEARNING_PERIOD = 2  # frames; counting colours costs a tenth of a frame's time
 _WARY_AREA_RATE = 0.01
 _WHOLLY_SEEN = 0.8  # agreement from which nothing of an object is hidden
 _MIN_AREA = 16  # image pixels
@@ -312,11 +313,11 @@ def _learn(state: State, bins: Bins) -> State:
     usual, area = state.usual_area, state.area
     if not _PLAUSIBLE[0] < area / usual < _PLAUSIBLE[1]:
         return replace(state, usual_area=usual + _WARY_AREA_RATE * (area - usual))
-    return replace(
-        state,
-        usual_area=usual + _AREA_RATE * (area - usual),
-        appearance=state.appearance.learned(Histograms.of(bins, state.probability)),
-    )
+    state = replace(state, usual_area=usual + _AREA_RATE * (area - usual))
+    if state.index % _LEARNING_PERIOD:
+        return state
+    seen = Histograms.of(bins, state.probability)
+    return replace(state, appearance=state.appearance.learned(seen))
 
 
 def _hide(before: State, frame: Frame) -> State:
