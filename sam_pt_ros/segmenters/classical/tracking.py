@@ -179,7 +179,10 @@ def _look_for(
     options: ClassicalOptions,
 ) -> State:
     """Find a hidden object again, or not."""
-    sighting = views.find(before.views, frame, _search_box(before, frame))
+    box = _search_box(before, frame)
+    sighting = views.find(before.views, frame, box)
+    if sighting is None:
+        sighting = views.find_whole(before.views[-1], frame, box)
     if sighting is None:
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     expectation = _from_sighting(sighting, before, frame, options)

@@ -26,6 +26,11 @@ _TOLERANCE = 3.0  # working pixels
 _MIN_INLIERS = 6
 _SCALES = (0.6, 1.7)  # of the object relative to the view
 _COLOUR_TOLERANCE = 22.0  # distance in 8-bit Lab of a pixel that agrees
+_TEMPLATE_SIZE = 24  # pixels that an object is scaled to where every place is tried
+_MIN_TEMPLATE = 5
+_ANGLES = tuple(range(-40, 41, 10))  # degrees
+_SURE = 0.7  # agreement of a view that is found so; elsewhere it is below 0.5
+_MIN_CORRELATION = 0.35  # and of its luminance, lest a flat thing be found on any flat wall
 _MIN_AGREEMENT = 0.2  # share of the view that must agree
 
 
@@ -125,17 +130,71 @@ def _match(
     zoom *= view.window.scale / window.scale
     if not _SCALES[0] < zoom < _SCALES[1]:
         return None
+    sighting = _sighting(view, window, rgb, transform, int(inlier.sum()))
+    return sighting if sighting.agreement >= _MIN_AGREEMENT else None
+
+
+def _sighting(
+    view: View, window: Window, rgb: np.ndarray, transform: np.ndarray, inliers: int
+) -> Sighting:
+    """What a view looks like when ``transform (2, 3)`` has moved it into the region."""
     size = (window.width, window.height)
     whole = cv2.warpAffine(view.probability, transform, size)
     moved = cv2.warpAffine(view.rgb, transform, size, borderMode=cv2.BORDER_REPLICATE)
     apart = cv2.GaussianBlur(_lab(moved) - _lab(rgb), (5, 5), 0)
-    agree = np.exp(-np.square(apart).sum(axis=2) / (2 * _COLOUR_TOLERANCE**2))
+    agree = np.exp(-np.einsum("ijk,ijk->ij", apart, apart) / (2 * _COLOUR_TOLERANCE**2))
     agree = cv2.GaussianBlur(agree, (5, 5), 0)
     agreement = float((agree * whole).sum() / max(float(whole.sum()), 1.0))
-    if agreement < _MIN_AGREEMENT:
-        return None
     seen = (whole * np.clip(2 * agree - 0.2, 0, 1)).astype(np.float32)
-    return Sighting(int(inlier.sum()), agreement, window, seen, whole)
+    return Sighting(inliers, agreement, window, seen, whole)
+
+
+def find_whole(
+    view: View, frame: Frame, box: tuple[float, float, float, float]
+) -> Sighting | None:
+    """A wholly visible view somewhere in ``box``, turned but of the same size; or None.
+
+    For what keypoints do not tell apart, such as stripes: every place and some angles are
+    tried at low resolution. Only a match in colours and in structure counts.
+    """
+    scale = view.window.scale * _TEMPLATE_SIZE / _SIZE
+    window = Window.around(box, scale, frame.size)
+    rgb = window.crop(frame)
+    height, width = view.probability.shape
+    shrink = scale / view.window.scale
+    best: tuple[float, np.ndarray] | None = None
+    for angle in _ANGLES:
+        turn = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, shrink)
+        probability = cv2.warpAffine(view.probability, turn, (width, height))
+        x, y, w, h = cv2.boundingRect((probability > 0.5).astype(np.uint8))
+        if w < _MIN_TEMPLATE or h < _MIN_TEMPLATE or w > window.width or h > window.height:
+            continue
+        part = slice(y, y + h), slice(x, x + w)
+        template = cv2.warpAffine(view.rgb, turn, (width, height))[part]
+        mask = (probability[part] > 0.5).astype(np.float32)
+        apart = cv2.matchTemplate(rgb, template, cv2.TM_SQDIFF, mask=cv2.merge([mask] * 3))
+        least, _, place, _ = cv2.minMaxLoc(apart / float(mask.sum()))
+        if best is None or least < best[0]:
+            moved = turn.copy()
+            moved[:, 2] += place[0] - x, place[1] - y
+            best = least, moved
+    if best is None:
+        return None
+    sighting = _sighting(view, window, rgb, best[1], 0)
+    moved = cv2.warpAffine(view.rgb, best[1], (window.width, window.height))
+    alike = _correlation(moved, rgb, sighting.whole > 0.5)
+    return sighting if sighting.agreement > _SURE and alike > _MIN_CORRELATION else None
+
+
+def _correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray) -> float:
+    """Of the luminance of two images within a mask, -1 to 1."""
+    a, b = (
+        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[mask].astype(np.float32)
+        for image in (first, second)
+    )
+    if len(a) < 2 or a.std() < 1 or b.std() < 1:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
