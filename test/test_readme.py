@@ -21,8 +21,10 @@ def test_the_table_of_parameters_is_the_declared_one() -> None:
 
 
 def test_every_topic_and_service_of_the_node_is_described() -> None:
-    node = (ROOT / "sam_pt_ros" / "track_node.py").read_text(encoding="utf-8")
-    names = set(re.findall(r'"(~/\w+)"', node))
+    package = ROOT / "sam_pt_ros"
+    sources = [package / "track_node.py", *(package / "ros").glob("*.py")]
+    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    names = set(re.findall(r'"(~/\w+)"', code))
     assert len(names) == 10
     assert not {name for name in names if f"`{name}`" not in README}
 
