@@ -438,7 +438,7 @@ def _started(node: TrackNode) -> bool:
     return node.trigger_configure() == _OK and node.trigger_activate() == _OK
 
 
-def _spin(node: TrackNode) -> None:
+def _spin(node: TrackNode, ended: threading.Event) -> None:
     # For images, for a service that waits for the pipeline, and for all else.
     executor = MultiThreadedExecutor(num_threads=3)
     executor.add_node(node)
@@ -448,6 +448,7 @@ def _spin(node: TrackNode) -> None:
         pass
     finally:
         executor.shutdown()
+        ended.set()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -463,9 +464,10 @@ def main(arguments: list[str] | None = None) -> int:
         node = TrackNode()
         if _started(node):
             # In a thread of its own, so that a signal interrupts the waiting for it only.
-            spinning = threading.Thread(target=_spin, args=(node,), name="executor", daemon=True)
+            ended = threading.Event()
+            spinning = threading.Thread(target=_spin, args=(node, ended), name="executor")
             spinning.start()
-            spinning.join()
+            ended.wait()  # join(), once interrupted, takes the thread for ended
             code = 1  # it ends by itself only if a callback raises
     except KeyboardInterrupt:
         code = 0

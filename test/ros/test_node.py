@@ -691,20 +691,21 @@ INTERRUPTED = """
 import os, signal, sys
 from sam_pt_ros import track_node
 
-class Parameters(track_node.Parameters):
-    def __init__(self, node):
-        os.kill(os.getpid(), signal.{name})
-        super().__init__(node)
+def interrupted(*arguments):
+    os.kill(os.getpid(), signal.{name})
+    return original(*arguments)
 
-track_node.Parameters = Parameters
+original, track_node.{place} = track_node.{place}, interrupted
 sys.exit(track_node.main())
 """
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_ends_a_node_that_is_being_made(name: str) -> None:
-    ended = run_node([sys.executable, "-c", INTERRUPTED.format(name=name)])
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+@pytest.mark.parametrize("place", ["Parameters", "ImageInput", "_spin"])
+def test_a_signal_ends_a_node_that_is_being_started(name: str, place: str) -> None:
+    ended = run_node([sys.executable, "-c", INTERRUPTED.format(name=name, place=place)])
+    assert ended.returncode == 0, ended.stderr
+    assert not re.search("Traceback|ERROR|terminate", ended.stderr), ended.stderr
 
 
 def test_the_mode_latest_drops_images_instead_of_falling_behind(
