@@ -21,12 +21,12 @@ def test_the_table_of_parameters_is_the_declared_one() -> None:
 
 
 def test_every_topic_and_service_of_the_node_is_described() -> None:
-    package = ROOT / "sam_pt_ros"
-    sources = [package / "track_node.py", *(package / "ros").glob("*.py")]
-    code = "".join(path.read_text(encoding="utf-8") for path in sources)
-    names = set(re.findall(r'"(~/\w+)"', code))
-    assert len(names) == 10
-    assert not {name for name in names if f"`{name}`" not in README}
+    node = (ROOT / "sam_pt_ros" / "track_node.py").read_text(encoding="utf-8")
+    publishers = (ROOT / "sam_pt_ros" / "ros" / "publishers.py").read_text(encoding="utf-8")
+    services = re.findall(r'"~/(\w+)"', node)
+    outputs = re.findall(r'^    "(\w+)": \w+,$', publishers, re.MULTILINE)
+    assert (len(services), len(outputs)) == (4, 6)
+    assert not {name for name in services + outputs if f"`~/{name}`" not in README}
 
 
 def test_links_and_pictures_exist() -> None:

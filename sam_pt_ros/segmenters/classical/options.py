@@ -43,7 +43,7 @@ class ClassicalOptions:
         maximum=10.0,
     )
     point_weight: float = option(1.0, "Weight of the prompt points.", minimum=0.0, maximum=10.0)
-    iterations: int = option(60, "Rounds of the solver per frame.", minimum=1, maximum=1000)
+    iterations: int = option(40, "Rounds of the solver per frame.", minimum=1, maximum=1000)
 
     def __post_init__(self) -> None:
         check_options(self)
