@@ -16,8 +16,7 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import Point, PointStamped
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
@@ -208,15 +207,13 @@ class TrackNode(LifecycleNode):
             )
 
     def _make_services(self) -> None:
-        # A group of their own: a service waits for the pipeline, images must not wait for it.
-        group = MutuallyExclusiveCallbackGroup()
         for kind, name, callback in (
             (AddObjects, "~/add_objects", self._add_objects),
             (RemoveObject, "~/remove_object", self._remove_object),
             (Trigger, "~/reset", self._reset),
             (SetBool, "~/enable", self._enable),
         ):
-            self._offered.append(self.create_service(kind, name, callback, callback_group=group))
+            self._offered.append(self.create_service(kind, name, callback))
 
     # --- receiving: hand over, never compute ----------------------------------------------
 
@@ -439,8 +436,10 @@ def _started(node: TrackNode) -> bool:
 
 
 def _spin(node: TrackNode, ended: threading.Event) -> None:
-    # For images, for a service that waits for the pipeline, and for all else.
-    executor = MultiThreadedExecutor(num_threads=3)
+    # rclpy's MultiThreadedExecutor submits what has not begun yet again and again, and then takes
+    # the interpreter away from the pipeline. Callbacks only hand over; a service alone waits, for
+    # the frame in hand, while the middleware queues the images.
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         executor.spin()

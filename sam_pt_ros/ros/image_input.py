@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
@@ -41,7 +40,6 @@ class ImageInput:
         self._callback = callback
         self._kind = CompressedImage if compressed else Image
         self._depth = options.queue_size if options.mode == "every_frame" else _LATEST_DEPTH
-        self._group = MutuallyExclusiveCallbackGroup()
         self.topic: str = node.resolve_topic_name("image/compressed" if compressed else "image")
         # Declared once, a parameter cannot change: it would freeze what follows the publishers
         # and the mode. So those only that the user has given.
@@ -71,7 +69,6 @@ class ImageInput:
             self.topic,
             self._callback,
             QoSProfile(depth=self._depth, reliability=self._reliability),
-            callback_group=self._group,
             qos_overriding_options=QoSOverridingOptions(self._given),
             # A mismatch is ours to settle, unless the user has decided.
             event_callbacks=SubscriptionEventCallbacks(
