@@ -315,17 +315,20 @@ class TrackNode(LifecycleNode):
     def _add_objects(
         self, request: AddObjects.Request, response: AddObjects.Response
     ) -> AddObjects.Response:
-        def add() -> list[int]:
+        def add() -> tuple[list[int], bool]:
             if not request.objects:
                 raise UserError("the request holds no objects")
             requests = [messages.request_from_prompt(item) for item in request.objects]
             stamp = messages.prompt_stamp(request.header)
-            return self._require_pipeline().apply(requests, stamp=stamp)
+            pipeline = self._require_pipeline()
+            return pipeline.apply(requests, stamp=stamp), len(pipeline.history) > 0
 
         try:
-            response.object_ids = self._in_worker(add)
+            response.object_ids, seeing = self._in_worker(add)
             response.success = True
-            response.message = f"started object {_listed(response.object_ids)}"
+            done = "started" if seeing else "waiting for the first image to start"
+            response.message = f"{done} object {_listed(response.object_ids)}"
+            self.get_logger().info(response.message)
         except UserError as error:
             response.message = str(error)
         return response
