@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import yaml
@@ -16,6 +16,8 @@ from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.registry import Registry
 from sam_pt_ros.segmenters import segmenters
 from sam_pt_ros.trackers import trackers
+
+_Options = TypeVar("_Options")
 
 ROS_PARAMETERS = ("use_sim_time", "qos_overrides", "start_type_description_service")
 """Parameters of every ROS node: legal in a file, and nothing of ours."""
@@ -96,21 +98,19 @@ class Configuration:
             UserError: an unknown name, a wrong type, or a value out of range.
         """
         rest = dict(values)
-        own = []
-        for options in (BackendOptions, SamPtOptions, NodeOptions):
-            names = [spec.name for spec in specs(options) if spec.name in rest]
-            own.append(build_options(options, {name: rest.pop(name) for name in names}, where))
-        backends, pipeline, node = own
-        assert isinstance(backends, BackendOptions)
+        backends = _take(BackendOptions, rest, where)
+        pipeline = _take(SamPtOptions, rest, where)
+        node = _take(NodeOptions, rest, where)
         tracker = _backend_options(trackers, backends.tracker, rest, where)
         segmenter = _backend_options(segmenters, backends.segmenter, rest, where)
         unknown = sorted(rest.keys() - {*trackers.names(), *segmenters.names()})
         if unknown:
-            known = [spec.name for options in (own) for spec in specs(type(options))]
+            general = (BackendOptions, SamPtOptions, NodeOptions)
+            known = [spec.name for options in general for spec in specs(options)]
             raise UserError(
                 f"{where}: unknown option '{unknown[0]}'{did_you_mean(unknown[0], known)}"
             )
-        return cls(backends, pipeline, node, tracker, segmenter)  # type: ignore[arg-type]
+        return cls(backends, pipeline, node, tracker, segmenter)
 
     def create(self) -> SamPt:
         """The pipeline; UserError if a backend cannot be made."""
@@ -119,6 +119,12 @@ class Configuration:
         tracker: Any = trackers.load(self.backends.tracker)
         segmenter: Any = segmenters.load(self.backends.segmenter)
         return SamPt(tracker(self.tracker), segmenter(self.segmenter), self.pipeline)
+
+
+def _take(options: type[_Options], values: dict[str, Any], where: str) -> _Options:
+    """Make ``options`` of those of the values that are theirs, and take these out."""
+    names = [spec.name for spec in specs(options) if spec.name in values]
+    return build_options(options, {name: values.pop(name) for name in names}, where)
 
 
 def _backend_options(
