@@ -155,3 +155,66 @@ class FrameHistory:
         """Forget all frames; numbering goes on from 0."""
         self._frames.clear()
         self._next_index = 0
+
+
+class SeenFrames:
+    """The frames that a backend was shown, as far back as the stream's history reaches.
+
+    Args:
+        history: the stream's; None: there is none, and this is the only memory of the stream.
+        more: how many frames are held beyond that, for the backend itself.
+    """
+
+    def __init__(self, history: FrameHistory | None, more: int = 0) -> None:
+        self._history = history
+        self.capacity = (history or FrameHistory()).capacity
+        self._frames: deque[Frame] = deque(maxlen=self.capacity + more)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def oldest(self) -> int:
+        """Index of the oldest frame that is held."""
+        return self._frames[0].index
+
+    @property
+    def newest(self) -> Frame:
+        """The last frame appended."""
+        return self._frames[-1]
+
+    def append(self, frame: Frame) -> None:
+        """Take the next frame; UserError if it is not the next, or of another size."""
+        if self._frames:
+            newest = self._frames[-1]
+            if frame.index != newest.index + 1:
+                raise UserError(
+                    f"frames must come in order, each once: frame {frame.index} came after "
+                    f"frame {newest.index}"
+                )
+            if frame.size != newest.size:
+                raise UserError(
+                    f"the image size changed from {newest.width}x{newest.height} to "
+                    f"{frame.width}x{frame.height}; reset before continuing"
+                )
+        self._frames.append(frame)
+
+    def at(self, index: int) -> Frame:
+        """A frame that is held; FrameUnavailableError if it is not."""
+        if self._frames and 0 <= index - self.oldest < len(self._frames):
+            return self._frames[index - self.oldest]
+        raise FrameUnavailableError(f"frame {index} is not held any more")
+
+    def reaches(self, index: int) -> bool:
+        """Whether the history reaches back to that frame, and the backend was shown it."""
+        if not self._frames or not 0 <= self.newest.index - index < self.capacity:
+            return False
+        if self._history is not None:
+            return bool(len(self._history)) and self._history.oldest.index <= index
+        return index >= self.oldest
+
+    def since(self, frame: Frame) -> list[Frame]:
+        """From a frame to the newest; FrameUnavailableError if the history has not got it."""
+        if not self.reaches(frame.index):
+            raise FrameUnavailableError(f"frame {frame.index} is not in the tracker's history")
+        return list(self._frames)[frame.index - self.oldest :]

@@ -10,7 +10,7 @@ import difflib
 import math
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from sam_pt_ros.errors import UserError
@@ -20,7 +20,10 @@ _Options = TypeVar("_Options")
 
 @dataclass(frozen=True)
 class OptionSpec:
-    """What is known about one option; ``minimum`` and ``maximum`` are inclusive."""
+    """What is known about one option; ``minimum`` and ``maximum`` are inclusive.
+
+    ``length`` is that of a fixed number of integers (then ``type`` is tuple), else None.
+    """
 
     name: str
     type: type
@@ -29,9 +32,17 @@ class OptionSpec:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] | None = None
+    length: int | None = None
+
+    @property
+    def type_text(self) -> str:
+        """The type in words."""
+        return self.type.__name__ if self.length is None else f"{self.length} int"
 
     def check(self, value: Any, where: str) -> Any:
         """``value`` as the option's type; UserError says what is wrong with it."""
+        if self.length is not None:
+            return self._check_integers(value, where)
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         is_bool = isinstance(value, bool)
@@ -50,6 +61,20 @@ class OptionSpec:
                 f"{where}: '{self.name}' must be one of {', '.join(self.choices)}, got {value!r}"
             )
         return value
+
+    def _check_integers(self, value: Any, where: str) -> tuple[int, ...]:
+        values = None if isinstance(value, (str, bytes)) else value
+        try:
+            found = tuple(values)  # a list, a tuple, or an array of ROS
+        except TypeError:
+            found = ()
+        if len(found) != self.length:
+            raise UserError(
+                f"{where}: '{self.name}' must be a list of {self.length} whole numbers, got "
+                f"{value!r}"
+            )
+        single = replace(self, type=int, length=None)
+        return tuple(single.check(each, where) for each in found)
 
     def range_text(self) -> str:
         """The allowed values in words; empty if there is no limit."""
@@ -90,7 +115,12 @@ def specs(options: type) -> Iterator[OptionSpec]:
     types = typing.get_type_hints(options)
     for entry in fields(options):
         if "description" in entry.metadata:
-            yield OptionSpec(entry.name, types[entry.name], _default(entry), **entry.metadata)
+            hint, length = types[entry.name], None
+            if typing.get_origin(hint) is tuple:
+                hint, length = tuple, len(typing.get_args(hint))
+            yield OptionSpec(
+                entry.name, hint, _default(entry), length=length, **entry.metadata
+            )
 
 
 def _default(entry: Field[Any]) -> Any:

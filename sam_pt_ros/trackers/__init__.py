@@ -21,7 +21,10 @@ trackers: Registry[PointTracker] = Registry(
     "tracker",
     PointTracker,  # type: ignore[type-abstract]
     "sam_pt_ros.trackers",
-    {"lucas_kanade": "sam_pt_ros.trackers.lucas_kanade:LucasKanade"},
+    {
+        "cotracker": "sam_pt_ros.trackers.cotracker:CoTracker",
+        "lucas_kanade": "sam_pt_ros.trackers.lucas_kanade:LucasKanade",
+    },
 )
 
 

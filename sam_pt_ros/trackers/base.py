@@ -91,6 +91,16 @@ class PointTracker(ABC):
         """
         self.history = FrameHistory() if history is None else history
 
+    def foresee(self, queries: np.ndarray) -> None:
+        """Before the first frame of a clip: the query points that will be added in it.
+
+        They still have to be added when their frame has come. It is for models in whose published
+        function points have a part before their frame; others need not know.
+
+        Args:
+            queries: ``float32 (N, 3)``: frame, counted from the clip's first; x, y in pixels.
+        """
+
     @abstractmethod
     def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
         """Start tracking points.

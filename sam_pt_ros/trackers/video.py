@@ -63,17 +63,15 @@ def track_video(tracker: PointTracker, frames: np.ndarray, queries: np.ndarray) 
     def started(index: int) -> np.ndarray:
         return np.flatnonzero((ids >= 0) & (starts <= index))
 
+    tracker.foresee(queries)
     for index, image in enumerate(frames):
         frame = history.append(image, stamp=index)
         answers = tracker.advance(frame)
         new = np.flatnonzero(starts == index)
         if len(new):
             ids[new] = tracker.add_points(queries[new, 1:], frame)
-            if any(tracks.index == index for tracks in answers):
-                store(tracker.recall(ids[new], index), new)
         for tracks in answers:
-            old = started(tracks.index)
-            store(tracks, old[~np.isin(old, new)])
+            store(tracks, started(tracks.index))
     for tracks in tracker.flush():
         store(tracks, started(tracks.index))
     return VideoTracks(xy, visible, confidence)

@@ -1,0 +1,6 @@
+"""CoTracker3 (online), an answer for every frame. PyTorch is imported when a tracker is made."""
+
+from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
+from sam_pt_ros.trackers.cotracker.tracker import CoTracker
+
+__all__ = ["CoTracker", "CoTrackerOptions"]

@@ -1,0 +1,99 @@
+"""What a point's surroundings have in common with those of its query (arXiv 2410.11831, 3.2)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam_pt_ros.trackers.cotracker.features import LEVELS, Pyramid
+
+RADIUS = 3
+"""Of the neighbourhood that is compared, in cells of each level."""
+EMBEDDED = 256
+"""Numbers that the comparison on one level is condensed to."""
+
+_SIDE = 2 * RADIUS + 1
+
+NEIGHBOURS = _SIDE**2
+"""Places around a point on each level."""
+
+
+def sample_support(pyramid: Pyramid, xy: Tensor) -> Tensor:
+    """The features around query points.
+
+    Args:
+        pyramid: of the query frame.
+        xy: ``(N, 2)`` in cells of the finest level.
+
+    Returns:
+        ``(N, levels, 49, 128)``: 7 x 7 neighbours, x in the outer and y in the inner loop.
+    """
+    levels = []
+    for level, features in enumerate(pyramid.levels):
+        cells, fraction = _neighbourhood(features, xy / 2**level)
+        levels.append(_interpolate(cells, fraction))
+    return torch.stack(levels, 1)
+
+
+def correlate(pyramid: Pyramid, xy: Tensor, support: Tensor) -> Tensor:
+    """Dot products of the features around points with those around their queries.
+
+    Args:
+        pyramid: of a frame.
+        xy: ``(N, 2)`` in cells of the finest level: where the points are in it.
+        support: ``(N, levels, 49, 128)``, from :func:`sample_support`.
+
+    Returns:
+        ``(N, levels, 2401)``: for each of the 49 neighbours here the 49 of the query.
+    """
+    levels = []
+    for level, features in enumerate(pyramid.levels):
+        cells, fraction = _neighbourhood(features, xy / 2**level)
+        # Bilinear interpolation and the dot product commute: there are fewer products than
+        # features.
+        products = cells.flatten(1, 2) @ support[:, level].transpose(1, 2)
+        levels.append(_interpolate(products.unflatten(1, (_SIDE + 1, -1)), fraction).flatten(1))
+    return torch.stack(levels, 1)
+
+
+def _neighbourhood(features: Tensor, xy: Tensor) -> tuple[Tensor, Tensor]:
+    """The 8 x 8 cells around points, between which the 7 x 7 neighbours lie.
+
+    Beyond the border its cells repeat.
+
+    Returns:
+        cells ``(N, 8, 8, 128)``, x before y; the fractional part of the places, ``(N, 2)``.
+    """
+    height, width = features.shape[:2]
+    corner = xy.floor()
+    steps = torch.arange(-RADIUS, RADIUS + 2, device=xy.device)
+    columns, rows = (corner.long()[:, :, None] + steps).unbind(1)
+    columns, rows = columns.clamp(0, width - 1), rows.clamp(0, height - 1)
+    cells = rows[:, None, :] * width + columns[:, :, None]
+    found = features.flatten(0, 1).index_select(0, cells.flatten())
+    return found.view(*cells.shape, -1), xy - corner
+
+
+def _interpolate(cells: Tensor, fraction: Tensor) -> Tensor:
+    """``(N, 8, 8, C)`` to ``(N, 49, C)``."""
+    x, y = fraction.to(cells.dtype)[:, :, None, None, None].unbind(1)
+    cells = torch.lerp(cells[:, :-1], cells[:, 1:], x)
+    return torch.lerp(cells[:, :, :-1], cells[:, :, 1:], y).flatten(1, 2)
+
+
+class CorrelationMlp(nn.Module):
+    """Condenses the correlations of one level; all levels share it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(NEIGHBOURS**2, 384)
+        self.fc2 = nn.Linear(384, EMBEDDED)
+
+    def forward(self, correlations: Tensor) -> Tensor:
+        """``(N, levels, 2401)`` to ``(N, levels * 256)``."""
+        return self.fc2(F.gelu(self.fc1(correlations))).flatten(1)
+
+
+CORRELATION_WIDTH = LEVELS * EMBEDDED
+"""Numbers that a point's comparison on all levels is condensed to."""

@@ -1,0 +1,173 @@
+"""The network with its weights, on its device."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam_pt_ros.checkpoints import find_checkpoint, load_state_dict
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.frames import Frame, SeenFrames
+from sam_pt_ros.trackers.cotracker.engine import Engine
+from sam_pt_ros.trackers.cotracker.features import STRIDE, Pyramid, prepare
+from sam_pt_ros.trackers.cotracker.network import WINDOW, CoTrackerNetwork, time_embedding
+from sam_pt_ros.trackers.cotracker.options import RANDOM, CoTrackerOptions
+from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
+from sam_pt_ros.trackers.cotracker.windowed import WindowedEngine
+
+_ENGINES: dict[str, tuple[type[Engine], int]] = {
+    "streaming": (StreamingEngine, 1),
+    "windowed": (WindowedEngine, 6),
+}
+"""By mode, with the number of updates as published."""
+
+_GRID_SIDE = 6  # support points in a row and in a column
+_GRID_MARGIN = 64  # of the grid: this part of the image's width
+_SERIAL = itertools.count()
+_SHOWN = 3  # names in a message
+
+
+class Model:
+    """A network that is ready to run, and what goes before and after it.
+
+    Args:
+        options: checkpoint, device, precision and resolution.
+
+    Raises:
+        UserError: no such device, or a checkpoint that is missing or of another model.
+    """
+
+    def __init__(self, options: CoTrackerOptions) -> None:
+        self.device = choose_device(options.device)
+        self.options = options
+        network = CoTrackerNetwork()
+        if options.checkpoint == RANDOM:
+            network.load_state_dict(random_state_dict(network))
+        else:
+            path = find_checkpoint(options.checkpoint, options.checkpoint_sha256)
+            network.load_state_dict(checked(load_state_dict(path), network, path))
+        self.network = network.requires_grad_(False).eval().to(self.device)
+        with torch.inference_mode():
+            self.network.prepare()
+        height, width = self.resolution
+        self._cells = torch.tensor([width / STRIDE, height / STRIDE], device=self.device)
+        # Frames keep what any model saw of them.
+        self._key = f"cotracker {next(_SERIAL)}"
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """Height and width that frames are scaled to."""
+        return self.options.model_resolution
+
+    @property
+    def stride(self) -> int:
+        """Pixels of that resolution per cell."""
+        return STRIDE
+
+    @property
+    def window(self) -> int:
+        """Frames that are looked at together."""
+        return WINDOW
+
+    def engine(self, frames: SeenFrames) -> Engine:
+        """What tracks points through these frames, in the mode that the options ask for."""
+        kind, published = _ENGINES[self.options.mode]
+        return kind(
+            self.network,
+            self._cells,
+            self.options.iterations or published,
+            lambda index: self.look(frames.at(index)),
+            frames.capacity,
+        )
+
+    def support_grid(self) -> np.ndarray:
+        """The authors' predictor's grid, ``float32 (36, 2)`` cells."""
+        height, width = self.resolution
+        margin = width / _GRID_MARGIN
+        x = np.linspace(margin, width - margin, _GRID_SIDE)
+        y = np.linspace(margin, height - margin, _GRID_SIDE)
+        return (np.stack(np.meshgrid(x, y), -1).reshape(-1, 2) / STRIDE).astype(np.float32)
+
+    def look(self, frame: Frame) -> Pyramid:
+        """The features of a frame, computed once."""
+        found: Pyramid | None = frame.features.get(self._key)
+        if found is None:
+            image = prepare(frame.image, self.resolution, self.device)
+            found = Pyramid.of(self.network.fnet(image)[0])
+            frame.features[self._key] = found
+        return found
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; UserError if it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"there is no device '{name}'; known are auto, cpu, cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"the device '{name}' is not supported; known are auto, cpu, cuda")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise UserError(
+                f"the device '{name}' is not there: PyTorch {torch.__version__} sees {count} "
+                "CUDA devices; use 'device: auto' or 'device: cpu'"
+            )
+    return device
+
+
+def checked(
+    state: Mapping[str, Tensor], network: CoTrackerNetwork, path: Path
+) -> Mapping[str, Tensor]:
+    """The state dict if it is one of this network; UserError says what does not fit."""
+    times = state.get("time_emb")
+    if times is not None and times.ndim == 3 and times.shape[1] != WINDOW:
+        raise UserError(
+            f"{path}: a model with a window of {times.shape[1]} frames, not of {WINDOW}: the "
+            "offline model's checkpoint? The online one is needed (scaled_online.pth)"
+        )
+    wanted = network.state_dict()
+    missing = sorted(wanted.keys() - state.keys())
+    unexpected = sorted(state.keys() - wanted.keys())
+    if missing or unexpected:
+        raise UserError(
+            f"{path}: not a checkpoint of CoTracker3 online: {_listed('missing', missing)}; "
+            f"{_listed('unexpected', unexpected)}"
+        )
+    for name, value in state.items():
+        if value.shape != wanted[name].shape:
+            raise UserError(
+                f"{path}: '{name}' has the shape {tuple(value.shape)}, expected "
+                f"{tuple(wanted[name].shape)}"
+            )
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: '{name}' holds values that are not finite")
+    return state
+
+
+def _listed(what: str, names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return f"{len(names)} {what}" + (f" ({shown})" if names else "")
+
+
+def random_state_dict(network: CoTrackerNetwork) -> dict[str, Tensor]:
+    """Weights for tests: the same in every run; points stay near where they are."""
+    state = {}
+    for name, value in network.state_dict().items():
+        seed = zlib.crc32(name.encode())
+        drawn = torch.randn(value.shape, generator=torch.Generator().manual_seed(seed))
+        spread = math.prod(value.shape[1:]) ** -0.5 if value.ndim > 1 else 0.02
+        state[name] = drawn * spread * (0.05 if "head" in name else 1.0)
+        if "norm" in name and name.endswith("weight"):
+            state[name] += 1
+    state["time_emb"] = time_embedding()
+    return state

@@ -1,0 +1,108 @@
+"""CoTracker3's network, written from its paper (Karaev et al., arXiv 2410.11831)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam_pt_ros.trackers.cotracker.correlation import (
+    CORRELATION_WIDTH,
+    CorrelationMlp,
+    correlate,
+)
+from sam_pt_ros.trackers.cotracker.features import STRIDE, FeatureNetwork, Pyramid
+from sam_pt_ros.trackers.cotracker.transformer import (
+    FREQUENCIES,
+    TOKEN_WIDTH,
+    UpdateTransformer,
+)
+
+WINDOW = 16
+"""Frames that the transformer sees at once."""
+
+
+class CoTrackerNetwork(nn.Module):
+    """The published network; ``load_state_dict`` takes the published state dict, strictly.
+
+    A *track* is ``(..., 4)``: x and y in cells, visibility logit, confidence logit.
+    """
+
+    time_emb: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fnet = FeatureNetwork()
+        self.corr_mlp = CorrelationMlp()
+        self.updateformer = UpdateTransformer()
+        self.register_buffer("time_emb", time_embedding())
+        self._times: dict[int, Tensor] = {}
+
+    def prepare(self) -> None:
+        """Compute once what depends on the weights alone; to be called when they are loaded."""
+        self.updateformer.prepare()
+        weight = self.updateformer.input_transform.weight
+        self._on_correlation = weight[:, 2 : 2 + CORRELATION_WIDTH].contiguous()
+        self._on_rest = torch.cat([weight[:, :2], weight[:, 2 + CORRELATION_WIDTH :]], 1)
+        self._times.clear()
+
+    def embed(self, pyramid: Pyramid, xy: Tensor, support: Tensor) -> Tensor:
+        """What a frame says about points at ``(N, 2)`` cells, projected: ``(N, 384)``."""
+        condensed = self.corr_mlp(correlate(pyramid, xy, support))
+        return F.linear(condensed, self._on_correlation)
+
+    def update(
+        self,
+        tracks: Tensor,
+        embedded: Tensor,
+        cells: Tensor,
+        active: Tensor | None = None,
+        newest: bool = False,
+    ) -> Tensor:
+        """How tracks are to be changed.
+
+        Args:
+            tracks: ``(N, T, 4)``.
+            embedded: ``(N, T, 384)``, from :meth:`embed`.
+            cells: ``(2,)``: the width and the height of the model's resolution, in cells.
+            active, newest: see :class:`UpdateTransformer`.
+
+        Returns:
+            to be added to the tracks: ``(N, T, 4)``, or ``(N, 1, 4)`` with ``newest``.
+        """
+        known = torch.cat([tracks[..., 2:], motion(tracks[..., :2], cells)], -1)
+        tokens = F.linear(known, self._on_rest) + embedded + self._time(tracks.shape[1])
+        return self.updateformer(tokens, active, newest)
+
+    def _time(self, frames: int) -> Tensor:
+        """The time embedding of a window of so many frames, projected: ``(T, 384)``."""
+        if frames not in self._times:
+            embedding = self.time_emb
+            if frames < WINDOW:
+                embedding = F.interpolate(embedding.mT, frames, mode="linear").mT
+            self._times[frames] = self.updateformer.input_transform(embedding[0])
+        return self._times[frames]
+
+
+def motion(xy: Tensor, cells: Tensor) -> Tensor:
+    """The steps of points ``(N, T, 2)`` to the next and from the last frame, ``(N, T, 84)``.
+
+    As they are, in parts of the image, and as sines and cosines of ten frequencies.
+    """
+    step = xy[:, 1:] - xy[:, :-1]
+    none = xy.new_zeros(len(xy), 1, 2)
+    steps = torch.cat([torch.cat([-step, none], 1), torch.cat([none, step], 1)], -1)
+    steps = steps / cells.repeat(2)
+    octaves = 2.0 ** torch.arange(FREQUENCIES, device=xy.device)
+    angles = (steps[..., None, :] * octaves[:, None]).flatten(-2)
+    return torch.cat([steps, angles.sin(), (angles + math.pi / 2).sin()], -1)
+
+
+def time_embedding() -> Tensor:
+    """Sines and cosines of the frame number, ``(1, 16, 1110)``; a buffer of the checkpoint."""
+    half = TOKEN_WIDTH // 2
+    rates = 10000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
+    angles = torch.arange(WINDOW, dtype=torch.float64)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)[None].float()

@@ -1,0 +1,79 @@
+"""Options of the tracker ``cotracker``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.options import check_options, option
+
+RANDOM = "random"
+"""The checkpoint that is none."""
+
+_MULTIPLE = 16
+
+
+@dataclass(frozen=True)
+class CoTrackerOptions:
+    """Options of :class:`~sam_pt_ros.trackers.cotracker.CoTracker`."""
+
+    mode: str = option(
+        "streaming",
+        "streaming: an answer on every frame (LiteTracker); windowed: the authors' predictor, "
+        "whose answers come 9 to 16 frames late, for recordings.",
+        choices=("streaming", "windowed"),
+    )
+    checkpoint: str = option(
+        "cotracker3_online",
+        "Weights: the name of a published checkpoint, which is verified, or the path of a file.",
+    )
+    checkpoint_sha256: str = option(
+        "", "SHA-256 that the file given by its path must have; empty: any."
+    )
+    allow_random_weights: bool = option(
+        False,
+        "For tests only: allow 'checkpoint: random', with which everything runs and points go "
+        "anywhere.",
+    )
+    device: str = option(
+        "auto", "auto (the first GPU, else the CPU), cpu, cuda, or cuda:N for one of several."
+    )
+    precision: str = option(
+        "float32",
+        "float16 takes half the memory, and on a GPU less time; points may move by some tenths "
+        "of a pixel.",
+        choices=("float32", "float16"),
+    )
+    model_resolution: tuple[int, int] = option(
+        (384, 512),
+        "Height and width that images are scaled to, multiples of 16; the model was trained "
+        "with 384, 512.",
+        minimum=64,
+        maximum=4096,
+    )
+    iterations: int = option(
+        0,
+        "Updates of each frame (streaming) or window (windowed); 0: as published, 1 and 6.",
+        minimum=0,
+        maximum=32,
+    )
+    support_grid: bool = option(
+        False,
+        "Track 36 more points on a grid, which help the others and are not answered for.",
+    )
+    max_points: int = option(
+        1024, "Points at a time; more are refused.", minimum=1, maximum=100000
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if any(side % _MULTIPLE for side in self.model_resolution):
+            raise UserError(
+                f"CoTrackerOptions: 'model_resolution' must be multiples of {_MULTIPLE}, got "
+                f"{self.model_resolution}"
+            )
+        if self.checkpoint == RANDOM and not self.allow_random_weights:
+            raise UserError(
+                "CoTrackerOptions: 'checkpoint: random' is for tests only, and needs "
+                "'allow_random_weights: true'"
+            )

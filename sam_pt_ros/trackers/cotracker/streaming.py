@@ -1,0 +1,123 @@
+"""One answer per frame, in the manner of LiteTracker (arXiv 2504.09904).
+
+Only the newest frame of a window of 16 is updated; of the others the tracks and what was seen
+around them are kept. A point's place in a new frame starts from an exponential moving average of
+its flow.
+
+What points owe to each other, as published: points that are active in a frame see each other
+there, through the virtual tracks; a point is active from its query frame on, and not a token of
+it is seen before. Points that are added in a frame take part in it, so the frame is computed again
+with them (as are those after it, if it is an earlier one) before the next is: the tracks are then
+those of a run in which the points had been known. A point that is removed takes all its tokens
+with it. A frame in which no point is active does not exist for the model: LiteTracker, which is
+told of later points in advance, averages those in such a frame.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam_pt_ros.trackers.cotracker.engine import TRACK, Engine
+from sam_pt_ros.trackers.cotracker.network import WINDOW
+from sam_pt_ros.trackers.cotracker.transformer import HIDDEN
+
+_DECAY = 0.8  # weight of the newest step in the flow
+_QUERY_LOGIT = 4.6  # visibility and confidence of a point in its query frame
+
+
+class StreamingEngine(Engine):
+    """Keeps a ring of the newest frames; frame f lies in slot f modulo its length."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # To compute a frame again, the window before it is needed.
+        self._slots = self.capacity + WINDOW
+        self._tracks = self.cells.new_zeros(self._slots, 0, TRACK)
+        self._flows = self.cells.new_zeros(self._slots, 0, 2)
+        self._embedded = self.cells.new_zeros(self._slots, 0, HIDDEN)
+        self._done = -1  # the newest frame that is computed
+        self._first = 0  # no window reaches further back
+
+    def final(self) -> int:
+        return self.newest
+
+    def _tracks_in(self, frame: int) -> Tensor:
+        self._skip_forgotten()
+        while self._done < frame:
+            self._compute(self._done + 1)
+            self._done += 1
+        return self._tracks[frame % self._slots]
+
+    def _added(self, xy: Tensor, frame: int) -> None:
+        # Until its frame a point stands still at its query, with logits of 0.
+        still = torch.cat([xy, torch.zeros_like(xy)], 1)
+        self._tracks = torch.cat([self._tracks, still.expand(self._slots, -1, -1)], 1)
+        self._flows = _widened(self._flows, len(xy))
+        self._embedded = _widened(self._embedded, len(xy))
+        self._done = min(self._done, frame - 1)
+
+    def _kept(self, rows: Tensor) -> None:
+        self._tracks = self._tracks[:, rows]
+        self._flows = self._flows[:, rows]
+        self._embedded = self._embedded[:, rows]
+
+    def _skip_forgotten(self) -> None:
+        """Leave out frames without points; and, after long failures, those that are gone.
+
+        Then the points go on from where they were last.
+        """
+        self._done = max(self._done, int(self.starts.min()) - 1)
+        oldest = self.newest - self.capacity + 1
+        if self._done + 1 < oldest:
+            last, resumed = self._done % self._slots, (oldest - 1) % self._slots
+            self._tracks[resumed] = self._tracks[last]
+            self._flows[resumed] = 0
+            self._embedded[resumed] = self._embedded[last]
+            self._done = self._first = oldest - 1
+
+    def _compute(self, frame: int) -> None:
+        """The tracks in a frame, from those in the frames before it."""
+        known = np.flatnonzero(self.starts <= frame)
+        first = max(int(self.starts.min()), frame - WINDOW + 1, self._first)
+        slots = np.arange(first, frame + 1) % self._slots
+        now, before, earlier = (n % self._slots for n in (frame, frame - 1, frame - 2))
+        rows = slice(None) if len(known) == len(self.starts) else self._on_device(known)
+        starts = self._on_device(self.starts[known])
+        queries, support = self._queries[rows], self._support[rows]
+
+        step = self._tracks[before][rows, :2] - self._tracks[earlier][rows, :2]
+        flow = _DECAY * step + (1 - _DECAY) * self._flows[before][rows]
+        track = self._tracks[before][rows].clone()
+        track[:, :2] += flow
+        begins = (starts == frame)[:, None]
+        query = torch.cat([queries, torch.full_like(queries, _QUERY_LOGIT)], 1)
+        track = torch.where(begins, query, track)
+
+        window = self._on_device(slots)
+        tracks = self._tracks.index_select(0, window)[:, rows].transpose(0, 1).contiguous()
+        embedded = self._embedded.index_select(0, window)[:, rows].transpose(0, 1).contiguous()
+        active = None
+        if self.starts[known].max() > first:
+            active = starts[:, None] <= torch.arange(first, frame + 1, device=starts.device)
+        pyramid = self.look(frame)
+        for _ in range(self.iterations):
+            seen = self.network.embed(pyramid, track[:, :2], support)
+            tracks[:, -1], embedded[:, -1] = track, seen
+            if len(slots) == 1:
+                break  # all points begin here: there is nothing to compare them with
+            change = self.network.update(tracks, embedded, self.cells, active, newest=True)
+            track = torch.where(begins, track, track + change[:, 0])
+        self._tracks[now, rows], self._flows[now, rows], self._embedded[now, rows] = (
+            track,
+            flow,
+            seen,
+        )
+
+
+def _widened(ring: Tensor, count: int) -> Tensor:
+    """The ring with rows of zeros for more points."""
+    return torch.cat([ring, ring.new_zeros(len(ring), count, ring.shape[2])], 1)

@@ -1,0 +1,153 @@
+"""The tracker ``cotracker``: ids and pixels outside, rows and cells inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
+from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
+from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
+
+if TYPE_CHECKING:
+    from sam_pt_ros.trackers.cotracker.engine import Engine
+
+VISIBLE = 0.6
+"""A point is visible if the product of its visibility and its confidence is larger."""
+
+_SUPPORT = -1  # the id of support points
+
+
+class CoTracker(PointTracker):
+    """CoTracker3 online (arXiv 2410.11831), by default frame by frame (arXiv 2504.09904).
+
+    Points influence each other, through the model's virtual tracks; how, and what is left of it
+    when points come and go, is said in the modules ``streaming`` and ``windowed``. The features
+    of a frame are computed once, and not before there is a point to be tracked in it.
+
+    Raises:
+        UserError: PyTorch is not installed, there is no such device, or the checkpoint is
+            missing or not the right one.
+    """
+
+    Options = CoTrackerOptions
+
+    def __init__(self, options: CoTrackerOptions) -> None:
+        super().__init__(options)
+        try:
+            from sam_pt_ros.trackers.cotracker.model import Model
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise UserError(
+                "the tracker 'cotracker' needs PyTorch; run `pip install torch`"
+            ) from error
+        self._model = Model(options)
+        self.reset()
+
+    def reset(self, history: FrameHistory | None = None) -> None:
+        super().reset(history)
+        self._frames = SeenFrames(history, more=self._model.window)
+        self._engine: Engine = self._model.engine(self._frames)
+        self._foreseen = np.zeros((0, 3), np.float32)
+        self._ids = np.zeros(0, np.int64)
+        self._next_id = 0
+        self._answered = -1
+
+    # --- points ---------------------------------------------------------------------------
+
+    def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        """See :meth:`PointTracker.add_points`; UserError also for more than ``max_points``."""
+        points = check_query_points(xy, frame)
+        self._frames.since(frame)
+        total = np.count_nonzero(self._ids != _SUPPORT) + len(points)
+        if total > self.options.max_points:
+            raise UserError(
+                f"{total} points would be tracked at a time, 'max_points' allows "
+                f"{self.options.max_points}; raise it, or track fewer points or objects"
+            )
+        if self.options.support_grid and len(self._ids) == 0 and len(points):
+            self._add_support(frame)
+        ids = np.arange(self._next_id, self._next_id + len(points), dtype=np.int64)
+        if len(points):
+            self._engine.add(points * self._cells_per_pixel(frame), frame.index)
+        self._ids = np.concatenate([self._ids, ids])
+        self._next_id += len(points)
+        return ids
+
+    def remove_points(self, ids: np.ndarray) -> None:
+        keep = ~np.isin(self._ids, ids)
+        if (self._ids[keep] == _SUPPORT).all():
+            keep[:] = False  # support points support nobody any more
+        if not keep.all():
+            self._engine.keep(np.flatnonzero(keep))
+            self._ids = self._ids[keep]
+
+    def foresee(self, queries: np.ndarray) -> None:
+        self._foreseen = np.asarray(queries, np.float32)
+
+    def _add_support(self, frame: Frame) -> None:
+        """The grid of the authors' predictor."""
+        cells = self._model.support_grid()
+        self._engine.add(cells, frame.index)
+        self._ids = np.concatenate([self._ids, np.full(len(cells), _SUPPORT)])
+
+    # --- frames ---------------------------------------------------------------------------
+
+    def step(self, frame: Frame) -> PointTracks:
+        """See :meth:`PointTracker.step`; UserError in mode ``windowed``, which answers late."""
+        if self.options.mode != "streaming":
+            raise UserError(
+                "the windowed mode answers late: use advance() and flush(), or 'mode: streaming'"
+            )
+        return self.advance(frame)[-1]
+
+    def advance(self, frame: Frame) -> list[PointTracks]:
+        first = len(self._frames) == 0
+        self._frames.append(frame)
+        self._engine.extend(frame.index)
+        if first and len(self._foreseen):
+            # The authors' predictor knows all queries, and has its grid, from the start.
+            cells = self._foreseen[:, 1:] * self._cells_per_pixel(frame)
+            self._engine.foresee(cells, frame.index + self._foreseen[:, 0].astype(np.int64))
+            if self.options.support_grid:
+                self._add_support(frame)
+        return self._answers_until(self._engine.final())
+
+    def flush(self) -> list[PointTracks]:
+        return self._answers_until(self._engine.newest)
+
+    def recall(self, ids: np.ndarray, index: int) -> PointTracks:
+        if not self._frames.reaches(index):
+            raise KeyError(f"frame {index} is not remembered")
+        row = {point: i for i, point in enumerate(self._ids.tolist())}
+        rows = np.array([row[int(point)] for point in ids], np.int64)
+        if (self._engine.starts[rows] > index).any():
+            raise KeyError(f"not all of the points are tracked yet in frame {index}")
+        return self._tracks(rows, index)
+
+    def _answers_until(self, index: int) -> list[PointTracks]:
+        first = max(self._answered + 1, self._frames.oldest)
+        answers = []
+        for each in range(first, index + 1):
+            known = (self._engine.starts <= each) & (self._ids != _SUPPORT)
+            answers.append(self._tracks(np.flatnonzero(known), each))
+            self._answered = each
+        return answers
+
+    def _tracks(self, rows: np.ndarray, index: int) -> PointTracks:
+        if len(rows) == 0:
+            return PointTracks.empty(index)
+        values = self._engine.answer(index, rows)
+        xy = values[:, :2] / self._cells_per_pixel(self._frames.at(index))
+        visible = values[:, 2] * values[:, 3] > VISIBLE
+        return PointTracks(index, self._ids[rows], xy, visible, values[:, 3])
+
+    def _cells_per_pixel(self, frame: Frame) -> np.ndarray:
+        """In x and y, ``float32 (2,)``; corner pixels lie on corners of the scaled image."""
+        height, width = self._model.resolution
+        pixels = np.array([frame.width - 1, frame.height - 1], np.float32)
+        scale: np.ndarray = np.array([width - 1, height - 1], np.float32) / pixels
+        return scale / self._model.stride
