@@ -72,12 +72,12 @@ def _neighbourhood(features: Tensor, xy: Tensor) -> tuple[Tensor, Tensor]:
     columns, rows = columns.clamp(0, width - 1), rows.clamp(0, height - 1)
     cells = rows[:, None, :] * width + columns[:, :, None]
     found = features.flatten(0, 1).index_select(0, cells.flatten())
-    return found.view(*cells.shape, -1), xy - corner
+    return found.view(*cells.shape, -1).float(), xy - corner
 
 
 def _interpolate(cells: Tensor, fraction: Tensor) -> Tensor:
     """``(N, 8, 8, C)`` to ``(N, 49, C)``."""
-    x, y = fraction.to(cells.dtype)[:, :, None, None, None].unbind(1)
+    x, y = fraction[:, :, None, None, None].unbind(1)
     cells = torch.lerp(cells[:, :-1], cells[:, 1:], x)
     return torch.lerp(cells[:, :, :-1], cells[:, :, 1:], y).flatten(1, 2)
 

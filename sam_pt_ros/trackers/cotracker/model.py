@@ -6,6 +6,7 @@ import itertools
 import math
 import zlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from sam_pt_ros.checkpoints import find_checkpoint, load_state_dict
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, SeenFrames
+from sam_pt_ros.trackers.cotracker.allocation import keep_freed_memory
 from sam_pt_ros.trackers.cotracker.engine import Engine
 from sam_pt_ros.trackers.cotracker.features import STRIDE, Pyramid, prepare
 from sam_pt_ros.trackers.cotracker.network import WINDOW, CoTrackerNetwork, time_embedding
@@ -27,6 +29,13 @@ _ENGINES: dict[str, tuple[type[Engine], int]] = {
     "windowed": (WindowedEngine, 6),
 }
 """By mode, with the number of updates as published."""
+
+_PRECISIONS = {
+    "float32": (torch.float32, torch.float32),
+    "mixed": (torch.float16, torch.float32),
+    "float16": (torch.float16, torch.float16),
+}
+"""What features are kept as, and what the network computes with."""
 
 _GRID_SIDE = 6  # support points in a row and in a column
 _GRID_MARGIN = 64  # of the grid: this part of the image's width
@@ -46,6 +55,8 @@ class Model:
 
     def __init__(self, options: CoTrackerOptions) -> None:
         self.device = choose_device(options.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.options = options
         network = CoTrackerNetwork()
         if options.checkpoint == RANDOM:
@@ -54,8 +65,9 @@ class Model:
             path = find_checkpoint(options.checkpoint, options.checkpoint_sha256)
             network.load_state_dict(checked(load_state_dict(path), network, path))
         self.network = network.requires_grad_(False).eval().to(self.device)
+        self._features_as, computed_as = _PRECISIONS[options.precision]
         with torch.inference_mode():
-            self.network.prepare()
+            self.network.prepare(computed_as)
         height, width = self.resolution
         self._cells = torch.tensor([width / STRIDE, height / STRIDE], device=self.device)
         # Frames keep what any model saw of them.
@@ -100,9 +112,20 @@ class Model:
         found: Pyramid | None = frame.features.get(self._key)
         if found is None:
             image = prepare(frame.image, self.resolution, self.device)
-            found = Pyramid.of(self.network.fnet(image)[0])
+            with _reproducible(self.device):
+                finest = self.network.fnet(image.to(self.network.dtype))
+            found = Pyramid.of(finest, self._features_as)
             frame.features[self._key] = found
         return found
+
+
+def _reproducible(device: torch.device) -> AbstractContextManager[None]:
+    """The same features every time; and without TF32, which moves points as float16 does."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(  # type: ignore[no-any-return]
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
 
 
 def choose_device(name: str) -> torch.device:

@@ -38,20 +38,32 @@ class CoTrackerNetwork(nn.Module):
         self.corr_mlp = CorrelationMlp()
         self.updateformer = UpdateTransformer()
         self.register_buffer("time_emb", time_embedding())
-        self._times: dict[int, Tensor] = {}
+        self.dtype = torch.float32
 
-    def prepare(self) -> None:
-        """Compute once what depends on the weights alone; to be called when they are loaded."""
+    def prepare(self, dtype: torch.dtype = torch.float32) -> None:
+        """Compute once what depends on the weights alone; to be called when they are loaded.
+
+        Args:
+            dtype: of the weights, and of what is computed with them. Places, logits and motion
+                stay ``float32``.
+        """
+        project = self.updateformer.input_transform
+        rest = 2 + CORRELATION_WIDTH
+        self._on_correlation = project.weight[:, 2:rest].to(dtype)
+        self._on_rest = torch.cat([project.weight[:, :2], project.weight[:, rest:]], 1)
+        # The time embeddings of all lengths that a window can have, projected.
+        self._times = [
+            project(F.interpolate(self.time_emb.mT, frames, mode="linear")[0].mT)
+            for frames in range(1, WINDOW + 1)
+        ]
+        self.to(dtype)
         self.updateformer.prepare()
-        weight = self.updateformer.input_transform.weight
-        self._on_correlation = weight[:, 2 : 2 + CORRELATION_WIDTH].contiguous()
-        self._on_rest = torch.cat([weight[:, :2], weight[:, 2 + CORRELATION_WIDTH :]], 1)
-        self._times.clear()
+        self.dtype = dtype
 
     def embed(self, pyramid: Pyramid, xy: Tensor, support: Tensor) -> Tensor:
         """What a frame says about points at ``(N, 2)`` cells, projected: ``(N, 384)``."""
-        condensed = self.corr_mlp(correlate(pyramid, xy, support))
-        return F.linear(condensed, self._on_correlation)
+        correlations = correlate(pyramid, xy, support).to(self.dtype)
+        return F.linear(self.corr_mlp(correlations), self._on_correlation).float()
 
     def update(
         self,
@@ -73,17 +85,9 @@ class CoTrackerNetwork(nn.Module):
             to be added to the tracks: ``(N, T, 4)``, or ``(N, 1, 4)`` with ``newest``.
         """
         known = torch.cat([tracks[..., 2:], motion(tracks[..., :2], cells)], -1)
-        tokens = F.linear(known, self._on_rest) + embedded + self._time(tracks.shape[1])
-        return self.updateformer(tokens, active, newest)
-
-    def _time(self, frames: int) -> Tensor:
-        """The time embedding of a window of so many frames, projected: ``(T, 384)``."""
-        if frames not in self._times:
-            embedding = self.time_emb
-            if frames < WINDOW:
-                embedding = F.interpolate(embedding.mT, frames, mode="linear").mT
-            self._times[frames] = self.updateformer.input_transform(embedding[0])
-        return self._times[frames]
+        tokens = F.linear(known, self._on_rest) + embedded + self._times[tracks.shape[1] - 1]
+        changes: Tensor = self.updateformer(tokens.to(self.dtype), active, newest)
+        return changes.float()
 
 
 def motion(xy: Tensor, cells: Tensor) -> Tensor:

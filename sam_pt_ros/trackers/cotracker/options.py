@@ -40,9 +40,10 @@ class CoTrackerOptions:
     )
     precision: str = option(
         "float32",
-        "float16 takes half the memory, and on a GPU less time; points may move by some tenths "
-        "of a pixel.",
-        choices=("float32", "float16"),
+        "float32; mixed: features are kept as float16, in half the memory, and points stay where "
+        "they are to 0.1 pixels; float16: all of the network, for GPUs, and points may go "
+        "elsewhere.",
+        choices=("float32", "mixed", "float16"),
     )
     model_resolution: tuple[int, int] = option(
         (384, 512),
