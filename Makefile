@@ -8,7 +8,7 @@ unexport LD_LIBRARY_PATH RMW_IMPLEMENTATION VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_CO
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test test-all lint clean
+.PHONY: help venv build torch demo test test-all lint clean
 
 help: ## Say what there is to make
 	@echo 'make TARGET [PYTHON=/path/to/python3.12] [ARGS="..."]'
@@ -20,10 +20,13 @@ venv: ## Make .venv with the pinned dependencies
 build: ## Build the messages and install the package into .venv
 	@scripts/build.sh build
 
+torch: ## The same, and PyTorch for the tracker cotracker
+	@scripts/build.sh torch
+
 demo: build ## Track two things in a short film, over DDS; ARGS="--help" says what else it can
 	@$(BIN)/sam-pt demo $(ARGS)
 
-lint: build ## Check style and types
+lint: torch ## Check style and types
 	@echo '==> Checking style (ruff)'
 	@$(BIN)/ruff check --quiet --output-format concise .
 	@echo '==> Checking types (mypy)'

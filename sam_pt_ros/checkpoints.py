@@ -1,4 +1,4 @@
-"""Files of trained weights: which there are, where they lie, and whether they are what they say."""
+"""Files of trained weights: which there are, where they lie, and whether they are intact."""
 
 from __future__ import annotations
 

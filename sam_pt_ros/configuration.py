@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,11 +116,22 @@ class Configuration:
 
     def create(self) -> SamPt:
         """The pipeline; UserError if a backend cannot be made."""
-        # OpenCV's pool belongs to the process: there is no setting of one pipeline alone.
-        cv2.setNumThreads(self.backends.threads or -1)
         tracker: Any = trackers.load(self.backends.tracker)
         segmenter: Any = segmenters.load(self.backends.segmenter)
-        return SamPt(tracker(self.tracker), segmenter(self.segmenter), self.pipeline)
+        pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), self.pipeline)
+        set_threads(self.backends.threads)
+        return pipeline
+
+
+def set_threads(count: int) -> None:
+    """CPU threads of OpenCV, and of PyTorch if a backend has imported it; 0: one per core.
+
+    Their pools belong to the process: there is no setting of one pipeline alone.
+    """
+    cv2.setNumThreads(count or -1)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(count or os.cpu_count() or 1)
 
 
 def _take(options: type[_Options], values: dict[str, Any], where: str) -> _Options:

@@ -73,6 +73,13 @@ class CroppedMask:
         image[y : y + h, x : x + w] = self.pixels
         return image
 
+    def resized(self, image_size: tuple[int, int]) -> CroppedMask:
+        """The same part of an image of another size, height and width; it may become empty."""
+        pixels = cv2.resize(
+            self.full().view(np.uint8), image_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+        )
+        return CroppedMask.cut(pixels.view(np.bool_), (0, 0), image_size)
+
 
 def resolve_overlaps(
     predictions: Sequence[MaskPrediction], object_ids: Sequence[int], image_size: tuple[int, int]

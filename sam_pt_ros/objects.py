@@ -168,6 +168,7 @@ class TrackedObject:
             before the first.
         points: its query points.
         user_negatives: ids of the negatives that were clicked: they outlive a restart.
+        mask: in its newest frame; None before its first.
     """
 
     object_id: int
@@ -179,6 +180,7 @@ class TrackedObject:
     last_seen: int
     points: PointSet
     user_negatives: np.ndarray
+    mask: CroppedMask | None = None
 
 
 @dataclass(frozen=True, eq=False)

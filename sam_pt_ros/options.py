@@ -63,9 +63,9 @@ class OptionSpec:
         return value
 
     def _check_integers(self, value: Any, where: str) -> tuple[int, ...]:
-        values = None if isinstance(value, (str, bytes)) else value
         try:
-            found = tuple(values)  # a list, a tuple, or an array of ROS
+            # A list, a tuple, or an array of ROS.
+            found = () if isinstance(value, (str, bytes)) else tuple(value)
         except TypeError:
             found = ()
         if len(found) != self.length:
@@ -118,9 +118,7 @@ def specs(options: type) -> Iterator[OptionSpec]:
             hint, length = types[entry.name], None
             if typing.get_origin(hint) is tuple:
                 hint, length = tuple, len(typing.get_args(hint))
-            yield OptionSpec(
-                entry.name, hint, _default(entry), length=length, **entry.metadata
-            )
+            yield OptionSpec(entry.name, hint, _default(entry), length=length, **entry.metadata)
 
 
 def _default(entry: Field[Any]) -> Any:

@@ -144,12 +144,17 @@ class SamPt:
 
     def reset(self) -> None:
         """Forget all frames and objects; ids begin again at 1."""
+        self._waiting: list[_Waiting] = []
+        self._used_ids: set[int] = set()
+        self._problems: list[str] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a new stream without objects."""
         self.history.clear()
         self.tracker.reset(self.history)
         self.segmenter.reset()
         self._objects: dict[int, TrackedObject] = {}
-        self._waiting: list[_Waiting] = []
-        self._used_ids: set[int] = set()
         self._answered = -1  # index of the newest frame that has a result
         # What a late object must know of the past frames, by index: the visible positives of
         # the others, and when all objects restarted together.
@@ -157,7 +162,6 @@ class SamPt:
             maxlen=self.options.history_length
         )
         self._restarts: deque[int] = deque(maxlen=self.options.history_length)
-        self._problems: list[str] = []
         self._stages = _Stages()
 
     @property
@@ -306,12 +310,38 @@ class SamPt:
             ``problems`` says why.
 
         Raises:
-            UserError: an image of another size, or a stamp that is not later; nothing changed.
+            UserError: an image of another size (see :meth:`restart`), or a stamp that is not
+                later; nothing changed.
         """
         frame = self.history.append(image, stamp)
         answers = self._answers(partial(self.tracker.advance, frame))
         self._start_waiting(frame)
         return [self._result(index, tracks) for index, tracks in answers]
+
+    def restart(self, image: np.ndarray, stamp: int) -> list[TrackResult]:
+        """Take a frame of another size: a new stream, in which objects start from their masks.
+
+        Their masks of the newest frame are scaled. An object without one is forgotten, and
+        ``problems`` says so. Results that a windowed tracker owes are lost: flush first.
+
+        For arguments, results and errors see :meth:`process`.
+        """
+        size = Frame(image, stamp, 0).size  # UserError for what is no image
+        known, self._objects = self._objects, {}
+        starts = []
+        for object_id, item in sorted(known.items()):
+            mask = None if item.mask is None else item.mask.resized(size)
+            if mask is None or mask.area == 0:
+                self._problems.append(
+                    f"object {object_id} was not seen when the image size changed, and is "
+                    "forgotten; click on it again"
+                )
+                continue
+            request = PromptRequest(ObjectPrompt(mask=mask.full()), object_id, item.label)
+            starts.append(_Waiting(request, object_id, None, starts=True))
+        self._waiting = starts + self._waiting
+        self._begin()
+        return self.process(image, stamp)
 
     def flush(self) -> list[TrackResult]:
         """At the end of the stream: the results that a windowed tracker still owes."""
@@ -392,6 +422,7 @@ class SamPt:
         results = []
         for view, prediction, mask in zip(views, predictions, masks, strict=True):
             item = view.item
+            item.mask = mask
             if mask.area:
                 item.last_seen = max(item.last_seen, frame.index)
             if self._reinitialization is not None:

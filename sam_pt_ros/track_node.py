@@ -390,6 +390,7 @@ class TrackNode(LifecycleNode):
 
     def _step(self, image: np.ndarray, header: Header) -> list[TrackResult]:
         pipeline = self._require_pipeline()
+        take = pipeline.process
         stamp = messages.stamp_of(header)
         if len(pipeline.history):
             newest = pipeline.history.newest
@@ -399,18 +400,21 @@ class TrackNode(LifecycleNode):
             if 0 < back < _LATE:
                 raise UserError("it is older than the image before; are there two cameras?")
             if back > 0:
-                self._begin_anew(f"time went back by {back * 1e-9:.0f} s")
-            elif image.shape != newest.image.shape:
-                self._begin_anew(
-                    f"the image size changed from {newest.width}x{newest.height} to "
-                    f"{image.shape[1]}x{image.shape[0]}"
+                self._reporter.warning(
+                    f"time went back by {back * 1e-9:.0f} s: all objects are forgotten; click "
+                    "again"
                 )
+                self._forget()
+            elif image.shape != newest.image.shape:
+                self._reporter.warning(
+                    f"the image size changed from {newest.width}x{newest.height} to "
+                    f"{image.shape[1]}x{image.shape[0]}: objects start again from their masks"
+                )
+                for result in pipeline.flush():
+                    self._publish(result)
+                take = pipeline.restart
         self._headers[stamp] = header
-        return pipeline.process(image, stamp)
-
-    def _begin_anew(self, reason: str) -> None:
-        self._reporter.warning(f"{reason}: all objects are forgotten; click again")
-        self._forget()
+        return take(image, stamp)
 
     def _publish(self, result: TrackResult) -> None:
         for problem in result.problems:

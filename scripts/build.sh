@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv (argument "venv"), and builds and installs the package into it (argument "build").
+# Makes .venv (argument "venv"), builds and installs the package into it (argument "build"), and
+# adds PyTorch (argument "torch").
 # Does only what is needed: a step is repeated when what it was made from has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -112,6 +113,21 @@ build_package() {
   printf '%s\n' "$made_from" >"$venv/.built-from"
 }
 
+add_torch() {
+  local made_from
+  made_from=$(sha256sum requirements/torch.txt | cut -d' ' -f1)
+  if [ "$(cat "$venv/.torch-from" 2>/dev/null)" = "$made_from" ]; then
+    return
+  fi
+  say "Installing PyTorch (requirements/torch.txt); once"
+  "$venv/bin/python" -m pip install --disable-pip-version-check \
+    --constraint requirements/lock.txt --requirement requirements/torch.txt >build/pip.txt 2>&1 || {
+    tail -n 15 build/pip.txt >&2
+    fail "PyTorch could not be installed; all of pip's output is in build/pip.txt"
+  }
+  printf '%s\n' "$made_from" >"$venv/.torch-from"
+}
+
 # Two builds at the same time would spoil each other.
 mkdir -p build
 exec 9>build/lock
@@ -119,3 +135,4 @@ flock -n 9 || { say "Waiting for another build to end" && flock 9; }
 
 make_venv
 [ "${1:-build}" = venv ] || build_package
+[ "${1:-build}" != torch ] || add_torch

@@ -15,7 +15,11 @@ def declared() -> Iterator[tuple[str, OptionSpec]]:
     """Every parameter with its full name, in the order of the table."""
     for options in (NodeOptions, BackendOptions, SamPtOptions):
         yield from ((spec.name, spec) for spec in specs(options))
-    for registry, name in ((trackers, "lucas_kanade"), (segmenters, "classical")):
+    for registry, name in (
+        (trackers, "lucas_kanade"),
+        (trackers, "cotracker"),
+        (segmenters, "classical"),
+    ):
         for spec in specs(registry.load(name).Options):
             yield f"{name}.{spec.name}", spec
 
@@ -25,9 +29,13 @@ def table() -> str:
     lines = ["| parameter | type | default | allowed | meaning |", "|" + " --- |" * 5]
     for name, spec in declared():
         default = str(spec.default).lower() if spec.type is bool else spec.default
+        if spec.type is tuple:
+            default = list(spec.default)
+        elif default == "":
+            default = '""'
         allowed = spec.range_text().removeprefix("one of ")
         lines.append(
-            f"| `{name}` | {spec.type.__name__} | `{default}` | {allowed} | {spec.description} |"
+            f"| `{name}` | {spec.type_text} | `{default}` | {allowed} | {spec.description} |"
         )
     return "\n".join(lines)
 

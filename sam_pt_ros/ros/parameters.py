@@ -32,6 +32,7 @@ _TYPES = {
     int: ParameterType.PARAMETER_INTEGER,
     float: ParameterType.PARAMETER_DOUBLE,
     str: ParameterType.PARAMETER_STRING,
+    tuple: ParameterType.PARAMETER_INTEGER_ARRAY,
 }
 _POLICIES = tuple(policy.name.lower() for policy in QoSPolicyKind)
 _INT64_MAX = 2**63 - 1
@@ -44,9 +45,10 @@ def descriptor(spec: OptionSpec) -> ParameterDescriptor:
         name=spec.name,
         type=_TYPES[spec.type],
         description=spec.description,
-        additional_constraints="" if spec.choices is None else spec.range_text(),
+        additional_constraints=spec.range_text() if spec.type in (str, tuple) else "",
     )
-    if spec.minimum is not None or spec.maximum is not None:
+    # ROS has no ranges for arrays.
+    if spec.type is not tuple and (spec.minimum is not None or spec.maximum is not None):
         if spec.type is int:
             made.integer_range = [
                 IntegerRange(
@@ -118,7 +120,7 @@ class Parameters:
                 reason = " ".join(str(error).split())
                 allowed = spec.range_text()
                 raise UserError(
-                    f"parameter '{name}' ({spec.type.__name__}"
+                    f"parameter '{name}' ({spec.type_text}"
                     f"{', ' + allowed if allowed else ''}): {reason}"
                 ) from error
             self.specs[name] = spec

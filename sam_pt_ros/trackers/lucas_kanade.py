@@ -15,8 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sam_pt_ros.errors import FrameUnavailableError
-from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
 from sam_pt_ros.options import check_options, option
 from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
 
@@ -130,16 +129,14 @@ class LucasKanade(PointTracker):
 
     def reset(self, history: FrameHistory | None = None) -> None:
         super().reset(history)
-        capacity = self.history.capacity
-        self._shared = history is not None
-        self._stepped: deque[Frame] = deque(maxlen=capacity)
-        self._tracks: deque[PointTracks] = deque(maxlen=capacity)
+        self._frames = SeenFrames(history)
+        self._tracks: deque[PointTracks] = deque(maxlen=self._frames.capacity)
         self._points: _Points | None = None
         self._next_id = 0
 
     def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
         points = check_query_points(xy, frame)
-        frames = self._frames_since(frame)
+        frames = self._frames.since(frame)
         ids = np.arange(self._next_id, self._next_id + len(points), dtype=np.int64)
         added = _Points.at(ids, points, self._reduced(frames[0]))
         late = {frames[0].index: self._answer(added, frames[0], points)}
@@ -167,10 +164,10 @@ class LucasKanade(PointTracker):
         if self._points is None or len(self._points.ids) == 0:
             tracks = PointTracks.empty(frame.index)
         else:
-            before = self._reduced(self._stepped[-1])
+            before = self._reduced(self._frames.newest)
             self._advance(self._points, before, self._reduced(frame))
             tracks = self._answer(self._points, frame)
-        self._stepped.append(frame)
+        self._frames.append(frame)
         self._tracks.append(tracks)
         return tracks
 
@@ -179,15 +176,6 @@ class LucasKanade(PointTracker):
             if tracks.index == index:
                 return tracks.select(ids)
         raise KeyError(f"frame {index} is not remembered")
-
-    def _frames_since(self, frame: Frame) -> list[Frame]:
-        """The frames from ``frame`` to the newest one stepped."""
-        frames = [known for known in self._stepped if known.index >= frame.index]
-        if self._shared and frames:
-            self.history.at(frame.index)  # what the stream has forgotten is not used any more
-        if not frames or frames[0].index != frame.index:
-            raise FrameUnavailableError(f"frame {frame.index} is not in the tracker's history")
-        return frames
 
     def _reduced(self, frame: Frame) -> _Reduced:
         """The reduced image of a frame, made once."""

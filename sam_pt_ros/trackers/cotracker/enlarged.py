@@ -3,8 +3,8 @@
 The network enlarges its two coarsest stages to the finest's size and convolves them there, at
 four and sixteen times the cells. Enlarging and convolving are both linear: the products with the
 kernel's nine taps can be taken on the coarse map, and each tap's result be enlarged and shifted
-to its place, by one matrix along x and one along y. This is the same function, and on a CPU a third
-of the whole convolution less work.
+to its place, by one matrix along x and one along y. This is the same function, and on a CPU a
+third of the whole convolution less work.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def _reproducible(device: torch.device) -> AbstractContextManager[None]:
     """The same features every time; and without TF32, which moves points as float16 does."""
     if device.type != "cuda":
         return nullcontext()
-    return torch.backends.cudnn.flags(  # type: ignore[no-any-return]
+    return torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
 

@@ -13,7 +13,7 @@ from sam_pt_ros.trackers.cotracker.correlation import (
     CorrelationMlp,
     correlate,
 )
-from sam_pt_ros.trackers.cotracker.features import STRIDE, FeatureNetwork, Pyramid
+from sam_pt_ros.trackers.cotracker.features import FeatureNetwork, Pyramid
 from sam_pt_ros.trackers.cotracker.transformer import (
     FREQUENCIES,
     TOKEN_WIDTH,

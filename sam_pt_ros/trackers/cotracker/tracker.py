@@ -51,8 +51,8 @@ class CoTracker(PointTracker):
         super().reset(history)
         self._frames = SeenFrames(history, more=self._model.window)
         self._engine: Engine = self._model.engine(self._frames)
-        self._foreseen = np.zeros((0, 3), np.float32)
-        self._ids = np.zeros(0, np.int64)
+        self._foreseen: np.ndarray = np.zeros((0, 3), np.float32)
+        self._ids: np.ndarray = np.zeros(0, np.int64)
         self._next_id = 0
         self._answered = -1
 

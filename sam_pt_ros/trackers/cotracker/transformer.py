@@ -45,7 +45,9 @@ class UpdateTransformer(nn.Module):
         # sees one frame, however long the window.
         self._first_virtual = self.time_blocks[0](self.virual_tracks[0])
 
-    def forward(self, points: Tensor, active: Tensor | None = None, newest: bool = False) -> Tensor:
+    def forward(
+        self, points: Tensor, active: Tensor | None = None, newest: bool = False
+    ) -> Tensor:
         """The change of each track in each frame.
 
         Args:

@@ -106,9 +106,7 @@ class WindowedEngine(Engine):
         places, starts = self._foreseen
         announced = places[self._on_device(np.flatnonzero(starts > frames[-1]))]
         still = torch.cat([announced, torch.zeros_like(announced)], 1)
-        tracks = torch.cat(
-            [self._initial(number)[joined], still[:, None].expand(-1, WINDOW, -1)]
-        )
+        tracks = torch.cat([self._initial(number)[joined], still[:, None].expand(-1, WINDOW, -1)])
         blank = self._support.new_zeros(len(announced), *self._support.shape[1:])
         support = torch.cat([self._support[joined], blank])
         for _ in range(self.iterations):
