@@ -167,7 +167,7 @@ class SeenFrames:
 
     def __init__(self, history: FrameHistory | None, more: int = 0) -> None:
         self._history = history
-        self.capacity = (history or FrameHistory()).capacity
+        self.capacity = (FrameHistory() if history is None else history).capacity
         self._frames: deque[Frame] = deque(maxlen=self.capacity + more)
 
     def __len__(self) -> int:

@@ -28,13 +28,14 @@ CAMERA = CameraModel(np.array([[10.0, 0, 15], [0, 10, 10], [0, 0, 1]]), np.zeros
 def seen(object_id: int = 7) -> ObjectResult:
     mask = CroppedMask(np.array([[1, 1, 1], [1, 0, 1]], np.bool_), (4, 6), SIZE)
     points = PointTracks(
-        3, np.array([5, 6, 9]), np.array([[4, 6], [6, 6], [20, 15]]), [True, False, True],
+        3,
+        np.array([5, 6, 9]),
+        np.array([[4, 6], [6, 6], [20, 15]]),
+        [True, False, True],
         [0.9, 0.0, 0.5],
     )
     labels = np.array([1, 1, 0], np.int32)
-    return ObjectResult(
-        object_id, "cup", ObjectState.TRACKING, 0.75, mask, points, labels, 3, 0
-    )
+    return ObjectResult(object_id, "cup", ObjectState.TRACKING, 0.75, mask, points, labels, 3, 0)
 
 
 def hidden() -> ObjectResult:

@@ -72,9 +72,7 @@ def test_a_hidden_thing_is_nothing(
         assert predictions[index].score == 0
 
 
-def test_a_thing_is_found_again(
-    hiding: scenes.Scene, predictions: list[MaskPrediction]
-) -> None:
+def test_a_thing_is_found_again(hiding: scenes.Scene, predictions: list[MaskPrediction]) -> None:
     last_hidden = int(np.flatnonzero(hiding.seen < 1)[-1])
     assert last_hidden + 11 < len(predictions)
     for index in range(last_hidden + 10, len(predictions)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ class Engine(ABC):
         look: gives the features of a frame.
         capacity: how many frames, the newest included, points may be added in.
     """
+
+    reach: ClassVar[int]
+    """Of how many frames more than ``capacity`` the features may be asked for."""
 
     def __init__(
         self,

@@ -58,7 +58,8 @@ def prepare(image: np.ndarray, resolution: tuple[int, int], device: torch.device
     Returns:
         ``float32 (1, 3, *resolution)``, -1 to 1.
     """
-    pixels = torch.from_numpy(image)
+    # Those of messages are read-only, which PyTorch does not know of and warns about.
+    pixels = torch.from_numpy(image if image.flags.writeable else image.copy())
     if device.type == "cuda":
         pixels = pixels.pin_memory().to(device, non_blocking=True)
     planes = pixels.permute(2, 0, 1)[None].to(torch.float32)

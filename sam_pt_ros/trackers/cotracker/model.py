@@ -84,9 +84,9 @@ class Model:
         return STRIDE
 
     @property
-    def window(self) -> int:
-        """Frames that are looked at together."""
-        return WINDOW
+    def reach(self) -> int:
+        """Of how many frames beyond the history the features may be asked for."""
+        return _ENGINES[self.options.mode][0].reach
 
     def engine(self, frames: SeenFrames) -> Engine:
         """What tracks points through these frames, in the mode that the options ask for."""

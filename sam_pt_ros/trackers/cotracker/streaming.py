@@ -32,6 +32,8 @@ _QUERY_LOGIT = 4.6  # visibility and confidence of a point in its query frame
 class StreamingEngine(Engine):
     """Keeps a ring of the newest frames; frame f lies in slot f modulo its length."""
 
+    reach = 1  # points are added in one frame, and catch up in the next
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         # To compute a frame again, the window before it is needed.

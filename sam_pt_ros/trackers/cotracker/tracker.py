@@ -49,7 +49,7 @@ class CoTracker(PointTracker):
 
     def reset(self, history: FrameHistory | None = None) -> None:
         super().reset(history)
-        self._frames = SeenFrames(history, more=self._model.window)
+        self._frames = SeenFrames(history, more=self._model.reach)
         self._engine: Engine = self._model.engine(self._frames)
         self._foreseen: np.ndarray = np.zeros((0, 3), np.float32)
         self._ids: np.ndarray = np.zeros(0, np.int64)
@@ -105,6 +105,10 @@ class CoTracker(PointTracker):
         return self.advance(frame)[-1]
 
     def advance(self, frame: Frame) -> list[PointTracks]:
+        if min(frame.size) < 2:
+            raise UserError(
+                f"an image must have at least 2x2 pixels, got {frame.width}x{frame.height}"
+            )
         first = len(self._frames) == 0
         self._frames.append(frame)
         self._engine.extend(frame.index)

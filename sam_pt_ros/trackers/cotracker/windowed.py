@@ -29,6 +29,10 @@ _STEP = WINDOW // 2
 class WindowedEngine(Engine):
     """Keeps the tracks of the newest windows."""
 
+    # A window begins up to 15 frames before a point that is new in it, and is computed when the
+    # first answer for such a point is due: up to 24 frames after it was added.
+    reach = 5 * _STEP
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._oldest: int | None = None  # the first frame of the stream, where window 0 begins
@@ -82,15 +86,14 @@ class WindowedEngine(Engine):
         self._open = None
 
     def _kept(self, rows: Tensor) -> None:
-        # Without points there is nothing to hand on: the next ones begin anew.
-        kept = self._windows.items() if len(rows) else ()
-        self._windows = {number: window[rows] for number, window in kept}
+        self._windows = {number: window[rows] for number, window in self._windows.items()}
         if self._open is not None:
             self._open = self._open[rows]
 
     def _compute(self, last: int) -> None:
         """All windows up to this one."""
-        first = max([n + 1 for n in self._windows] or [int(self._windows_of(self.starts).min())])
+        # Windows before that of the first point have nothing to hand on.
+        first = max(*(n + 1 for n in self._windows), int(self._windows_of(self.starts).min()), 0)
         for number in range(first, last + 1):
             self._windows[number] = self._solve(number)
         kept = last - (self.capacity + WINDOW) // _STEP

@@ -1,0 +1,135 @@
+"""Golden videos and stand-in weights for CoTracker, and what tests do with them."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.trackers import create_tracker
+from sam_pt_ros.trackers.base import PointTracks
+from sam_pt_ros.trackers.cotracker import CoTracker
+
+GOLDEN = Path(__file__).parent / "golden"
+SMALL, FULL = (96, 128), (384, 512)
+"""Resolutions of the model in the golden files."""
+
+
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"golden_{name}", GOLDEN / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+video = _module("video")
+
+
+@functools.cache
+def stand_in_state() -> dict[str, Any]:
+    """The state dict that the golden files were made with; not to be changed."""
+    weights = _module("weights")
+    state: dict[str, Any] = weights.fill_state_dict(weights.cotracker3_online_shapes())
+    assert weights.checksum(state) == "b692fb7d"
+    return state
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="sam_pt_ros_test_")
+
+
+@functools.cache
+def checkpoint() -> Path:
+    """A file with the stand-in weights; it is gone when the tests end."""
+    import torch
+
+    path = Path(_folder().name) / "stand_in.pth"
+    torch.save(stand_in_state(), path)
+    return path
+
+
+def tracker(mode: str = "streaming", **options: Any) -> CoTracker:
+    """A tracker with the stand-in weights, at the small resolution."""
+    given = {"device": "cpu", "checkpoint": str(checkpoint()), "model_resolution": SMALL}
+    made = create_tracker("cotracker", mode=mode, **{**given, **options})
+    assert isinstance(made, CoTracker)
+    return made
+
+
+@functools.cache
+def clip(frames: int = 40, height: int = 120, width: int = 160) -> np.ndarray:
+    """A golden video, ``uint8 (T, H, W, 3)``."""
+    made: np.ndarray = video.make_video(frames, height, width)
+    made.setflags(write=False)
+    return made
+
+
+@functools.cache
+def queries(height: int = 120, width: int = 160) -> np.ndarray:
+    """The golden queries, ``(12, 3)``: frame, x, y."""
+    made: np.ndarray = video.make_queries(height, width)
+    return made
+
+
+class Stream:
+    """A tracker that is shown the small golden video, frame by frame."""
+
+    def __init__(self, made: CoTracker, capacity: int = 60) -> None:
+        self.tracker = made
+        self.history = FrameHistory(capacity)
+        made.reset(self.history)
+        self.answers: dict[int, PointTracks] = {}
+
+    @property
+    def newest(self) -> int:
+        return self.history.newest.index if len(self.history) else -1
+
+    def to(self, index: int) -> Stream:
+        """Show the frames up to this one."""
+        images = clip()
+        while self.newest < index:
+            number = self.newest + 1
+            frame = self.history.append(images[number % len(images)], number)
+            for tracks in self.tracker.advance(frame):
+                self.answers[tracks.index] = tracks
+        return self
+
+    def frame(self, index: int) -> Frame:
+        return self.history.at(index)
+
+    def add(self, rows: Any, index: int | None = None) -> np.ndarray:
+        """Add golden queries at their frame, or at another one; the ids."""
+        chosen = queries()[rows].reshape(-1, 3)
+        at = int(chosen[0, 0]) if index is None else index
+        return self.tracker.add_points(chosen[:, 1:], self.frame(at))
+
+    def places(self, ids: np.ndarray, *indices: int) -> np.ndarray:
+        """``(len(indices), N, 2)``."""
+        return np.stack([self.tracker.recall(ids, index).xy for index in indices])
+
+
+def tracks_in(made: CoTracker, index: int) -> np.ndarray:
+    """``(N, 4)`` of all points, whether they have begun or not: cells and logits."""
+    import torch
+
+    with torch.inference_mode():
+        found: np.ndarray = made._engine._tracks_in(index).numpy()
+    return found
+
+
+def state_bytes(made: CoTracker) -> int:
+    """Bytes of the tensors that a tracker keeps for its points."""
+    found = 0
+    for value in vars(made._engine).values():
+        parts = value.values() if isinstance(value, dict) else value
+        parts = parts if isinstance(value, (dict, tuple)) else [value]
+        found += sum(p.numel() * p.element_size() for p in parts if hasattr(p, "element_size"))
+    return found
