@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sam_pt_ros.configuration import Configuration, load_configuration
+from sam_pt_ros.configuration import Configuration, load_configuration, set_threads
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.pipeline import SamPt
 
@@ -53,6 +54,22 @@ def test_the_number_of_threads_is_set(tmp_path: Path) -> None:
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_number_of_threads_is_pytorch_s_too_in_every_thread(count: int) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    seen: list[int] = []
+    try:
+        set_threads(count)
+        worker = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        worker.start()
+        worker.join()
+        assert (seen, torch.get_num_threads(), cv2.getNumThreads()) == ([count], count, count)
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 @pytest.mark.parametrize(

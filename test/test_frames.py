@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import FrameUnavailableError, UserError
-from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
 
@@ -124,3 +124,51 @@ def test_the_nearest_frame_is_the_nearest(stamps: list[int], stamp: int) -> None
         assert stamp < stamps[0]
     else:
         assert abs(found.stamp - stamp) == min(abs(s - stamp) for s in stamps)
+
+
+# --- what a backend was shown -------------------------------------------------------------
+
+
+def frame(index: int, width: int = 8) -> Frame:
+    return Frame(np.zeros((6, width, 3), np.uint8), index, index)
+
+
+def test_a_backend_reaches_as_far_back_as_the_history_and_holds_more_for_itself() -> None:
+    held = FrameHistory(3)
+    seen = SeenFrames(held, more=2)
+    for stamp in range(8):
+        seen.append(held.append(np.zeros((6, 8, 3), np.uint8), stamp))
+    assert (seen.oldest, seen.newest.index, seen.capacity, len(seen)) == (3, 7, 3, 5)
+    assert [i for i in range(-2, 12) if seen.reaches(i)] == [5, 6, 7]
+    assert [f.index for f in seen.since(held.at(6))] == [6, 7]
+    assert seen.at(3).index == 3
+    for index in (2, 8, -1):
+        with pytest.raises(FrameUnavailableError):
+            seen.at(index)
+    with pytest.raises(FrameUnavailableError):
+        seen.since(frame(4))
+    # The stream has gone on without the backend.
+    held.append(np.zeros((6, 8, 3), np.uint8), 8)
+    assert [i for i in range(12) if seen.reaches(i)] == [6, 7]
+    held.clear()
+    assert not seen.reaches(7)
+
+
+def test_without_a_history_a_backend_is_its_own_memory() -> None:
+    seen = SeenFrames(None)
+    assert not seen.reaches(0) and len(seen) == 0
+    for index in range(4, 104):
+        seen.append(frame(index))
+    assert seen.capacity == FrameHistory().capacity == 60 == len(seen)
+    assert seen.reaches(44) and not seen.reaches(43) and not seen.reaches(104)
+
+
+def test_frames_come_in_order_and_of_one_size() -> None:
+    seen = SeenFrames(None)
+    seen.append(frame(2))
+    for index in (1, 2, 4):
+        with pytest.raises(UserError, match=f"frame {index} came after frame 2"):
+            seen.append(frame(index))
+    with pytest.raises(UserError, match="from 8x6 to 9x6"):
+        seen.append(frame(3, width=9))
+    seen.append(frame(3))

@@ -86,3 +86,22 @@ def test_logits_beyond_the_image_are_refused() -> None:
     for origin in ((-1, 0), (0, -1), (7, 0), (0, 5)):
         with pytest.raises(ValueError, match="reach out of the image"):
             MaskPrediction(np.zeros((3, 3), np.float32), origin, SIZE, 0.0)
+
+
+@pytest.mark.parametrize("size", [(200, 300), (50, 80), (100, 150), (400, 450)])
+def test_a_resized_mask_covers_the_same_part_of_the_image(size: tuple[int, int]) -> None:
+    pixels = np.zeros((100, 150), np.bool_)
+    pixels[20:80, 50:100] = True
+    found = CroppedMask.cut(pixels, (0, 0), pixels.shape).resized(size)
+    assert found.image_size == size and found.full().shape == size
+    assert found.area / (size[0] * size[1]) == pytest.approx(pixels.mean(), rel=0.05)
+    x, y = found.centroid or (0, 0)
+    assert (x + 0.5) / size[1] == pytest.approx(0.5, abs=0.05)
+    assert (y + 0.5) / size[0] == pytest.approx(0.5, abs=0.05)
+
+
+def test_an_empty_mask_stays_empty_when_it_is_resized() -> None:
+    assert CroppedMask.empty((10, 15)).resized((20, 30)).area == 0
+    one = np.zeros((100, 100), np.bool_)
+    one[3, 3] = True
+    assert CroppedMask.cut(one, (0, 0), one.shape).resized((10, 10)).area in (0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import FrozenInstanceError, dataclass
 from typing import Any
 
@@ -113,3 +114,32 @@ def test_any_values_are_either_taken_or_refused_in_one_line(values: dict[str, An
     if not refusal:
         assert 1 <= made.count <= 9 and 0 <= made.share <= 1 and made.name in ("a", "b")
         assert np.isfinite(made.share) and isinstance(made.on, bool)
+
+
+@dataclass(frozen=True)
+class Lists:
+    size: tuple[int, int] = option((3, 4), "How large.", minimum=1, maximum=9)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@pytest.mark.parametrize("given", [(5, 6), [5, 6], array("q", [5, 6])])
+def test_a_list_of_whole_numbers_becomes_a_tuple(given: Any) -> None:
+    assert build_options(Lists, {"size": given}, "here").size == (5, 6)
+    (spec,) = specs(Lists)
+    assert (spec.type, spec.length, spec.type_text, spec.default) == (tuple, 2, "2 int", (3, 4))
+
+
+@pytest.mark.parametrize("value", [5, None, "56", b"56", [5], [5, 6, 7], {}])
+def test_a_list_of_another_length_is_refused(value: Any) -> None:
+    with pytest.raises(UserError, match="here: 'size' must be a list of 2 whole numbers, got"):
+        build_options(Lists, {"size": value}, "here")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [([0, 5], "at least 1"), ([5, 5.0], "type int"), ([True, 5], "type int")]
+)
+def test_every_number_of_a_list_is_checked(value: Any, says: str) -> None:
+    with pytest.raises(UserError, match=f"here: 'size' must be .*{says}"):
+        build_options(Lists, {"size": value}, "here")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from doubles import (
@@ -1033,3 +1034,100 @@ class Anything(RuleBasedStateMachine):
 
 TestAnything = Anything.TestCase
 TestAnything.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+# --- images of another size ---------------------------------------------------------------
+
+
+def squares(scale: float, *places: tuple[int, int, int]) -> np.ndarray:
+    """An image of 96x72 pixels, scaled, with squares of 16 pixels: x, y, grey level."""
+    image = np.full((72, 96, 3), 20, np.uint8)
+    for x, y, level in places:
+        image[y : y + 16, x : x + 16] = level
+    size = round(96 * scale), round(72 * scale)
+    return cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+
+
+BOTH = ((10, 20, 200), (60, 30, 120))
+
+
+def of_squares(window: int = 0) -> SamPt:
+    """A pipeline that tracks two squares, 7 and 9, in its first two frames; 7 is bright."""
+    tracker = StillDelayedTracker(window) if window else StillTracker(SCENE)
+    pipeline = SamPt(tracker, ColourSegmenter(), SamPtOptions(reinitialization="none"))
+    pipeline.process(squares(1, *BOTH), 0)
+    pipeline.add_object(click((18, 28)), object_id=7, label="bright")
+    pipeline.add_object(click((68, 38)), object_id=9, label="dark")
+    pipeline.process(squares(1, *BOTH), 1)
+    return pipeline
+
+
+class StillDelayedTracker(DelayedTracker, StillTracker):
+    def __init__(self, window: int) -> None:
+        super().__init__(SCENE, window)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0, 1.25])
+def test_objects_start_again_from_their_masks_in_images_of_another_size(scale: float) -> None:
+    pipeline = of_squares()
+    image = squares(scale, *BOTH)
+    with pytest.raises(UserError, match="size changed"):
+        pipeline.process(image, 2)
+    (result,) = pipeline.restart(image, 2)
+    assert (result.stamp, result.problems) == (2, ())
+    assert [(o.object_id, o.label, o.age) for o in result.objects] == [
+        (7, "bright", 0),
+        (9, "dark", 0),
+    ]
+    assert result.label_image.shape == image.shape[:2]
+    for item, level in zip(result.objects, (200, 120)):
+        assert item.state == ObjectState.TRACKING and item.positives_total == 16
+        assert np.array_equal(item.mask.full(), image[..., 0] == level)
+    (after,) = pipeline.process(image, 3)
+    assert after.object(7).age == 1 and after.object(9).state == ObjectState.TRACKING
+    assert pipeline.add_object(click((1, 1))) == 1, "ids in use stay in use"
+
+
+def test_an_object_that_is_hidden_when_the_size_changes_is_forgotten_with_a_word() -> None:
+    pipeline = of_squares()
+    (hidden,) = pipeline.process(squares(1, BOTH[1]), 2)
+    assert hidden.object(7).state == ObjectState.OCCLUDED
+    (result,) = pipeline.restart(squares(2, *BOTH), 3)
+    assert [o.object_id for o in result.objects] == [9] == pipeline.object_ids
+    (problem,) = result.problems
+    assert problem.startswith("object 7 was not seen when the image size changed")
+    assert pipeline.add_object(click((40, 60)), object_id=7) == 7
+
+
+def test_an_object_that_becomes_too_small_is_forgotten_with_a_word() -> None:
+    pipeline = of_squares()
+    (result,) = pipeline.restart(squares(1, *BOTH)[:2, :2].copy(), 2)
+    assert len(result.problems) + len(result.objects) == 2
+    assert len(pipeline.object_ids) == len(result.objects)
+
+
+def test_prompts_that_wait_go_on_waiting_when_the_size_changes() -> None:
+    pipeline = of_squares()
+    pipeline.add_object(click((130, 70)), object_id=3, stamp=4)
+    (result,) = pipeline.restart(squares(2, *BOTH), 2)
+    assert [o.object_id for o in result.objects] == [7, 9]
+    (result,) = pipeline.process(squares(2, *BOTH), 4)
+    assert [o.object_id for o in result.objects] == [3, 7, 9]
+
+
+def test_what_a_windowed_tracker_owes_is_flushed_before_the_size_changes() -> None:
+    pipeline = of_squares(window=3)
+    owed = pipeline.flush()
+    assert [r.stamp for r in owed] == [0, 1]
+    assert pipeline.restart(squares(2, *BOTH), 2) == []
+    pipeline.process(squares(2, *BOTH), 3)
+    results = pipeline.process(squares(2, *BOTH), 4)
+    assert [[o.object_id for o in r.objects] for r in results] == [[7, 9]] * 3
+
+
+def test_what_is_no_image_changes_nothing() -> None:
+    pipeline = of_squares()
+    with pytest.raises(UserError):
+        pipeline.restart(np.zeros((4, 4), np.uint8), 2)
+    assert pipeline.object_ids == [7, 9]
+    assert len(pipeline.process(squares(1, *BOTH), 2)[0].objects) == 2

@@ -22,7 +22,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rig import ROOT, TIMEOUT, Rig, environment, free_domain, node_command
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt, TrackedObject
 from sam_pt_ros.srv import AddObjects, RemoveObject
-from scene import OCCLUDER, THING, overlap
+from scene import OCCLUDER, THING, overlap, passing_scene
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -71,6 +71,21 @@ def test_two_objects_have_two_ids_and_share_no_pixel(rig: Rig) -> None:
     assert quality(rig, 2, OCCLUDER, 12) > 0.8
     for item in rig.objects(12).values():
         assert item.area == np.count_nonzero(rig.mask(item.id, 12))
+
+
+def test_objects_go_on_from_their_masks_when_the_image_size_changes(rig: Rig) -> None:
+    rig.play(0)
+    rig.points(rig.on(THING, 0, object_label="ball"), index=0)
+    rig.play(1, 5)
+    assert quality(rig, 1, THING, 5) > 0.8
+    rig.order = {"width": 160}
+    rig.play(6, 12)
+    rig.log("image size changed from 320x240 to 160x120: objects start again from their masks")
+    small = passing_scene(160)
+    for index in range(6, 13):
+        (item,) = rig.objects(index).values()
+        assert (item.id, item.label, item.state) == (1, "ball", TRACKING)
+        assert overlap(rig.mask(1, index), small.frame(index).mask(THING)) > 0.7
 
 
 # --- the ways to add ----------------------------------------------------------------------

