@@ -65,7 +65,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             "config",
             str(SHARE / "config" / "classical.yaml"),
             "Configuration: a ROS parameter file, or the name of one that comes with the "
-            "package (classical).",
+            "package (classical, cotracker).",
         ),
         argument(
             "params",

@@ -80,7 +80,7 @@ def test_a_file_given_by_its_path_may_be_any_or_a_certain_one(tmp_path: Path) ->
     path.write_bytes(CONTENT)
     assert find_checkpoint(str(path)) == path
     assert find_checkpoint(str(path), file_sha256(path).upper()) == path
-    with pytest.raises(UserError, match="expected 00.*check 'checkpoint_sha256'"):
+    with pytest.raises(UserError, match=r"expected 00.*check 'checkpoint_sha256'"):
         find_checkpoint(str(path), "00")
     with pytest.raises(UserError, match="does not exist; give the path"):
         find_checkpoint(str(tmp_path / "other.pth"))

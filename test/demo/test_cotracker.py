@@ -15,9 +15,10 @@ pytest.importorskip("rosbags")
 pytest.importorskip("rich")
 pytest.importorskip("sam_pt_ros.msg")
 
+from test_cutting import read
+
 from sam_pt_ros.cli import main
 from sam_pt_ros.demo.bunny import clip_path
-from test_cutting import read
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "cotracker.yaml"
 

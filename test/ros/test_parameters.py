@@ -71,7 +71,7 @@ def test_a_list_is_a_parameter(context: Context) -> None:
     assert Parameters(given).read().tracker.model_resolution == (96, 128)
     with pytest.raises(UserError, match="multiples of 16"):
         Parameters(node(context, tracker="cotracker", cotracker__model_resolution=[96, 100]))
-    with pytest.raises(UserError, match="cotracker.model_resolution"):
+    with pytest.raises(UserError, match=r"cotracker\.model_resolution"):
         Parameters(node(context, tracker="cotracker", cotracker__model_resolution="96x100"))
 
 

@@ -86,7 +86,7 @@ class Engine(ABC):
         Returns:
             ``float32 (len(rows), 4)``: x and y in cells, visibility and confidence, 0 to 1.
         """
-        tracks = self._tracks_in(frame)[self._on_device(rows)]
+        tracks = self._tracks_of(rows, frame)
         found = torch.cat([tracks[:, :2], tracks[:, 2:].sigmoid()], 1)
         values: np.ndarray = found.cpu().numpy()
         return values
@@ -94,6 +94,10 @@ class Engine(ABC):
     @abstractmethod
     def final(self) -> int:
         """The newest frame whose tracks no later frame will change; less than the first: none."""
+
+    def _tracks_of(self, rows: np.ndarray, frame: int) -> Tensor:
+        """The tracks of these points in a frame at or after their own, ``(len(rows), 4)``."""
+        return self._tracks_in(frame)[self._on_device(rows)]
 
     @abstractmethod
     def _tracks_in(self, frame: int) -> Tensor:

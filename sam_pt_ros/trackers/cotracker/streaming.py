@@ -8,9 +8,13 @@ What points owe to each other, as published: points that are active in a frame s
 there, through the virtual tracks; a point is active from its query frame on, and not a token of
 it is seen before. Points that are added in a frame take part in it, so the frame is computed again
 with them (as are those after it, if it is an earlier one) before the next is: the tracks are then
-those of a run in which the points had been known. A point that is removed takes all its tokens
-with it. A frame in which no point is active does not exist for the model: LiteTracker, which is
-told of later points in advance, averages those in such a frame.
+those of a run in which the points had been known. A frame in which no point is active does not
+exist for the model: LiteTracker, which is told of later points in advance, averages those in such
+a frame.
+
+A point that is removed takes all its tokens with it: what is computed from then on, or computed
+again, is computed without it. If no frame was computed with it, it is as if it had never been;
+otherwise it lives on in the places that the others had in those frames, and in nothing else.
 """
 
 from __future__ import annotations
@@ -46,6 +50,12 @@ class StreamingEngine(Engine):
 
     def final(self) -> int:
         return self.newest
+
+    def _tracks_of(self, rows: np.ndarray, frame: int) -> Tensor:
+        if (self.starts[rows] == frame).all():  # known without computing the frame again
+            queries = self._queries[self._on_device(rows)]
+            return torch.cat([queries, torch.full_like(queries, _QUERY_LOGIT)], 1)
+        return super()._tracks_of(rows, frame)
 
     def _tracks_in(self, frame: int) -> Tensor:
         self._skip_forgotten()

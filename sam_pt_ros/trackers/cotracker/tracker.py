@@ -124,6 +124,10 @@ class CoTracker(PointTracker):
         return self._answers_until(self._engine.newest)
 
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:
+        """See :meth:`PointTracker.recall`.
+
+        In mode ``windowed`` the frames not answered for yet are as if the stream ended now.
+        """
         if not self._frames.reaches(index):
             raise KeyError(f"frame {index} is not remembered")
         row = {point: i for i, point in enumerate(self._ids.tolist())}
@@ -133,6 +137,8 @@ class CoTracker(PointTracker):
         return self._tracks(rows, index)
 
     def _answers_until(self, index: int) -> list[PointTracks]:
+        if len(self._frames) == 0:
+            return []
         first = max(self._answered + 1, self._frames.oldest)
         answers = []
         for each in range(first, index + 1):

@@ -8,8 +8,11 @@ What points owe to each other, as published: every point takes part in every win
 on in which its query frame is new, in all 16 frames, also in those before its query. Points that
 are announced (``foresee``) take part in the windows before that too, as tokens that have seen
 nothing; so the authors' predictor has it, which is told of all queries in advance. Points added in
-an earlier frame make the windows from theirs on be computed again. A removed point is in no
-window that is computed later; in earlier ones the other points' tracks stay as they are.
+an earlier frame make the windows from theirs on be computed again.
+
+A removed point is in no window that is computed from then on, or computed again. If no window was
+computed with it, it is as if it had never been; otherwise it lives on in the others' tracks in
+those windows, from which the next ones start.
 """
 
 from __future__ import annotations

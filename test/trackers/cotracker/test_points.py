@@ -24,7 +24,7 @@ MODES = ["streaming", "windowed"]
 
 
 def tracker(mode: str = "streaming", **options: Any) -> CoTracker:
-    """With one update of each window: what is tested here does not depend on how many there are."""
+    """With one update of each window: what is tested does not depend on how many there are."""
     return golden.tracker(mode, **{"iterations": 1, **options})
 
 
@@ -60,7 +60,7 @@ def test_queries_in_the_past_give_the_golden_tracks() -> None:
     wanted = np.load(golden.GOLDEN / "small_litetracker.npz")["tracks"]
     for order in ([range(6, 9), range(9, 12)], [range(9, 12), range(6, 9)]):
         stream = Stream(tracker()).to(0)
-        ids = {row: i for row, i in zip(range(3), stream.add(range(3)))}
+        ids = dict(zip(range(3), stream.add(range(3))))
         ids |= zip(range(3, 6), stream.to(3).add(range(3, 6)))
         stream.to(20)
         for rows in order:
@@ -88,6 +88,23 @@ def test_catching_up_runs_the_feature_network_on_no_frame_again(
     stream.to(18)
     stream.places(new, 18)
     assert len(seen) == 2
+
+
+def test_points_of_several_objects_that_begin_together_cost_one_frame_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, _ = begun("streaming")
+    stream.to(4)
+    engine: Any = stream.tracker._engine
+    computed = []
+    compute = engine._compute
+    monkeypatch.setattr(engine, "_compute", lambda frame: computed.append(frame) or compute(frame))
+    for row in (3, 4, 5):
+        ids = stream.add([row], 4)
+        stream.tracker.recall(ids, 4)  # as the pipeline does for every object
+    assert computed == []
+    stream.to(5)
+    assert computed == [4, 5]
 
 
 def test_without_points_no_features_are_computed() -> None:
@@ -217,7 +234,7 @@ def test_removing_frees_all_state(mode: str) -> None:
     with pytest.raises(KeyError):
         stream.tracker.recall(gone, 18)
     with pytest.raises(KeyError):
-        stream.tracker.recall(gone[:0].tolist() + [99], 18)
+        stream.tracker.recall(np.array([99]), 18)
     stream.tracker.remove_points(np.append(gone, 12345))  # nothing to remove is no error
     stream.tracker.remove_points(old)
     assert len(stream.to(19).tracker.flush()) + 1
@@ -271,7 +288,7 @@ def test_recall_knows_its_limits() -> None:
     "bad", [(np.nan, 5.0), (5.0, np.inf), (-0.6, 5.0), (5.0, 119.6), (1e9, 0.0)]
 )
 def test_points_that_are_not_in_the_image_are_refused(mode: str, bad: tuple[float, float]) -> None:
-    stream, ids = begun(mode)
+    stream, _ = begun(mode)
     with pytest.raises(UserError, match="not in the image of 160x120 pixels"):
         stream.tracker.add_points(np.array([(10, 10), bad], np.float32), stream.frame(0))
     assert len(stream.tracker._ids) == 3
@@ -286,6 +303,7 @@ def test_the_corners_of_the_image_are_in_it() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_points_are_no_trouble(mode: str) -> None:
+    assert tracker(mode).flush() == []
     stream = Stream(tracker(mode)).to(2)
     none = stream.tracker.add_points(np.zeros((0, 2), np.float32), stream.frame(1))
     assert len(none) == 0
@@ -298,7 +316,7 @@ def test_no_points_are_no_trouble(mode: str) -> None:
 
 def test_more_points_than_allowed_are_refused_and_change_nothing() -> None:
     stream, ids = begun("streaming", max_points=4)
-    with pytest.raises(UserError, match="5 points would be tracked .* allows 4; raise it"):
+    with pytest.raises(UserError, match=r"5 points would be tracked .* allows 4; raise it"):
         stream.add([3, 4], 0)
     assert len(stream.add([3], 0)) == 1
     assert len(stream.to(1).answers[1]) == 4
