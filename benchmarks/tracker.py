@@ -36,7 +36,7 @@ class Contestant(ABC):
     """A tracker that is shown the film, eight frames at a time."""
 
     name: str
-    first_turn = WINDOW  # frames that it is shown at first
+    device: Any  # a torch.device
 
     @abstractmethod
     def start(self, points: np.ndarray) -> None:
@@ -122,7 +122,7 @@ class Predictor(Contestant):
             raise UserError("the authors' predictor is made for 384x512 only")
 
     def start(self, points: np.ndarray) -> None:
-        self.seen = np.zeros((0,))
+        self.seen: np.ndarray = np.zeros(0)
         self.queries = _queries(points, self.device)
 
     def take(self, images: np.ndarray) -> None:
@@ -187,6 +187,18 @@ def wait_for(device: Any) -> None:
         torch.cuda.synchronize(device)
 
 
+def random_checkpoint(folder: Path) -> Path:
+    """A file with pseudo-random weights."""
+    import torch
+
+    from sam_pt_ros.trackers.cotracker.model import random_state_dict
+    from sam_pt_ros.trackers.cotracker.network import CoTrackerNetwork
+
+    path = folder / "random.pth"
+    torch.save(random_state_dict(CoTrackerNetwork()), path)
+    return path
+
+
 def contestants(options: argparse.Namespace, checkpoint: Path) -> list[Contestant]:
     """Our modes, and those of the references that can be imported."""
     found: list[Contestant] = [Ours(mode, options, checkpoint) for mode in options.modes]
@@ -205,16 +217,16 @@ def measure(
     times: dict[str, list[float]] = {each.name: [] for each in found}
     for each in found:
         each.start(points)
-        each.take(film[: each.first_turn])
+        each.take(film[:WINDOW])
         if isinstance(each, Ours):
             each.stages.clear()
     for turn in range(turns):
         begin = WINDOW + turn * TURN
         for each in found:
-            wait_for(each.device)  # type: ignore[attr-defined]
+            wait_for(each.device)
             start = time.perf_counter()
             each.take(film[begin : begin + TURN])
-            wait_for(each.device)  # type: ignore[attr-defined]
+            wait_for(each.device)
             times[each.name].append((time.perf_counter() - start) / TURN * 1e3)
     return times
 
@@ -245,17 +257,11 @@ def main(arguments: list[str] | None = None) -> int:
         import torch
 
         torch.set_num_threads(options.threads)
-        torch.set_grad_enabled(False)
         film = np.stack(read_clip()[: WINDOW + TURN * options.turns])
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = options.checkpoint or Path(folder) / "random.pth"
-            if options.checkpoint is None:
-                from sam_pt_ros.trackers.cotracker.model import random_state_dict
-                from sam_pt_ros.trackers.cotracker.network import CoTrackerNetwork
-
-                torch.save(random_state_dict(CoTrackerNetwork()), checkpoint)
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            checkpoint = options.checkpoint or random_checkpoint(Path(folder))
             found = contestants(options, checkpoint)
-        summary = run(found, film, [int(n) for n in options.points.split(",")], options)
+            summary = run(found, film, [int(n) for n in options.points.split(",")], options)
     except (UserError, ImportError) as error:
         print(f"benchmarks.tracker: {error}", file=sys.stderr)
         return 2

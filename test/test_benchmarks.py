@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from scene import THING, passing_scene
 
-from benchmarks import davis
+from benchmarks import davis, tracker
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "classical.yaml"
 
@@ -79,3 +80,31 @@ def test_davis_refuses_what_is_not_there(root: Path, capsys: pytest.CaptureFixtu
     assert "no sequence 'other'; there are passing" in capsys.readouterr().err
     assert davis.main(["--config", "nowhere.yaml", "--root", str(root)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_tracker_gives_the_time_of_both_modes_and_their_stages(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
+    threads = torch.get_num_threads()
+    try:
+        asked = ["--points", "2,5", "--turns", "1", "--resolution", "64", "96"]
+        assert tracker.main([*asked, "--threads", "2"]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    summary: Any = last_line(capsys)
+    for mode in ("streaming", "windowed"):
+        for count in ("2", "5"):
+            assert summary["ms_per_frame"][mode][count] > 0
+            shares = summary["stages"][mode][count]
+            assert set(shares) == {"features", "correlation", "transformer"}
+            assert all(share > 0 for share in shares.values()) and sum(shares.values()) < 1.1
+    assert (summary["device"], summary["threads"], summary["weights"]) == ("cpu", 2, "random")
+
+
+def test_tracker_refuses_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
+    assert tracker.main(["--device", "cuda:99"]) == 2
+    assert "benchmarks.tracker: the device 'cuda:99' is not there" in capsys.readouterr().err
+    assert tracker.main(["--checkpoint", "nowhere.pth"]) == 2
+    assert "nowhere.pth does not exist" in capsys.readouterr().err
