@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
@@ -45,6 +46,8 @@ class OptionSpec:
             return self._check_integers(value, where)
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if self.type is str and isinstance(value, os.PathLike):
+            value = os.fspath(value)
         is_bool = isinstance(value, bool)
         if is_bool != (self.type is bool) or not isinstance(value, self.type):
             raise UserError(

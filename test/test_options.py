@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import FrozenInstanceError, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,12 @@ def test_what_is_not_given_keeps_its_default() -> None:
 def test_a_whole_number_is_a_float() -> None:
     made = build_options(Options, {"share": 1}, "here")
     assert made.share == 1.0 and type(made.share) is float
+
+
+def test_a_path_is_text() -> None:
+    assert build_options(Options, {"name": Path("b")}, "here").name == "b"
+    with pytest.raises(UserError, match="'name' must be one of a, b, got 'c'"):
+        build_options(Options, {"name": Path("c")}, "here")
 
 
 @pytest.mark.parametrize(
