@@ -245,11 +245,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tracker", description=__doc__)
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
-    parser.add_argument("--points", default="16,64,256", help="numbers of points, e.g. 16,64")
+    parser.add_argument(
+        "--points", type=_counts, default=[16, 64, 256], help="numbers of points, e.g. 16,64"
+    )
     parser.add_argument("--modes", default="streaming,windowed", help="of ours")
-    parser.add_argument("--turns", type=int, default=3, help="of 8 frames, counted (default: 3)")
-    parser.add_argument("--precision", default="float32", help="float32 (default), float16")
-    parser.add_argument("--resolution", type=int, nargs=2, default=[384, 512], metavar="N")
+    parser.add_argument(
+        "--turns", type=_count, default=3, help="of 8 frames, counted (default: 3)"
+    )
+    parser.add_argument("--precision", default="float32", help="float32 (default), mixed, float16")
+    parser.add_argument(
+        "--resolution", type=int, nargs=2, default=[384, 512], metavar=("H", "W"), help="model's"
+    )
     parser.add_argument("--checkpoint", type=Path, help="weights (default: pseudo-random)")
     options = parser.parse_args(arguments)
     options.modes = options.modes.split(",")
@@ -261,12 +267,22 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             checkpoint = options.checkpoint or random_checkpoint(Path(folder))
             found = contestants(options, checkpoint)
-            summary = run(found, film, [int(n) for n in options.points.split(",")], options)
+            summary = run(found, film, options.points, options)
     except (UserError, ImportError) as error:
         print(f"benchmarks.tracker: {error}", file=sys.stderr)
         return 2
     print(json.dumps(summary))
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on, not '{text}'")
+    return int(text)
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(part) for part in text.split(",")]
 
 
 def run(

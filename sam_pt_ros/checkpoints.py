@@ -86,13 +86,23 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
 
 def _missing(asked: str, path: Path, known: Checkpoint | None) -> str:
     if known is not None:
+        if checkpoint_directory().is_file():
+            return (
+                f"{DIRECTORY_VARIABLE} names the file {checkpoint_directory()}; it must name the "
+                "folder that the file lies in"
+            )
         return (
             f"the checkpoint '{asked}' is missing: download {known.address} ({known.size:,} "
             f"bytes, {known.licence}) to {path}, or set {DIRECTORY_VARIABLE} to its folder"
         )
+    if path.is_dir():
+        return f"the checkpoint {path} is a folder; give the path of a file"
     if path.name == asked and not path.suffix:
         return f"unknown checkpoint '{asked}'{did_you_mean(asked, CHECKPOINTS)}"
-    return f"the checkpoint {path} does not exist; give the path of a file, or a name"
+    return (
+        f"the checkpoint {path.absolute()} does not exist; give the path of a file, or a name "
+        f"({', '.join(CHECKPOINTS)}: in {checkpoint_directory()})"
+    )
 
 
 def file_sha256(path: Path) -> str:
@@ -122,8 +132,11 @@ def load_state_dict(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a checkpoint of PyTorch ({reason})") from error
+        # PyTorch's own message advises to load it in a way that runs what is in it.
+        raise UserError(
+            f"{path}: not a checkpoint of PyTorch, or damaged, or with more in it than tensors "
+            f"({path.stat().st_size:,} bytes)"
+        ) from error
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         content = content["model"]
     if not isinstance(content, dict) or not all(

@@ -32,7 +32,10 @@ class BackendOptions:
     tracker: str = option("lucas_kanade", "Name of the point tracker.")
     segmenter: str = option("classical", "Name of the segmenter.")
     threads: int = option(
-        1, "CPU threads of the image processing; 0: one per core.", minimum=0, maximum=256
+        1,
+        "CPU threads of the image processing and of PyTorch; 0: one per core.",
+        minimum=0,
+        maximum=256,
     )
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from concurrent.futures import TimeoutError as NoAnswerError
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -96,9 +96,10 @@ class TrackNode(LifecycleNode):
             return _ERROR
         self._configuration = configuration
         self._enabled.set()
-        backends = configuration.backends
+        backends, details = configuration.backends, self._pipeline.tracker.details
         self.get_logger().info(
-            f"configured: tracker {backends.tracker}, segmenter {backends.segmenter}"
+            f"configured: tracker {backends.tracker}{f' ({details})' if details else ''}, "
+            f"segmenter {backends.segmenter}"
         )
         return _OK
 
@@ -121,7 +122,15 @@ class TrackNode(LifecycleNode):
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening, once the frame in hand is done; objects and models are kept."""
+        """Stop listening, once the frame in hand is done; objects and models are kept.
+
+        What a windowed tracker owes is published first.
+        """
+        self._stop_listening()
+        if self._worker is not None:
+            owed = self._worker.call(self._flush)
+            owed.add_done_callback(lambda future: self._report_failure(future, "flushing"))
+            wait([owed])
         self._stop()
         return super().on_deactivate(state)
 
@@ -142,17 +151,20 @@ class TrackNode(LifecycleNode):
 
     def _stop(self, timeout: float | None = None) -> bool:
         """Stop listening and processing; false if a frame is still in hand after the timeout."""
+        self._stop_listening()
+        if self._worker is not None and not self._worker.stop(timeout):
+            self.get_logger().warning("the pipeline did not finish its frame in time")
+            return False  # it stays: no other thread may use the pipeline as long as it runs
+        self._worker = None
+        return True
+
+    def _stop_listening(self) -> None:
         others, self._other_inputs = self._other_inputs, []
         for subscription in others:
             self.destroy_subscription(subscription)
         if self._image_input is not None:
             self._image_input.destroy()
         self._image_input = None
-        if self._worker is not None and not self._worker.stop(timeout):
-            self.get_logger().warning("the pipeline did not finish its frame in time")
-            return False  # it stays: no other thread may use the pipeline as long as it runs
-        self._worker = None
-        return True
 
     def release(self, timeout: float | None = None) -> bool:
         """Stop, and free the pipeline and all that was offered.
@@ -283,11 +295,11 @@ class TrackNode(LifecycleNode):
             else:
                 self.get_logger().info(f"click on '{topic}': object {_listed(ids)}")
 
-        worker.call(use).add_done_callback(self._report_failure)
+        worker.call(use).add_done_callback(lambda f: self._report_failure(f, "a click"))
 
-    def _report_failure(self, future: Any) -> None:
+    def _report_failure(self, future: Any, what: str) -> None:
         if not future.cancelled() and future.exception() is not None:
-            self._reporter.exception("a click failed", future.exception())
+            self._reporter.exception(f"{what} failed", future.exception())
 
     # --- services -------------------------------------------------------------------------
 
@@ -410,11 +422,15 @@ class TrackNode(LifecycleNode):
                     f"the image size changed from {newest.width}x{newest.height} to "
                     f"{image.shape[1]}x{image.shape[0]}: objects start again from their masks"
                 )
-                for result in pipeline.flush():
-                    self._publish(result)
+                self._flush()
                 take = pipeline.restart
         self._headers[stamp] = header
         return take(image, stamp)
+
+    def _flush(self) -> None:
+        """Publish the results that a windowed tracker still owes."""
+        for result in self._require_pipeline().flush():
+            self._publish(result)
 
     def _publish(self, result: TrackResult) -> None:
         for problem in result.problems:

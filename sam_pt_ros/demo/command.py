@@ -36,6 +36,7 @@ from sam_pt_ros.demo.sources import BagSource, BunnySource, CameraSource, Source
 from sam_pt_ros.demo.summary import Summary, read_objects, summarize
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.ros.images import decode_image
+from sam_pt_ros.trackers import trackers
 
 
 class OutputLostError(RuntimeError):
@@ -122,7 +123,13 @@ def run_demo(options: DemoOptions) -> None:
     from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OBJECTS_TOPIC, OVERLAY_TOPIC
     from sam_pt_ros.demo.session import run
 
-    load_configuration(options.configuration)
+    configuration = load_configuration(options.configuration)
+    tracker = trackers.load(configuration.backends.tracker)
+    if late := tracker.lag(configuration.tracker):
+        raise UserError(
+            f"{options.configuration}: the tracker answers up to {late} frames late, and the demo "
+            "waits for every answer; use one that streams (cotracker: 'mode: streaming')"
+        )
     console = Console()
     seconds: dict[str, float] = {}
     out = options.out

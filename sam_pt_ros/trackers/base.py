@@ -82,6 +82,16 @@ class PointTracker(ABC):
         self.options = options
         self.history = FrameHistory()
 
+    @classmethod
+    def lag(cls, options: Any) -> int:
+        """By how many frames, at most, it answers late with these options."""
+        return 0
+
+    @property
+    def details(self) -> str:
+        """What it runs with and on, in a few words for people; empty: there is no choice."""
+        return ""
+
     def reset(self, history: FrameHistory | None = None) -> None:
         """Begin a new stream without points.
 

@@ -44,8 +44,12 @@ def track_video(tracker: PointTracker, frames: np.ndarray, queries: np.ndarray) 
     if queries.ndim != 2 or queries.shape[1] != 3:
         raise UserError(f"queries must have shape (N, 3): frame, x, y; got {queries.shape}")
     starts = queries[:, 0]
-    if not np.all((starts >= 0) & (starts < len(frames)) & (starts == np.floor(starts))):
-        raise UserError(f"query frames must be whole numbers from 0 to {len(frames) - 1}")
+    good = (starts >= 0) & (starts < len(frames)) & (starts == np.floor(starts))
+    if not good.all():
+        raise UserError(
+            f"query frames must be whole numbers from 0 to {len(frames) - 1}, got "
+            f"{starts[~good][0]:g}; a query is frame, x, y"
+        )
 
     history = FrameHistory()
     tracker.reset(history)

@@ -56,6 +56,17 @@ def test_a_real_film_goes_through_the_node(tmp_path: Path) -> None:
     check(*run(tmp_path, 0.4, model_resolution=[96, 128]))
 
 
+def test_a_tracker_that_answers_late_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "windowed.yaml"
+    content = yaml.safe_load(CONFIG.read_text())
+    content["/**"]["ros__parameters"]["cotracker"]["mode"] = "windowed"
+    config.write_text(yaml.safe_dump(content))
+    assert main(["demo", "--config", str(config), "--out", str(tmp_path / "demo")]) == 2
+    assert "answers up to 16 frames late, and the demo waits" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_real_film_goes_through_the_node_at_full_resolution(tmp_path: Path) -> None:
     check(*run(tmp_path, 1.0))

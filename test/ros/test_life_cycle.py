@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import camera_process
 import numpy as np
 import pytest
 import rclpy
+from geometry_msgs.msg import Point
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
+from scene import THING, plain_scene
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
@@ -204,4 +207,51 @@ def test_an_output_that_cannot_be_made_costs_no_other(
     }
     (error,) = errors
     assert error.startswith("nothing could be published on '~/objects': RuntimeError(")
+    node.destroy_node()
+
+
+# --- late answers -------------------------------------------------------------------------
+
+
+def test_what_a_windowed_tracker_owes_is_published_on_deactivation(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
+    given = {
+        "tracker": "cotracker",
+        "mode": "every_frame",
+        "cotracker.mode": "windowed",
+        "cotracker.checkpoint": "random",
+        "cotracker.allow_random_weights": True,
+        "cotracker.device": "cpu",
+        "cotracker.iterations": 1,
+        "cotracker.model_resolution": [64, 96],
+    }
+    node = TrackNode(
+        context=context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in given.items()],
+    )
+    published: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        Publishers,
+        "publish",
+        lambda _, result, *rest: published.append((result.index, len(result.objects))),
+    )
+    activate(node)
+    scene = plain_scene()
+    worker = node._worker
+    assert worker is not None
+    for index in range(20):
+        node._on_image(camera_process.image(scene, index, "rgb8", None))
+        if index == 0:
+            x, y = scene.inner_point(THING, 0)
+            node._on_clicked_pixel(Point(x=x, y=y))
+    worker.call(lambda: None).result(TIMEOUT)
+    while len(node._require_pipeline().history) < 20:
+        worker.call(lambda: None).result(TIMEOUT)
+    assert [index for index, _ in published] == list(range(8))
+    assert node.trigger_deactivate() == OK
+    assert [index for index, _ in published] == list(range(20))
+    assert published[-1] == (19, 1)
+    node.release()
     node.destroy_node()

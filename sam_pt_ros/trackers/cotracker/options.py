@@ -25,7 +25,8 @@ class CoTrackerOptions:
     )
     checkpoint: str = option(
         "cotracker3_online",
-        "Weights: the name of a published checkpoint, which is verified, or the path of a file.",
+        "Weights: the name of a published checkpoint, which is verified; the path of a file; or "
+        "random (see allow_random_weights).",
     )
     checkpoint_sha256: str = option(
         "", "SHA-256 that the file given by its path must have; empty: any."
@@ -70,11 +71,11 @@ class CoTrackerOptions:
         check_options(self)
         if any(side % _MULTIPLE for side in self.model_resolution):
             raise UserError(
-                f"CoTrackerOptions: 'model_resolution' must be multiples of {_MULTIPLE}, got "
+                f"tracker 'cotracker': 'model_resolution' must be multiples of {_MULTIPLE}, got "
                 f"{self.model_resolution}"
             )
         if self.checkpoint == RANDOM and not self.allow_random_weights:
             raise UserError(
-                "CoTrackerOptions: 'checkpoint: random' is for tests only, and needs "
+                "tracker 'cotracker': 'checkpoint: random' is for tests only, and needs "
                 "'allow_random_weights: true'"
             )

@@ -9,7 +9,7 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
 from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
-from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
+from sam_pt_ros.trackers.cotracker.options import RANDOM, CoTrackerOptions
 
 if TYPE_CHECKING:
     from sam_pt_ros.trackers.cotracker.engine import Engine
@@ -42,10 +42,22 @@ class CoTracker(PointTracker):
             if error.name != "torch":
                 raise
             raise UserError(
-                "the tracker 'cotracker' needs PyTorch; run `pip install torch`"
+                "the tracker 'cotracker' needs PyTorch; run `pip install torch`, or `make torch` "
+                "in the source folder"
             ) from error
         self._model = Model(options)
         self.reset()
+
+    @classmethod
+    def lag(cls, options: CoTrackerOptions) -> int:
+        return 16 if options.mode == "windowed" else 0
+
+    @property
+    def details(self) -> str:
+        options = self.options
+        random = options.checkpoint == RANDOM
+        weights = "RANDOM WEIGHTS, for tests only" if random else options.checkpoint
+        return f"{options.mode}, {weights}, {self._model.device}, {options.precision}"
 
     def reset(self, history: FrameHistory | None = None) -> None:
         super().reset(history)
