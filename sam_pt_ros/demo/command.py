@@ -24,7 +24,7 @@ from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.demo.bags import remove_bag
 from sam_pt_ros.demo.clicks import SYNTAX, Click
 from sam_pt_ros.demo.cutting import CutBag, cut_bag
-from sam_pt_ros.demo.paths import default_configuration_file
+from sam_pt_ros.demo.paths import configuration_file, default_configuration_file
 from sam_pt_ros.demo.pictures import (
     choose_evenly,
     read_overlays,
@@ -90,7 +90,9 @@ class DemoOptions:
             tuple(arguments.click),
             arguments.start,
             duration,
-            arguments.config or default_configuration_file(),
+            configuration_file(arguments.config)
+            if arguments.config
+            else default_configuration_file(),
             arguments.every_frame,
         )
 

@@ -97,9 +97,14 @@ def cut_bag(
         remove_bag(path)
         shutil.move(new, path)
     if events and not cut.click_stamps:
-        raise UserError(
-            f"{source.name}: there is no image {start:g} s after the first to click on; "
+        wanted = (events[0].stamp - first.stamp) / SECOND
+        advice = (
             f"--start must be less than {cut.seconds:.2f} s"
+            if clicks
+            else f"its own clicks need a --duration of more than {wanted:.2f} s"
+        )
+        raise UserError(
+            f"{source.name}: there is no image {wanted:g} s after the first to click on; {advice}"
         )
     return replace(cut, path=path)
 

@@ -30,6 +30,12 @@ def share_folder() -> Path:
     )
 
 
+def configuration_file(asked: Path) -> Path:
+    """The parameter file at a path, or the one of that name that comes with the package."""
+    ours = share_folder() / "config" / f"{asked}.yaml"
+    return ours if not asked.exists() and ours.is_file() else asked
+
+
 def default_configuration_file() -> Path:
     """The configuration that needs no weights and no GPU."""
     return share_folder() / "config" / "classical.yaml"

