@@ -83,7 +83,7 @@ class StreamingEngine(Engine):
         Then the points go on from where they were last.
         """
         self._done = max(self._done, int(self.starts.min()) - 1)
-        oldest = self.newest - self.capacity + 1
+        oldest = self.newest - self.capacity - self.reach + 1
         if self._done + 1 < oldest:
             last, resumed = self._done % self._slots, (oldest - 1) % self._slots
             self._tracks[resumed] = self._tracks[last]
