@@ -56,17 +56,17 @@ def test_a_query_in_the_past_equals_the_same_query_given_in_time(mode: str, late
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("capacity", [2, 5, 9])
+@pytest.mark.parametrize("capacity", [2, 4])
 def test_a_query_in_the_oldest_frame_of_a_short_history(mode: str, capacity: int) -> None:
     """Again and again, so that all that goes round has gone round."""
     found = []
     for late in (0, capacity - 1):
         stream, ids = begun(mode, capacity)
-        for start in (3, 12, 22):
+        for start in (3, 8, 17):
             stream.to(start + late)
             ids = np.concatenate([ids, stream.add([3 + start % 3], start)])
-        stream.to(30)
-        found.append(stream.places(ids, 30, 29))
+        stream.to(24)
+        found.append(stream.places(ids, 24, 23))
     assert found[0] == pytest.approx(found[1], abs=EQUAL)
 
 
