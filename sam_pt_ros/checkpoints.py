@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,8 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
     Args:
         asked: a name of ``CHECKPOINTS``, whose published hash must be that of the file, or the
             path of a file.
-        sha256: the hash that a file given by its path must have; empty: any.
+        sha256: the hash that a file given by its path must have, in hexadecimal digits; empty:
+            any. It has no part in a published one.
 
     Raises:
         UserError: there is no such name or file, or it has another hash.
@@ -73,7 +73,7 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
     path = Path(asked).expanduser() if known is None else checkpoint_directory() / known.file
     if not path.is_file():
         raise UserError(_missing(asked, path, known))
-    wanted = sha256.lower() or ("" if known is None else known.sha256)
+    wanted = sha256.lower() if known is None else known.sha256
     if wanted and (found := file_sha256(path)) != wanted:
         what = "was not downloaded whole" if known and path.stat().st_size < known.size else ""
         raise UserError(
@@ -131,8 +131,8 @@ def load_state_dict(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        # PyTorch's own message advises to load it in a way that runs what is in it.
+    except Exception as error:  # a damaged file makes PyTorch raise anything
+        # Its own message advises to load the file in a way that runs what is in it.
         raise UserError(
             f"{path}: not a checkpoint of PyTorch, or damaged, or with more in it than tensors "
             f"({path.stat().st_size:,} bytes)"

@@ -207,11 +207,11 @@ class SeenFrames:
 
     def reaches(self, index: int) -> bool:
         """Whether the history reaches back to that frame, and the backend was shown it."""
-        if not self._frames or not 0 <= self.newest.index - index < self.capacity:
+        if not self._frames or not self.oldest <= index <= self.newest.index:
             return False
-        if self._history is not None:
-            return bool(len(self._history)) and self._history.oldest.index <= index
-        return index >= self.oldest
+        if self._history is None:
+            return self.newest.index - index < self.capacity
+        return bool(len(self._history)) and self._history.oldest.index <= index
 
     def since(self, frame: Frame) -> list[Frame]:
         """From a frame to the newest; FrameUnavailableError if the history has not got it."""

@@ -136,6 +136,12 @@ class SamPt:
         self.tracker = tracker
         self.segmenter = segmenter
         self.options = options or SamPtOptions()
+        late = tracker.lag(tracker.options)
+        if self.options.history_length <= late:
+            raise UserError(
+                f"'history_length' must be more than {late}, the frames by which the tracker's "
+                f"answers may be late; got {self.options.history_length}"
+            )
         self._reinitialization = create_reinitialization(
             self.options.reinitialization, self.options.reinitialization_horizon
         )

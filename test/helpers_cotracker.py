@@ -51,6 +51,7 @@ def checkpoint() -> Path:
     """A file with the stand-in weights; it is gone when the tests end."""
     import torch
 
+    torch.set_num_threads(1)  # on a busy machine more are slower by far
     path = Path(_folder().name) / "stand_in.pth"
     torch.save(stand_in_state(), path)
     return path

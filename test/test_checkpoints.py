@@ -123,7 +123,9 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", CONTENT, b"PK\x03\x04rest"])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>not found</html>", CONTENT, b"PK\x03\x04rest", b"a", b"\x80\x02e."]
+)
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
     path = tmp_path / "file.pth"

@@ -154,6 +154,18 @@ def test_a_backend_reaches_as_far_back_as_the_history_and_holds_more_for_itself(
     assert not seen.reaches(7)
 
 
+def test_frames_from_before_a_backend_began_are_not_its() -> None:
+    held = FrameHistory(9)
+    seen = SeenFrames(held)
+    for stamp in range(8):
+        shown = held.append(np.zeros((6, 8, 3), np.uint8), stamp)
+        if stamp >= 6:
+            seen.append(shown)
+    assert [i for i in range(9) if seen.reaches(i)] == [6, 7]
+    with pytest.raises(FrameUnavailableError):
+        seen.since(held.at(3))
+
+
 def test_without_a_history_a_backend_is_its_own_memory() -> None:
     seen = SeenFrames(None)
     assert not seen.reaches(0) and len(seen) == 0

@@ -72,8 +72,9 @@ class PointTracker(ABC):
     """Tracks query points through one stream of frames.
 
     Frames come in order, each once, by :meth:`step`. Points may be added at the newest frame
-    and at any earlier one that ``history`` still holds; they are then caught up to the newest
-    before :meth:`add_points` returns. Ids are never used twice between two resets.
+    and at any earlier one that ``history`` still holds; they are then caught up to the newest,
+    by :meth:`add_points` or when they are next asked for. Ids are never used twice between two
+    resets.
     """
 
     Options: ClassVar[type[Any]] = NoOptions

@@ -75,9 +75,9 @@ class Engine(ABC):
     def keep(self, rows: np.ndarray) -> None:
         """Free the state of all points but those in these rows, ``int64 (N,)``."""
         chosen = self._on_device(rows)
-        self.starts = self.starts[rows]
-        self._queries, self._support = self._queries[chosen], self._support[chosen]
+        queries, support = self._queries[chosen], self._support[chosen]
         self._kept(chosen)
+        self.starts, self._queries, self._support = self.starts[rows], queries, support
 
     @torch.inference_mode()
     def answer(self, frame: int, rows: np.ndarray) -> np.ndarray:
@@ -105,11 +105,11 @@ class Engine(ABC):
 
     @abstractmethod
     def _added(self, xy: Tensor, frame: int) -> None:
-        """Make room for new points."""
+        """Make room for new points: all of it, or, if that fails, none."""
 
     @abstractmethod
     def _kept(self, rows: Tensor) -> None:
-        """Free what belongs to other rows."""
+        """Free what belongs to other rows: all of it, or, if that fails, nothing."""
 
     def _on_device(self, values: np.ndarray) -> Tensor:
         """A small array, without waiting for the device."""

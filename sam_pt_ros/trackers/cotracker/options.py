@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sam_pt_ros.errors import UserError
@@ -73,6 +74,11 @@ class CoTrackerOptions:
             raise UserError(
                 f"tracker 'cotracker': 'model_resolution' must be multiples of {_MULTIPLE}, got "
                 f"{self.model_resolution}"
+            )
+        if self.checkpoint_sha256 and not re.fullmatch("[0-9a-fA-F]{64}", self.checkpoint_sha256):
+            raise UserError(
+                "tracker 'cotracker': 'checkpoint_sha256' must be 64 hexadecimal digits, got "
+                f"'{self.checkpoint_sha256}'"
             )
         if self.checkpoint == RANDOM and not self.allow_random_weights:
             raise UserError(

@@ -67,15 +67,19 @@ class StreamingEngine(Engine):
     def _added(self, xy: Tensor, frame: int) -> None:
         # Until its frame a point stands still at its query, with logits of 0.
         still = torch.cat([xy, torch.zeros_like(xy)], 1)
-        self._tracks = torch.cat([self._tracks, still.expand(self._slots, -1, -1)], 1)
-        self._flows = _widened(self._flows, len(xy))
-        self._embedded = _widened(self._embedded, len(xy))
+        self._tracks, self._flows, self._embedded = (
+            torch.cat([self._tracks, still.expand(self._slots, -1, -1)], 1),
+            _widened(self._flows, len(xy)),
+            _widened(self._embedded, len(xy)),
+        )
         self._done = min(self._done, frame - 1)
 
     def _kept(self, rows: Tensor) -> None:
-        self._tracks = self._tracks[:, rows]
-        self._flows = self._flows[:, rows]
-        self._embedded = self._embedded[:, rows]
+        self._tracks, self._flows, self._embedded = (
+            self._tracks[:, rows],
+            self._flows[:, rows],
+            self._embedded[:, rows],
+        )
 
     def _skip_forgotten(self) -> None:
         """Leave out frames without points; and, after long failures, those that are gone.

@@ -72,39 +72,37 @@ class CoTracker(PointTracker):
 
     def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
         """See :meth:`PointTracker.add_points`; UserError also for more than ``max_points``."""
-        points = check_query_points(xy, frame)
-        self._frames.since(frame)
+        held = self._frames.since(frame)[0]
+        points = check_query_points(xy, held)
         total = np.count_nonzero(self._ids != _SUPPORT) + len(points)
         if total > self.options.max_points:
             raise UserError(
                 f"{total} points would be tracked at a time, 'max_points' allows "
                 f"{self.options.max_points}; raise it, or track fewer points or objects"
             )
-        if self.options.support_grid and len(self._ids) == 0 and len(points):
-            self._add_support(frame)
         ids = np.arange(self._next_id, self._next_id + len(points), dtype=np.int64)
         if len(points):
-            self._engine.add(points * self._cells_per_pixel(frame), frame.index)
-        self._ids = np.concatenate([self._ids, ids])
-        self._next_id += len(points)
+            cells, rows = points * self._cells_per_pixel(held), ids
+            if self.options.support_grid and len(self._ids) == 0:
+                grid = self._model.support_grid()
+                cells = np.concatenate([grid, cells])
+                rows = np.concatenate([np.full(len(grid), _SUPPORT), ids])
+            self._engine.add(cells, held.index)
+            self._ids = np.concatenate([self._ids, rows])
+            self._next_id += len(points)
         return ids
 
     def remove_points(self, ids: np.ndarray) -> None:
-        keep = ~np.isin(self._ids, ids)
+        keep = (self._ids == _SUPPORT) | ~np.isin(self._ids, ids)
+        if keep.all():
+            return
         if (self._ids[keep] == _SUPPORT).all():
             keep[:] = False  # support points support nobody any more
-        if not keep.all():
-            self._engine.keep(np.flatnonzero(keep))
-            self._ids = self._ids[keep]
+        self._engine.keep(np.flatnonzero(keep))
+        self._ids = self._ids[keep]
 
     def foresee(self, queries: np.ndarray) -> None:
         self._foreseen = np.asarray(queries, np.float32)
-
-    def _add_support(self, frame: Frame) -> None:
-        """The grid of the authors' predictor."""
-        cells = self._model.support_grid()
-        self._engine.add(cells, frame.index)
-        self._ids = np.concatenate([self._ids, np.full(len(cells), _SUPPORT)])
 
     # --- frames ---------------------------------------------------------------------------
 
@@ -129,7 +127,9 @@ class CoTracker(PointTracker):
             cells = self._foreseen[:, 1:] * self._cells_per_pixel(frame)
             self._engine.foresee(cells, frame.index + self._foreseen[:, 0].astype(np.int64))
             if self.options.support_grid:
-                self._add_support(frame)
+                grid = self._model.support_grid()
+                self._engine.add(grid, frame.index)
+                self._ids = np.full(len(grid), _SUPPORT)
         return self._answers_until(self._engine.final())
 
     def flush(self) -> list[PointTracks]:
@@ -154,8 +154,11 @@ class CoTracker(PointTracker):
         first = max(self._answered + 1, self._frames.oldest)
         answers = []
         for each in range(first, index + 1):
-            known = (self._engine.starts <= each) & (self._ids != _SUPPORT)
-            answers.append(self._tracks(np.flatnonzero(known), each))
+            known = self._engine.starts <= each
+            rows = np.flatnonzero(known & (self._ids != _SUPPORT))
+            if len(rows) == 0 and known.any():
+                self._engine.answer(each, np.flatnonzero(known))  # support points go on alone
+            answers.append(self._tracks(rows, each))
             self._answered = each
         return answers
 

@@ -89,9 +89,10 @@ class WindowedEngine(Engine):
         self._open = None
 
     def _kept(self, rows: Tensor) -> None:
-        self._windows = {number: window[rows] for number, window in self._windows.items()}
-        if self._open is not None:
-            self._open = self._open[rows]
+        self._windows, self._open = (
+            {number: window[rows] for number, window in self._windows.items()},
+            None if self._open is None else self._open[rows],
+        )
 
     def _compute(self, last: int) -> None:
         """All windows up to this one."""

@@ -50,7 +50,7 @@ def test_a_checkpoint_with_another_hash_is_refused(
     monkeypatch.setenv("SAM_PT_CHECKPOINT_DIR", str(tmp_path))
     torch.save(golden.stand_in_state(), tmp_path / "scaled_online.pth")
     refused("its SHA-256 is .*, expected 205d34789f19", checkpoint="cotracker3_online")
-    refused("expected 0123", checkpoint_sha256="0123")
+    refused(f"expected {'01' * 32}", checkpoint_sha256="01" * 32)
 
 
 def test_a_state_dict_that_does_not_fit_is_refused(tmp_path: Path) -> None:
@@ -118,6 +118,7 @@ def test_the_automatic_device_is_there() -> None:
         ({"iterations": -1}, "at least 0"),
         ({"max_points": 0}, "at least 1"),
         ({"precision": "bfloat16"}, "one of float32, mixed, float16"),
+        ({"checkpoint_sha256": "0123"}, "must be 64 hexadecimal digits, got '0123'"),
         ({"window": 8}, "unknown option 'window'"),
     ],
 )
