@@ -22,17 +22,53 @@ class Checkpoint:
     Attributes:
         file: its name.
         address: where its authors offer it.
-        size: bytes.
-        sha256: of the file, 64 hexadecimal digits.
+        size: bytes; None: not known to the byte, see ``rough_size``.
+        sha256: of the file, 64 hexadecimal digits; None: not known, ``md5`` is.
         licence: what its authors allow.
+        rough_size: bytes, rounded as its page shows them; only where ``size`` is None.
+        md5: of the file, 32 hexadecimal digits; only where ``sha256`` is None.
     """
 
     file: str
     address: str
-    size: int
-    sha256: str
+    size: int | None
+    sha256: str | None
     licence: str
+    rough_size: int | None = None
+    md5: str | None = None
 
+    @property
+    def algorithm(self) -> str:
+        """The hash that the file is verified with: ``sha256`` or ``md5``."""
+        return "sha256" if self.sha256 is not None else "md5"
+
+    @property
+    def digest(self) -> str:
+        """What that hash must be, in hexadecimal digits."""
+        return self.sha256 or self.md5 or ""
+
+    @property
+    def size_text(self) -> str:
+        """Its size in words."""
+        if self.size is not None:
+            return f"{self.size:,} bytes"
+        return f"about {format_bytes(self.rough_size)}" if self.rough_size else "of unknown size"
+
+    @property
+    def commercial(self) -> bool:
+        """Whether its licence allows commercial use."""
+        return "-NC" not in self.licence
+
+
+HASH_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
+"""How messages call the hashes."""
+
+_META = "https://dl.fbaipublicfiles.com/segment_anything/"
+_HQ_SAM = "https://huggingface.co/lkeab/hq-sam/resolve/main/"
+_MOBILE_SAM = (
+    "https://raw.githubusercontent.com/ChaoningZhang/MobileSAM/"
+    "f706ad9c4eb7f219c00d9050e46328518ffb65d2/weights/"
+)
 
 CHECKPOINTS: dict[str, Checkpoint] = {
     # Size and hash as the model's page on Hugging Face shows them (revision
@@ -44,8 +80,93 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "205d34789f19699d64b22cf93f9b697f15f28d4025240e31532e504109837218",
         "CC BY-NC 4.0",
     ),
+    # Hashes as micro_sam and an extension of 3D Slicer pin them. Their authors publish none, but
+    # the file's name ends in the first digits of its MD5. Sizes: several projects' lists.
+    "sam_vit_h": Checkpoint(
+        "sam_vit_h_4b8939.pth",
+        _META + "sam_vit_h_4b8939.pth",
+        2_564_550_879,
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+        "Apache-2.0",
+    ),
+    "sam_vit_l": Checkpoint(
+        "sam_vit_l_0b3195.pth",
+        _META + "sam_vit_l_0b3195.pth",
+        1_249_524_607,
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+        "Apache-2.0",
+    ),
+    "sam_vit_b": Checkpoint(
+        "sam_vit_b_01ec64.pth",
+        _META + "sam_vit_b_01ec64.pth",
+        375_042_383,
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        "Apache-2.0",
+    ),
+    # As micro_sam and open-edge-platform/model_api pin it; two projects name this size and commit.
+    "mobile_sam": Checkpoint(
+        "mobile_sam.pt",
+        _MOBILE_SAM + "mobile_sam.pt",
+        40_728_226,
+        "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+        "Apache-2.0",
+    ),
+    # As refiners and open-edge-platform/model_api pin it; several projects name this size.
+    "hq_sam_vit_h": Checkpoint(
+        "sam_hq_vit_h.pth",
+        _HQ_SAM + "sam_hq_vit_h.pth",
+        2_570_940_653,
+        "a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
+        "Apache-2.0",
+    ),
+    # No SHA-256 and no exact size of these two was found. The MD5 is the one that the authors of
+    # SAM-PT list, and IOPaint too.
+    "hq_sam_vit_l": Checkpoint(
+        "sam_hq_vit_l.pth",
+        _HQ_SAM + "sam_hq_vit_l.pth",
+        None,
+        None,
+        "Apache-2.0",
+        rough_size=1_250_000_000,
+        md5="08947267966e4264fb39523eccc33f86",
+    ),
+    "hq_sam_vit_b": Checkpoint(
+        "sam_hq_vit_b.pth",
+        _HQ_SAM + "sam_hq_vit_b.pth",
+        None,
+        None,
+        "Apache-2.0",
+        rough_size=379_000_000,
+        md5="c6b8953247bcfdc8bb8ef91e36a6cacc",
+    ),
+    # As open-edge-platform/model_api and one more project pin it; its exact size was not found.
+    "hq_sam_vit_tiny": Checkpoint(
+        "sam_hq_vit_tiny.pth",
+        _HQ_SAM + "sam_hq_vit_tiny.pth",
+        None,
+        "0f32c075ccdd870ae54db2f7630e7a0878ede5a2b06d05d6fe02c65a82fb7196",
+        "Apache-2.0",
+        rough_size=42_500_000,
+    ),
 }
 """Published checkpoints by the name they are asked for with."""
+
+
+def format_bytes(number: int) -> str:
+    """A number of bytes in three digits and a unit of powers of 1000."""
+    value = float(number)
+    for unit in ("bytes", "kB", "MB"):
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
+
+
+def known_checkpoint(name: str) -> Checkpoint:
+    """A published checkpoint by its name; UserError if there is none of that name."""
+    if name not in CHECKPOINTS:
+        raise UserError(f"unknown checkpoint '{name}'{did_you_mean(name, CHECKPOINTS)}")
+    return CHECKPOINTS[name]
 
 
 def checkpoint_directory() -> Path:
@@ -73,15 +194,22 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
     path = Path(asked).expanduser() if known is None else checkpoint_directory() / known.file
     if not path.is_file():
         raise UserError(_missing(asked, path, known))
-    wanted = sha256.lower() if known is None else known.sha256
-    if wanted and (found := file_sha256(path)) != wanted:
-        what = "was not downloaded whole" if known and path.stat().st_size < known.size else ""
+    wanted = sha256.lower() if known is None else known.digest
+    algorithm = "sha256" if known is None else known.algorithm
+    if wanted and (found := file_digest(path, algorithm)) != wanted:
         raise UserError(
-            f"{path}: its SHA-256 is {found}, expected {wanted}: the file "
-            f"{what or 'is another one'}; "
-            + (f"get it anew from {known.address}" if known else "check 'checkpoint_sha256'")
+            f"{path}: its {HASH_NAMES[algorithm]} is {found}, expected {wanted}: "
+            + _what_to_do(asked, path, known)
         )
     return path
+
+
+def _what_to_do(asked: str, path: Path, known: Checkpoint | None) -> str:
+    if known is None:
+        return "the file is another one; check 'checkpoint_sha256'"
+    cut = known.size is not None and path.stat().st_size < known.size
+    what = "was not downloaded whole" if cut else "is another one"
+    return f"the file {what}; run `sam-pt download {asked}`, or get it anew from {known.address}"
 
 
 def _missing(asked: str, path: Path, known: Checkpoint | None) -> str:
@@ -92,8 +220,9 @@ def _missing(asked: str, path: Path, known: Checkpoint | None) -> str:
                 "folder that the file lies in"
             )
         return (
-            f"the checkpoint '{asked}' is missing: download {known.address} ({known.size:,} "
-            f"bytes, {known.licence}) to {path}, or set {DIRECTORY_VARIABLE} to its folder"
+            f"the checkpoint '{asked}' is missing: run `sam-pt download {asked}`, or download "
+            f"{known.address} ({known.size_text}, {known.licence}) to {path}, or set "
+            f"{DIRECTORY_VARIABLE} to its folder"
         )
     if path.is_dir():
         return f"the checkpoint {path} is a folder; give the path of a file"
@@ -107,7 +236,21 @@ def _missing(asked: str, path: Path, known: Checkpoint | None) -> str:
 
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits; UserError if it cannot be read."""
-    digest = hashlib.sha256()
+    return file_digest(path, "sha256")
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """A hash of a file, in hexadecimal digits.
+
+    Args:
+        path: the file.
+        algorithm: a key of ``HASH_NAMES``.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    # MD5 tells a damaged file here; systems that forbid it for security may do that.
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 20):

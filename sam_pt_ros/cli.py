@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
+    _add_download(commands)
     return parser
 
 
@@ -128,6 +129,47 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="the folder to write to (default: demo_output)",
     )
     demo.set_defaults(run=_demo)
+
+
+def _add_download(commands: argparse._SubParsersAction[_Parser]) -> None:
+    download = commands.add_parser(
+        "download",
+        help="get the trained weights of a network",
+        description="Download files of trained weights from where their authors offer them, and "
+        "verify them. A download that was broken off is gone on with.",
+    )
+    download.add_argument(
+        "names", nargs="*", metavar="NAME", help="which (see --list), or several of them"
+    )
+    download.add_argument("--all", action="store_true", help="all of them")
+    download.add_argument(
+        "--list", action="store_true", help="show which there are, and which are present"
+    )
+    download.add_argument(
+        "--directory",
+        type=Path,
+        metavar="DIR",
+        help="the folder for the files (default: $SAM_PT_CHECKPOINT_DIR, else the user's cache)",
+    )
+    download.set_defaults(run=_download)
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    if sum((bool(arguments.names), arguments.all, arguments.list)) != 1:
+        raise UserError("give names, or --all, or --list; see `sam-pt download --help`")
+    try:
+        from sam_pt_ros import download
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] != "rich":
+            raise
+        raise UserError(
+            "the download needs the Python package 'rich'; run `pip install rich`"
+        ) from error
+    directory = None if arguments.directory is None else arguments.directory.expanduser()
+    if arguments.list:
+        print(download.list_checkpoints(directory))
+    else:
+        download.download_all(None if arguments.all else arguments.names, directory)
 
 
 def _demo(arguments: argparse.Namespace) -> None:

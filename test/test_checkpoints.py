@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from sam_pt_ros.checkpoints import (
     checkpoint_directory,
     file_sha256,
     find_checkpoint,
+    format_bytes,
     load_state_dict,
 )
 from sam_pt_ros.errors import UserError
@@ -37,8 +39,25 @@ def test_published_checkpoints_say_all_that_is_needed() -> None:
     for checkpoint in CHECKPOINTS.values():
         assert checkpoint.address.startswith("https://")
         assert checkpoint.address.endswith("/" + checkpoint.file)
-        assert len(checkpoint.sha256) == 64 and set(checkpoint.sha256) <= set("0123456789abcdef")
-        assert checkpoint.size > 1_000_000 and checkpoint.licence
+        length = {"sha256": 64, "md5": 32}[checkpoint.algorithm]
+        assert re.fullmatch(f"[0-9a-f]{{{length}}}", checkpoint.digest)
+        assert (checkpoint.size is None) != (checkpoint.rough_size is None)
+        assert (checkpoint.size or checkpoint.rough_size or 0) > 1_000_000 and checkpoint.licence
+    assert len({checkpoint.digest for checkpoint in CHECKPOINTS.values()}) == len(CHECKPOINTS)
+
+
+def test_only_cotracker_s_weights_are_not_for_commercial_use() -> None:
+    assert [name for name, known in CHECKPOINTS.items() if not known.commercial] == [
+        "cotracker3_online"
+    ]
+
+
+def test_sizes_are_said_as_exactly_as_they_are_known() -> None:
+    assert [format_bytes(n) for n in (0, 999, 40_728_226, 999_700_000, 2_564_550_879)] == [
+        *("0 bytes", "999 bytes", "40.7 MB", "1 GB", "2.56 GB"),
+    ]
+    assert CHECKPOINTS["mobile_sam"].size_text == "40,728,226 bytes"
+    assert CHECKPOINTS["hq_sam_vit_b"].size_text == "about 379 MB"
 
 
 def test_the_folder_is_the_variable_s_or_in_the_user_s_cache(
@@ -62,7 +81,8 @@ def test_a_missing_one_is_said_to_be_where_it_can_be_had(known: Path) -> None:
     with pytest.raises(UserError) as error:
         find_checkpoint("tiny")
     said = str(error.value)
-    assert "download https://example.org/tiny.pth (7,000 bytes, MIT)" in said
+    assert "run `sam-pt download tiny`" in said
+    assert "or download https://example.org/tiny.pth (7,000 bytes, MIT)" in said
     assert str(known) in said and "SAM_PT_CHECKPOINT_DIR" in said
 
 
@@ -78,7 +98,23 @@ def test_a_folder_that_is_a_file_is_named(known: Path, monkeypatch: pytest.Monke
 )
 def test_a_file_with_another_hash_is_refused(known: Path, content: bytes, says: str) -> None:
     known.write_bytes(content)
-    with pytest.raises(UserError, match=f"expected {CHECKPOINTS['tiny'].sha256}.*{says}.*anew"):
+    says = f"expected {CHECKPOINTS['tiny'].sha256}.*{says}; run `sam-pt download tiny`.*anew"
+    with pytest.raises(UserError, match=says):
+        find_checkpoint("tiny")
+
+
+def test_a_file_without_a_published_sha256_is_verified_by_its_md5(
+    known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    md5 = hashlib.md5(CONTENT).hexdigest()
+    tiny = Checkpoint("tiny.pth", "https://example.org/tiny.pth", None, None, "MIT", 7000, md5)
+    monkeypatch.setitem(checkpoints.CHECKPOINTS, "tiny", tiny)
+    with pytest.raises(UserError, match=r"\(about 7 kB, MIT\)"):
+        find_checkpoint("tiny")
+    known.write_bytes(CONTENT)
+    assert find_checkpoint("tiny") == known
+    known.write_bytes(CONTENT[:-1])
+    with pytest.raises(UserError, match=f"its MD5 is .*expected {md5}: the file is another one"):
         find_checkpoint("tiny")
 
 

@@ -62,6 +62,9 @@ FILM = ["--video", "film.mp4"]
 BAD = {
     "no command": ([], "COMMAND"),
     "unknown command": (["dream"], "dream"),
+    "download of nothing": (["download"], "give names, or --all, or --list"),
+    "download of a name and all": (["download", "mobile_sam", "--all"], "or --all, or --list"),
+    "download of an unknown name": (["download", "mobilesam"], "did you mean 'mobile_sam'?"),
     "unknown option": (["demo", "--fast"], "--fast"),
     "no video": (["demo", "--video", "missing.mp4", "--click", "1,1"], "no such video"),
     "no camera": (["demo", "--camera", "63", "--click", "1,1"], "camera 63 cannot be opened"),
@@ -140,6 +143,15 @@ def test_who_does_not_click_is_shown_where_to(folder, monkeypatch, capsys):
     assert main(["demo", *FILM, "--out", "shown"]) == 2
     assert "shown/click_here.png" in capsys.readouterr().err
     assert cv2.imread("shown/click_here.png").shape == (120, 160, 3)
+
+
+def test_without_rich_the_download_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "sam_pt_ros.download", raising=False)
+    monkeypatch.delattr("sam_pt_ros.download", raising=False)
+    for module in ("rich", "rich.console", "rich.progress"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert main(["download", "--list"]) == 2
+    assert "run `pip install rich`" in capsys.readouterr().err
 
 
 def test_without_ros_it_imports_and_says_what_to_do(tmp_path):
