@@ -34,7 +34,9 @@ def visible_positives(
     return np.asarray(tracks.xy[shown(tracks, image_size) & (labels == POSITIVE)])
 
 
-def build_prompt(view: View, frame: Frame, positives: Mapping[int, np.ndarray]) -> Prompt:
+def build_prompt(
+    view: View, frame: Frame, positives: Mapping[int, np.ndarray], limit: int = 0, seed: int = 0
+) -> Prompt:
     """An object's own visible points, positives first, then the others' positives as negatives.
 
     Args:
@@ -42,11 +44,17 @@ def build_prompt(view: View, frame: Frame, positives: Mapping[int, np.ndarray]) 
         frame: the frame to segment.
         positives: visible positive points of the objects, by id; empty if those of others are
             not to be used.
+        limit: so many of the others' points at most, chosen at random; 0: all.
+        seed: of that choice, which depends on the object and the frame besides.
     """
     item, tracks = view.item, view.tracks
     own = shown(tracks, frame.size)
     others = [xy for key, xy in sorted(positives.items()) if key != item.object_id]
-    xy = np.concatenate([tracks.xy[own], *others])
+    beside = np.concatenate([np.zeros((0, 2), np.float32), *others])
+    if 0 < limit < len(beside):
+        rng = np.random.default_rng([seed, item.object_id, frame.index])
+        beside = beside[rng.choice(len(beside), limit, replace=False)]
+    xy = np.concatenate([tracks.xy[own], beside])
     labels = np.full(len(xy), NEGATIVE, np.int32)
     labels[: np.count_nonzero(own)] = view.labels[own]
     first = frame.index == item.start
@@ -56,4 +64,5 @@ def build_prompt(view: View, frame: Frame, positives: Mapping[int, np.ndarray]) 
         labels,
         box=item.prompt.box if first else None,
         mask=item.prompt.mask if first else None,
+        positives_first=bool((view.labels == NEGATIVE).any()),
     )

@@ -13,7 +13,17 @@ segmenters: Registry[Segmenter] = Registry(
     "segmenter",
     Segmenter,  # type: ignore[type-abstract]
     "sam_pt_ros.segmenters",
-    {"classical": "sam_pt_ros.segmenters.classical:ClassicalSegmenter"},
+    {
+        "classical": "sam_pt_ros.segmenters.classical:ClassicalSegmenter",
+        "hq_sam_vit_b": "sam_pt_ros.segmenters.sam:HqSamVitB",
+        "hq_sam_vit_h": "sam_pt_ros.segmenters.sam:HqSamVitH",
+        "hq_sam_vit_l": "sam_pt_ros.segmenters.sam:HqSamVitL",
+        "hq_sam_vit_tiny": "sam_pt_ros.segmenters.sam:HqSamVitTiny",
+        "mobile_sam": "sam_pt_ros.segmenters.sam:MobileSam",
+        "sam_vit_b": "sam_pt_ros.segmenters.sam:SamVitB",
+        "sam_vit_h": "sam_pt_ros.segmenters.sam:SamVitH",
+        "sam_vit_l": "sam_pt_ros.segmenters.sam:SamVitL",
+    },
 )
 
 

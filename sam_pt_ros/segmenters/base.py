@@ -24,6 +24,8 @@ class Prompt:
             positives of other objects).
         box: ``float32 (4,)`` x min, y min, x max, y max, inclusive pixel indices, or None.
         mask: ``bool (H, W)``, the object as its user drew it in this frame, or None.
+        positives_first: whether the object has negative points of its own, seen or not: then
+            segmenters that ask in several passes begin with the positive ones alone.
     """
 
     object_id: int
@@ -31,6 +33,7 @@ class Prompt:
     labels: np.ndarray
     box: np.ndarray | None = None
     mask: np.ndarray | None = None
+    positives_first: bool = True
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, np.float32).reshape(-1, 2)
@@ -39,6 +42,8 @@ class Prompt:
             raise ValueError(f"{len(points)} points need as many labels, got {labels.shape}")
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "labels", labels)
+        if self.box is not None:
+            object.__setattr__(self, "box", np.asarray(self.box, np.float32).reshape(4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +96,16 @@ class Segmenter(ABC):
     """Finds the mask of every prompted object in one frame."""
 
     Options: ClassVar[type[Any]] = NoOptions
+    has_memory: ClassVar[bool] = False
+    """Whether its answers depend on earlier frames: then no frame is shown to it twice."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @property
+    def details(self) -> str:
+        """What it runs with and on, in a few words for people; empty: there is no choice."""
+        return ""
 
     @abstractmethod
     def set_image(self, frame: Frame) -> None:
@@ -102,6 +114,13 @@ class Segmenter(ABC):
     @abstractmethod
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """One prediction per prompt, in order; all objects of a frame go in one call."""
+
+    def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """Like ``predict``, for new objects, of which nothing is known but what a user says.
+
+        A single click may mean a thing or a part of it; a segmenter may weigh what it could mean.
+        """
+        return self.predict(prompts)
 
     def forget(self, object_id: int) -> None:
         """Free what is remembered of an object. Segmenters without a memory need not care."""

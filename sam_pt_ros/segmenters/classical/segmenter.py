@@ -21,6 +21,7 @@ class ClassicalSegmenter(Segmenter):
     """Carries each object's mask along and corrects it by colours, motion and points."""
 
     Options = ClassicalOptions
+    has_memory = True
 
     def __init__(self, options: ClassicalOptions) -> None:
         super().__init__(options)

@@ -6,7 +6,6 @@ import itertools
 import math
 import zlib
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,12 @@ from torch import Tensor
 from sam_pt_ros.checkpoints import find_checkpoint, load_state_dict
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, SeenFrames
-from sam_pt_ros.trackers.cotracker.allocation import keep_freed_memory
+from sam_pt_ros.network_options import RANDOM
+from sam_pt_ros.networks import choose_device, fill, reproducible
 from sam_pt_ros.trackers.cotracker.engine import Engine
 from sam_pt_ros.trackers.cotracker.features import STRIDE, Pyramid, prepare
 from sam_pt_ros.trackers.cotracker.network import WINDOW, CoTrackerNetwork, time_embedding
-from sam_pt_ros.trackers.cotracker.options import RANDOM, CoTrackerOptions
+from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
 from sam_pt_ros.trackers.cotracker.windowed import WindowedEngine
 
@@ -40,7 +40,6 @@ _PRECISIONS = {
 _GRID_SIDE = 6  # support points in a row and in a column
 _GRID_MARGIN = 64  # of the grid: this part of the image's width
 _SERIAL = itertools.count()
-_SHOWN = 3  # names in a message
 
 
 class Model:
@@ -55,15 +54,15 @@ class Model:
 
     def __init__(self, options: CoTrackerOptions) -> None:
         self.device = choose_device(options.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
         self.options = options
         network = CoTrackerNetwork()
         if options.checkpoint == RANDOM:
             network.load_state_dict(random_state_dict(network))
         else:
             path = find_checkpoint(options.checkpoint, options.checkpoint_sha256)
-            network.load_state_dict(checked(load_state_dict(path), network, path))
+            state = load_state_dict(path)
+            _check_window(state, path)
+            fill(network, state, path, "CoTracker3 online")
         self.network = network.requires_grad_(False).eval().to(self.device)
         self._features_as, computed_as = _PRECISIONS[options.precision]
         with torch.inference_mode():
@@ -112,74 +111,20 @@ class Model:
         found: Pyramid | None = frame.features.get(self._key)
         if found is None:
             image = prepare(frame.image, self.resolution, self.device)
-            with _reproducible(self.device):
+            with reproducible(self.device):
                 finest = self.network.fnet(image.to(self.network.dtype))
             found = Pyramid.of(finest, self._features_as)
             frame.features[self._key] = found
         return found
 
 
-def _reproducible(device: torch.device) -> AbstractContextManager[None]:
-    """The same features every time; and without TF32, which moves points as float16 does."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; UserError if it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"there is no device '{name}'; known are auto, cpu, cuda") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"the device '{name}' is not supported; known are auto, cpu, cuda")
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise UserError(
-                f"the device '{name}' is not there: PyTorch {torch.__version__} sees {count} "
-                "CUDA devices; use 'device: auto' or 'device: cpu'"
-            )
-    return device
-
-
-def checked(
-    state: Mapping[str, Tensor], network: CoTrackerNetwork, path: Path
-) -> Mapping[str, Tensor]:
-    """The state dict if it is one of this network; UserError says what does not fit."""
+def _check_window(state: Mapping[str, Tensor], path: Path) -> None:
     times = state.get("time_emb")
     if times is not None and times.ndim == 3 and times.shape[1] != WINDOW:
         raise UserError(
             f"{path}: a model with a window of {times.shape[1]} frames, not of {WINDOW}: the "
             "offline model's checkpoint? The online one is needed (scaled_online.pth)"
         )
-    wanted = network.state_dict()
-    missing = sorted(wanted.keys() - state.keys())
-    unexpected = sorted(state.keys() - wanted.keys())
-    if missing or unexpected:
-        raise UserError(
-            f"{path}: not a checkpoint of CoTracker3 online: {_listed('missing', missing)}; "
-            f"{_listed('unexpected', unexpected)}"
-        )
-    for name, value in state.items():
-        if value.shape != wanted[name].shape:
-            raise UserError(
-                f"{path}: '{name}' has the shape {tuple(value.shape)}, expected "
-                f"{tuple(wanted[name].shape)}"
-            )
-        if not torch.isfinite(value).all():
-            raise UserError(f"{path}: '{name}' holds values that are not finite")
-    return state
-
-
-def _listed(what: str, names: list[str]) -> str:
-    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-    return f"{len(names)} {what}" + (f" ({shown})" if names else "")
 
 
 def random_state_dict(network: CoTrackerNetwork) -> dict[str, Tensor]:

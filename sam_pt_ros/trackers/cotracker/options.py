@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.options import check_options, option
-
-RANDOM = "random"
-"""The checkpoint that is none."""
+from sam_pt_ros.network_options import NetworkOptions
+from sam_pt_ros.options import option
 
 _MULTIPLE = 16
 
 
 @dataclass(frozen=True)
-class CoTrackerOptions:
+class CoTrackerOptions(NetworkOptions):
     """Options of :class:`~sam_pt_ros.trackers.cotracker.CoTracker`."""
 
-    mode: str = option(
-        "streaming",
-        "streaming: an answer on every frame (LiteTracker); windowed: the authors' predictor, "
-        "whose answers come 9 to 16 frames late, for recordings.",
-        choices=("streaming", "windowed"),
-    )
+    owner: ClassVar[str] = "tracker 'cotracker'"
+
     checkpoint: str = option(
         "cotracker3_online",
         "Weights: the name of a published checkpoint, which is verified; the path of a file; or "
         "random (see allow_random_weights).",
     )
-    checkpoint_sha256: str = option(
-        "", "SHA-256 that the file given by its path must have; empty: any."
-    )
-    allow_random_weights: bool = option(
-        False,
-        "For tests only: allow 'checkpoint: random', with which everything runs and points go "
-        "anywhere.",
-    )
-    device: str = option(
-        "auto", "auto (the first GPU, else the CPU), cpu, cuda, or cuda:N for one of several."
+    mode: str = option(
+        "streaming",
+        "streaming: an answer on every frame (LiteTracker); windowed: the authors' predictor, "
+        "whose answers come 9 to 16 frames late, for recordings.",
+        choices=("streaming", "windowed"),
     )
     precision: str = option(
         "float32",
@@ -69,19 +58,9 @@ class CoTrackerOptions:
     )
 
     def __post_init__(self) -> None:
-        check_options(self)
+        super().__post_init__()
         if any(side % _MULTIPLE for side in self.model_resolution):
             raise UserError(
                 f"tracker 'cotracker': 'model_resolution' must be multiples of {_MULTIPLE}, got "
                 f"{self.model_resolution}"
-            )
-        if self.checkpoint_sha256 and not re.fullmatch("[0-9a-fA-F]{64}", self.checkpoint_sha256):
-            raise UserError(
-                "tracker 'cotracker': 'checkpoint_sha256' must be 64 hexadecimal digits, got "
-                f"'{self.checkpoint_sha256}'"
-            )
-        if self.checkpoint == RANDOM and not self.allow_random_weights:
-            raise UserError(
-                "tracker 'cotracker': 'checkpoint: random' is for tests only, and needs "
-                "'allow_random_weights: true'"
             )

@@ -9,7 +9,7 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
 from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
-from sam_pt_ros.trackers.cotracker.options import RANDOM, CoTrackerOptions
+from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 
 if TYPE_CHECKING:
     from sam_pt_ros.trackers.cotracker.engine import Engine
@@ -55,9 +55,8 @@ class CoTracker(PointTracker):
     @property
     def details(self) -> str:
         options = self.options
-        random = options.checkpoint == RANDOM
-        weights = "RANDOM WEIGHTS, for tests only" if random else options.checkpoint
-        return f"{options.mode}, {weights}, {self._model.device}, {options.precision}"
+        device = self._model.device
+        return f"{options.mode}, {options.weights_text}, {device}, {options.precision}"
 
     def reset(self, history: FrameHistory | None = None) -> None:
         super().reset(history)

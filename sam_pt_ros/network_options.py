@@ -1,0 +1,58 @@
+"""Options that all backends with a trained network have in common."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.options import check_options, option
+
+RANDOM = "random"
+"""The checkpoint that is none."""
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Where a network's weights come from, and where it runs."""
+
+    owner: ClassVar[str] = "network"
+    """Whose options these are, for messages."""
+
+    checkpoint: str = option(
+        "",
+        "Weights: empty for the published file of the model, which is verified; the path of a "
+        "file; or random (see allow_random_weights).",
+    )
+    checkpoint_sha256: str = option(
+        "", "SHA-256 that the file given by its path must have; empty: any."
+    )
+    allow_random_weights: bool = option(
+        False,
+        "For tests only: allow 'checkpoint: random', with which everything runs and results mean "
+        "nothing.",
+    )
+    device: str = option(
+        "auto", "auto (the first GPU, else the CPU), cpu, cuda, or cuda:N for one of several."
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.checkpoint_sha256 and not re.fullmatch("[0-9a-fA-F]{64}", self.checkpoint_sha256):
+            raise UserError(
+                f"{self.owner}: 'checkpoint_sha256' must be 64 hexadecimal digits, got "
+                f"'{self.checkpoint_sha256}'"
+            )
+        if self.checkpoint == RANDOM and not self.allow_random_weights:
+            raise UserError(
+                f"{self.owner}: 'checkpoint: random' is for tests only, and needs "
+                "'allow_random_weights: true'"
+            )
+
+    @property
+    def weights_text(self) -> str:
+        """The weights in words, for people."""
+        if self.checkpoint == RANDOM:
+            return "RANDOM WEIGHTS, for tests only"
+        return self.checkpoint or "published weights"

@@ -1,0 +1,124 @@
+"""The models of the SAM family, loaded through their authors' packages."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sam_pt_ros.errors import UserError
+
+
+@dataclass(frozen=True)
+class SamModel:
+    """A model, and the package that it comes from.
+
+    Attributes:
+        name: the segmenter's and the checkpoint's name.
+        title: the authors' name of it.
+        module: of the package.
+        requirement: what pip installs it by.
+        variant: its name in the package's ``sam_model_registry``.
+        high_quality: whether its decoder is HQ-SAM's.
+    """
+
+    name: str
+    title: str
+    module: str
+    requirement: str
+    variant: str
+    high_quality: bool = False
+
+
+def _models() -> dict[str, SamModel]:
+    sam = ("segment_anything", "segment-anything")
+    hq_sam = ("segment_anything_hq", "segment-anything-hq")
+    listed = [
+        SamModel("mobile_sam", "MobileSAM", "mobile_sam", "mobilesam-mirror", "vit_t"),
+        *(SamModel(f"sam_{size}", f"SAM {size}", *sam, size) for size in _SIZES),
+        *(
+            SamModel(f"hq_sam_{size}", f"HQ-SAM {size}", *hq_sam, size, high_quality=True)
+            for size in (*_SIZES, "vit_tiny")
+        ),
+    ]
+    return {model.name: model for model in listed}
+
+
+_SIZES = ("vit_h", "vit_l", "vit_b")
+MODELS: Mapping[str, SamModel] = _models()
+"""The models by name."""
+
+CLASSIFIER = ("image_encoder.norm_head.", "image_encoder.head.")
+"""Weights of TinyViT's classifier, with which no mask is computed."""
+
+
+_IOU_OUTPUT = "mask_decoder.iou_prediction_head.layers.2."
+
+
+def build(model: SamModel) -> Any:
+    """The network, with the weights that its package initialises it with.
+
+    Raises:
+        UserError: a package is not installed, or cannot be imported.
+    """
+    with warnings.catch_warnings():
+        # Of timm: of its own names that the packages use, and of models registered twice.
+        warnings.simplefilter("ignore", (FutureWarning, UserWarning))
+        try:
+            package: Any = importlib.import_module(model.module)
+        except Exception as error:  # torchvision beside another build of torch: RuntimeError
+            raise UserError(_missing(model, error)) from error
+        return package.sam_model_registry[model.variant]()
+
+
+def load_predictor_transform(model: SamModel) -> Any:
+    """The package's class that scales images for the network."""
+    return importlib.import_module(f"{model.module}.utils.transforms").ResizeLongestSide
+
+
+def _missing(model: SamModel, error: Exception) -> str:
+    install = (
+        f"`pip install {model.requirement} torch torchvision timm`, or `make torch` in the source "
+        "folder"
+    )
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"the segmenter '{model.name}' needs the Python package '{error.name}', which is not "
+            f"installed; run {install}"
+        )
+    reason = " ".join(str(error).split())
+    hint = ""
+    if "torchvision" in reason:
+        hint = "; torch and torchvision must be of one release and one build: install both anew"
+    return f"the segmenter '{model.name}': {model.module} cannot be imported ({reason}){hint}"
+
+
+def random_state_dict(network: Any) -> dict[str, Any]:
+    """Weights for tests: the same in every run; masks mean nothing."""
+    import torch
+
+    state = {}
+    for name, value in network.state_dict().items():
+        if not value.is_floating_point() or name.startswith("pixel_"):
+            state[name] = value
+            continue
+        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        drawn = torch.randn(value.shape, generator=generator)
+        kind = name.rpartition(".")[2]
+        if name.endswith("positional_encoding_gaussian_matrix"):
+            state[name] = drawn
+        elif name.startswith(_IOU_OUTPUT):
+            # So that masks are accepted.
+            state[name] = 0.02 * drawn + (0.9 if kind == "bias" else 0)
+        elif value.ndim > 1:
+            state[name] = drawn * (value.numel() / max(value.shape[:2])) ** -0.5
+        elif kind == "weight":
+            state[name] = 1 + 0.1 * drawn
+        elif kind == "running_var":
+            state[name] = 1 + 0.1 * drawn.abs()
+        else:
+            state[name] = 0.02 * drawn
+    return state

@@ -1,0 +1,228 @@
+"""How SAM is asked for an object's mask: several times, each time with the answer before.
+
+SAM-PT, arXiv 2307.01197, section 3.4, as its authors' code does it, except for their box, which is
+in the image's pixels where the points are in the network's: here both are in the network's. All
+objects of a frame go through a pass together, those whose prompts have the same form in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam_pt_ros.segmenters.base import MaskPrediction, Prompt
+from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding
+from sam_pt_ros.segmenters.sam.network import Network, PromptBatch, input_size
+from sam_pt_ros.segmenters.sam.options import SamOptions
+
+_SMALLEST = 2
+"""Masks of fewer pixels are not refined."""
+
+
+@dataclass(eq=False)
+class _Asked:
+    """An object on its way through the passes.
+
+    Attributes:
+        points: ``float32 (N, 2)``, pixels of the network's input, on the host.
+        labels: ``int32 (N,)``.
+        positives_first: whether the first pass has the positive points alone.
+        box: ``float32 (4,)``, that of the next pass, in the same pixels; None without.
+        low: ``float32 (1, 256, 256)``: logits of the last pass; None before it.
+        iou: what was predicted in it.
+        logits: ``float32 (H, W)`` of it; None as long as they were not needed.
+        extent: of the mask that they make.
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+    positives_first: bool
+    box: np.ndarray | None
+    low: Tensor | None = None
+    iou: float = 0.0
+    logits: Tensor | None = None
+    extent: Extent | None = None
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a mask lies: pixels in it, and its box, inclusive; the box of an empty one is 0."""
+
+    area: int
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+    @property
+    def box(self) -> np.ndarray:
+        """``float64 (4,)`` x min, y min, x max, y max."""
+        return np.array([self.x_min, self.y_min, self.x_max, self.y_max], np.float64)
+
+
+def extents(masks: Tensor) -> list[Extent]:
+    """Of masks ``bool (B, H, W)``, with one transfer to the host."""
+    rows, columns = masks.any(dim=2), masks.any(dim=1)
+    height, width = masks.shape[1:]
+    found = torch.stack(
+        [
+            rows.int().argmax(dim=1),
+            columns.int().argmax(dim=1),
+            height - 1 - rows.flip(1).int().argmax(dim=1),
+            width - 1 - columns.flip(1).int().argmax(dim=1),
+            masks.sum(dim=(1, 2)),
+        ],
+        dim=1,
+    )
+    return [
+        Extent(area, x_min, y_min, x_max, y_max) if area else Extent(0, 0, 0, 0, 0)
+        for y_min, x_min, y_max, x_max, area in found.tolist()
+    ]
+
+
+class Passes:
+    """The passes through one image.
+
+    Args:
+        network: what decodes.
+        image: the image.
+        image_size: its height and width.
+        options: how often, and when to stop.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        image: ImageEmbedding,
+        image_size: tuple[int, int],
+        options: SamOptions,
+    ) -> None:
+        self._network = network
+        self._image = image
+        self._size = image_size
+        self._options = options
+        height, width = input_size(image_size, network.input_side)
+        self._scale: np.ndarray = np.array([width / image_size[1], height / image_size[0]])
+
+    def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """The masks of tracked objects; without a point and a box there is none."""
+        asked = [self._asked(prompt) for prompt in prompts]
+        active = [each for each in asked if len(each.points) or each.box is not None]
+        self._pass((e for e in active if e.positives_first), positives_only=True)
+        self._pass(active)
+        for _ in range(self._options.refinement_iterations):
+            self._measure(active)
+            active = [each for each in active if self._box_last_mask(each)]
+            if not active:
+                break
+            before = [each.logits for each in active]
+            self._pass(active)
+            active = self._unsettled(active, before)
+        self._measure(each for each in asked if each.low is not None)
+        return [self._prediction(each) for each in asked]
+
+    def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        """The masks of what users point at: the best of the candidates for a single click."""
+        asked = [self._asked(prompt) for prompt in prompts]
+        active = [each for each in asked if len(each.points) or each.box is not None]
+        self._pass((e for e in active if _ambiguous(e)), candidates=True)
+        self._pass(e for e in active if not _ambiguous(e))
+        self._measure(active)
+        return [self._prediction(each, threshold=0.0) for each in asked]
+
+    def _asked(self, prompt: Prompt) -> _Asked:
+        points = (prompt.points.astype(np.float64) * self._scale).astype(np.float32)
+        box = None if prompt.box is None else self._scaled_box(prompt.box)
+        return _Asked(points, prompt.labels, prompt.positives_first, box)
+
+    def _scaled_box(self, box: np.ndarray) -> np.ndarray:
+        corners = box.astype(np.float64).reshape(2, 2) * self._scale
+        return corners.reshape(4).astype(np.float32)
+
+    def _box_last_mask(self, asked: _Asked) -> bool:
+        """Have the next pass use the box of the last mask; false if that is too small."""
+        if asked.extent is None or asked.extent.area < _SMALLEST:
+            return False
+        asked.box = self._scaled_box(asked.extent.box)
+        return True
+
+    def _pass(
+        self, objects: Iterable[_Asked], positives_only: bool = False, candidates: bool = False
+    ) -> None:
+        """Ask once for every object, and remember the answers."""
+        forms: dict[tuple[int, bool, bool], list[tuple[_Asked, np.ndarray, np.ndarray]]] = {}
+        for each in objects:
+            chosen = each.labels == 1 if positives_only else slice(None)
+            points, labels = each.points[chosen], each.labels[chosen]
+            form = (len(points), each.box is None, each.low is None)
+            forms.setdefault(form, []).append((each, points, labels))
+        for group in forms.values():
+            low, ious = self._network.decode(self._image, self._batch(group), candidates)
+            if candidates:
+                best = ious.argmax(dim=1, keepdim=True)
+                ious = ious.gather(1, best)
+                low = low[torch.arange(len(low), device=low.device)[:, None], best]
+            for (each, _, _), its_low, iou in zip(group, low, ious[:, 0].tolist(), strict=True):
+                each.low, each.iou, each.logits = its_low, iou, None
+
+    def _batch(self, group: Sequence[tuple[_Asked, np.ndarray, np.ndarray]]) -> PromptBatch:
+        def sent(arrays: Iterable[np.ndarray]) -> Tensor:
+            return torch.from_numpy(np.stack(list(arrays))).to(self._network.device)
+
+        boxes = [each.box for each, _, _ in group if each.box is not None]
+        lows = [each.low for each, _, _ in group if each.low is not None]
+        return PromptBatch(
+            sent(points for _, points, _ in group),
+            sent(labels for _, _, labels in group),
+            sent(boxes) if boxes else None,
+            torch.stack(lows) if lows else None,
+        )
+
+    def _measure(self, objects: Iterable[_Asked]) -> None:
+        """Enlarge the last answers, and find where their masks lie."""
+        objects = [each for each in objects if each.logits is None]
+        if not objects:
+            return
+        low = torch.stack([each.low for each in objects if each.low is not None])
+        logits = self._network.enlarge(low, self._size)[:, 0]
+        for each, its_logits, extent in zip(objects, logits, extents(logits > 0), strict=True):
+            each.logits, each.extent = its_logits, extent
+
+    def _unsettled(
+        self, objects: Sequence[_Asked], before: Sequence[Tensor | None]
+    ) -> list[_Asked]:
+        """The objects whose masks still change."""
+        if self._options.refinement_tolerance == 0:
+            return list(objects)
+        self._measure(objects)
+        now = torch.stack([each.logits for each in objects if each.logits is not None]) > 0
+        then = torch.stack([logits for logits in before if logits is not None]) > 0
+        common, either = ((op(now, then)).sum(dim=(1, 2)) for op in _OVERLAP)
+        changed = common < (1 - self._options.refinement_tolerance) * either
+        return [each for each, yes in zip(objects, changed.tolist(), strict=True) if yes]
+
+    def _prediction(self, asked: _Asked, threshold: float | None = None) -> MaskPrediction:
+        limit = self._options.iou_threshold if threshold is None else threshold
+        extent = asked.extent
+        rejected = np.float32(asked.iou) < np.float32(limit)
+        if asked.logits is None or extent is None or extent.area == 0 or rejected:
+            return MaskPrediction.nothing(self._size)
+        cut = asked.logits[extent.y_min : extent.y_max + 1, extent.x_min : extent.x_max + 1]
+        return MaskPrediction(
+            np.ascontiguousarray(cut.cpu().numpy()),
+            (extent.x_min, extent.y_min),
+            self._size,
+            min(max(asked.iou, 0.0), 1.0),
+        )
+
+
+_OVERLAP: Sequence[Callable[[Tensor, Tensor], Tensor]] = (torch.logical_and, torch.logical_or)
+
+
+def _ambiguous(asked: _Asked) -> bool:
+    """A single point may mean a thing or a part of it."""
+    return len(asked.points) == 1 and asked.box is None

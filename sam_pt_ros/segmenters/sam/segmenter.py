@@ -1,0 +1,149 @@
+"""The segmenters of the SAM family."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.segmenters.sam.models import MODELS
+from sam_pt_ros.segmenters.sam.options import SamOptions
+
+if TYPE_CHECKING:
+    from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding
+
+_DRAWN = 32.0  # logit of a mask that its user drew
+_SERIAL = itertools.count()
+
+
+class SamSegmenter(Segmenter):
+    """SAM (arXiv 2304.02643) or one of its kin, prompted as SAM-PT does.
+
+    It has no memory. A frame is encoded once, when the first prompt for it comes; its embedding
+    (4 MB; 12 MB of HQ-SAM) is kept with the frame.
+
+    Raises:
+        UserError: a package is not installed, there is no such device, or the checkpoint is
+            missing or another model's.
+    """
+
+    Options = SamOptions
+    model: ClassVar[str]
+    """The model's name."""
+
+    def __init__(self, options: SamOptions) -> None:
+        super().__init__(options)
+        try:
+            from sam_pt_ros.segmenters.sam.network import SamNetwork
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise UserError(
+                f"the segmenter '{self.model}' needs PyTorch; run `pip install "
+                f"{MODELS[self.model].requirement} torch torchvision timm`, or `make torch` in "
+                "the source folder"
+            ) from error
+        self._network = SamNetwork(MODELS[self.model], options)
+        self._frame: Frame | None = None
+        # Frames keep what any model saw of them.
+        self._key = f"{self.model} {next(_SERIAL)}"
+
+    @property
+    def details(self) -> str:
+        options = self.options
+        return f"{options.weights_text}, {self._network.device}, {options.precision}"
+
+    def set_image(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def reset(self) -> None:
+        self._frame = None
+
+    def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        return self._ask(prompts, candidates=False)
+
+    def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        return self._ask(prompts, candidates=True)
+
+    def _ask(self, prompts: Sequence[Prompt], candidates: bool) -> list[MaskPrediction]:
+        import torch
+
+        from sam_pt_ros.segmenters.sam.passes import Passes
+
+        frame = self._frame
+        if frame is None:
+            raise UserError("set_image must be called before predict")
+        open_ = [prompt for prompt in prompts if prompt.mask is None]
+        found: list[MaskPrediction] = []
+        if open_:
+            with torch.inference_mode():
+                passes = Passes(self._network, self._embedding(frame), frame.size, self.options)
+                found = (passes.propose if candidates else passes.predict)(open_)
+        answers = iter(found)
+        return [next(answers) if p.mask is None else _drawn(p.mask) for p in prompts]
+
+    def _embedding(self, frame: Frame) -> ImageEmbedding:
+        found: ImageEmbedding | None = frame.features.get(self._key)
+        if found is None:
+            found = self._network.embed(frame.image)
+            frame.features[self._key] = found
+        return found
+
+
+def _drawn(mask: np.ndarray) -> MaskPrediction:
+    """What a user drew is the object."""
+    logits = np.where(mask, np.float32(_DRAWN), np.float32(-_DRAWN))
+    return MaskPrediction(logits, (0, 0), mask.shape[:2], 1.0)
+
+
+class MobileSam(SamSegmenter):
+    """MobileSAM (arXiv 2306.14289)."""
+
+    model = "mobile_sam"
+
+
+class SamVitH(SamSegmenter):
+    """SAM with its huge encoder."""
+
+    model = "sam_vit_h"
+
+
+class SamVitL(SamSegmenter):
+    """SAM with its large encoder."""
+
+    model = "sam_vit_l"
+
+
+class SamVitB(SamSegmenter):
+    """SAM with its base encoder."""
+
+    model = "sam_vit_b"
+
+
+class HqSamVitH(SamSegmenter):
+    """HQ-SAM (arXiv 2306.01567) with SAM's huge encoder."""
+
+    model = "hq_sam_vit_h"
+
+
+class HqSamVitL(SamSegmenter):
+    """HQ-SAM with SAM's large encoder."""
+
+    model = "hq_sam_vit_l"
+
+
+class HqSamVitB(SamSegmenter):
+    """HQ-SAM with SAM's base encoder."""
+
+    model = "hq_sam_vit_b"
+
+
+class HqSamVitTiny(SamSegmenter):
+    """HQ-SAM with MobileSAM's encoder."""
+
+    model = "hq_sam_vit_tiny"
