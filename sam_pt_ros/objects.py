@@ -169,6 +169,7 @@ class TrackedObject:
         points: its query points.
         user_negatives: ids of the negatives that were clicked: they outlive a restart.
         mask: in its newest frame; None before its first.
+        lost: whether no mask of a whole horizon could be sampled from, and none since.
     """
 
     object_id: int
@@ -181,6 +182,7 @@ class TrackedObject:
     points: PointSet
     user_negatives: np.ndarray
     mask: CroppedMask | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,9 +28,15 @@ from sam_pt_ros.objects import (
     View,
 )
 from sam_pt_ros.options import check_options, option
+from sam_pt_ros.patch_filter import PatchFilter
 from sam_pt_ros.point_selection import CLUSTERED_PIXELS, METHODS, select_points
 from sam_pt_ros.prompting import build_prompt, shown, visible_positives
-from sam_pt_ros.reinitialization import VARIANTS, Window, create_reinitialization
+from sam_pt_ros.reinitialization import (
+    MINIMUM_AREA,
+    VARIANTS,
+    Window,
+    create_reinitialization,
+)
 from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
 from sam_pt_ros.trackers.base import PointTracker, PointTracks
 
@@ -74,14 +80,50 @@ class SamPtOptions:
         "An object without a visible positive point is not seen. False leaves that to the "
         "segmenter.",
     )
+    max_others_negatives: int = option(
+        0,
+        "So many points of the others at most, chosen at random in each frame; 0: all.",
+        minimum=0,
+        maximum=100000,
+    )
+    patch_filter: bool = option(
+        False,
+        "Take no points whose surroundings look unlike those they were sampled with, until they "
+        "are sampled anew.",
+    )
+    patch_size: int = option(
+        3, "Side of the patches compared, an odd number of pixels.", minimum=1, maximum=15
+    )
+    patch_similarity: float = option(
+        0.01,
+        "Similarity of two patches from which they look alike; 1 is equal.",
+        minimum=0.0,
+        maximum=1.0,
+    )
     reinitialization: str = option(
-        "A", "Variant by which query points are sampled anew, or none.", choices=tuple(VARIANTS)
+        "A",
+        "Where query points are sampled anew, or none. A: at the horizon, in the newest frame; "
+        "and in a past frame, from which they catch up: B: of median area; C: of an area like the "
+        "first; D: like C, all objects in one frame.",
+        choices=tuple(VARIANTS),
     )
     reinitialization_horizon: int = option(
         8, "Frames after which query points are sampled anew.", minimum=2, maximum=1000
     )
+    catch_up_budget: float = option(
+        0.0,
+        "Seconds that catching up after a restart in the past may take; if it would take longer, "
+        "points are sampled in the newest frame. 0: as long as it takes, and in mode every_frame "
+        "always, so that results do not depend on the machine's speed.",
+        minimum=0.0,
+        maximum=3600.0,
+    )
     lost_after: int = option(
-        90, "Frames without a mask after which an object is LOST.", minimum=1, maximum=100000
+        90,
+        "Frames without a mask after which an object is LOST; it is, too, when no mask of a "
+        "whole horizon can be sampled from.",
+        minimum=1,
+        maximum=100000,
     )
     history_length: int = option(
         60,
@@ -93,6 +135,24 @@ class SamPtOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.patch_size % 2 == 0:
+            raise UserError(f"'patch_size' must be odd, got {self.patch_size}")
+
+
+@dataclass
+class Counters:
+    """What has happened since the pipeline was made or reset.
+
+    Attributes:
+        restarts: how often an object's points were sampled anew.
+        over_budget: of these, how often in the newest frame because catching up with an older
+            one would have taken too long.
+        lost: how often no mask of a whole horizon could be sampled from.
+    """
+
+    restarts: int = 0
+    over_budget: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,16 +167,22 @@ class _Waiting:
 
 @dataclass
 class _Stages:
-    """Milliseconds by stage."""
+    """Milliseconds by stage; what is done within a stage counts as that stage's."""
 
     milliseconds: dict[str, float] = field(default_factory=dict)
+    within: str | None = None
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
+        if self.within is not None:
+            yield
+            return
         begin = time.perf_counter()
+        self.within = name
         try:
             yield
         finally:
+            self.within = None
             elapsed = (time.perf_counter() - begin) * 1e3
             self.milliseconds[name] = self.milliseconds.get(name, 0.0) + elapsed
 
@@ -137,14 +203,16 @@ class SamPt:
         self.segmenter = segmenter
         self.options = options or SamPtOptions()
         late = tracker.lag(tracker.options)
-        if self.options.history_length <= late:
-            raise UserError(
-                f"'history_length' must be more than {late}, the frames by which the tracker's "
-                f"answers may be late; got {self.options.history_length}"
-            )
         self._reinitialization = create_reinitialization(
             self.options.reinitialization, self.options.reinitialization_horizon
         )
+        horizon = 1 if self._reinitialization is None else self._reinitialization.horizon
+        if self.options.history_length < late + horizon:
+            raise UserError(
+                f"'history_length' must be at least {late + horizon}: the tracker may answer "
+                f"{late} frames late, and points may be sampled anew {horizon - 1} frames before "
+                f"that ('reinitialization_horizon'); got {self.options.history_length}"
+            )
         self.history = FrameHistory(self.options.history_length)
         self.reset()
 
@@ -153,6 +221,7 @@ class SamPt:
         self._waiting: list[_Waiting] = []
         self._used_ids: set[int] = set()
         self._problems: list[str] = []
+        self.counters = Counters()
         self._begin()
 
     def _begin(self) -> None:
@@ -162,13 +231,13 @@ class SamPt:
         self.segmenter.reset()
         self._objects: dict[int, TrackedObject] = {}
         self._answered = -1  # index of the newest frame that has a result
-        # What a late object must know of the past frames, by index: the visible positives of
-        # the others, and when all objects restarted together.
+        # What catching up must know of the past frames, by index: all visible positives.
         self._past: deque[tuple[int, dict[int, np.ndarray]]] = deque(
             maxlen=self.options.history_length
         )
-        self._restarts: deque[int] = deque(maxlen=self.options.history_length)
         self._stages = _Stages()
+        self._catch_up_seconds: float | None = None  # per frame, the last time
+        self._patches = PatchFilter(self.options.patch_size, self.options.patch_similarity)
 
     @property
     def object_ids(self) -> list[int]:
@@ -282,7 +351,7 @@ class SamPt:
     def _drop(self, object_id: int) -> None:
         item = self._objects.pop(object_id, None)
         if item is not None:
-            self.tracker.remove_points(item.points.ids)
+            self._remove_points(item.points.ids)
         self.segmenter.forget(object_id)
 
     def _check_known(self, object_id: int) -> None:
@@ -373,10 +442,7 @@ class SamPt:
             views = [View.blind(item, index) for item in items]
         else:
             views = [self._view(item, tracks) for item in items]
-        positives = {
-            view.item.object_id: visible_positives(view.tracks, view.labels, frame.size)
-            for view in views
-        }
+        positives = _positives(views, frame)
         labels, objects = self._look(frame, views, positives, self._predict_each)
         if tracks is not None:
             try:
@@ -404,7 +470,20 @@ class SamPt:
     def _view(self, item: TrackedObject, answer: PointTracks) -> View:
         """An object's points in the frame that the tracker has answered for."""
         points = item.points.until(answer.index)
-        return View(item, self.tracker.tracks_of(points.ids, answer), points.labels)
+        tracks = self.tracker.tracks_of(points.ids, answer)
+        if self.options.patch_filter:
+            tracks = self._patches.apply(tracks, self.history.at(answer.index))
+        return View(item, tracks, points.labels)
+
+    def _add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        ids = self.tracker.add_points(xy, frame)
+        if self.options.patch_filter:
+            self._patches.add(ids, xy, frame)
+        return ids
+
+    def _remove_points(self, ids: np.ndarray) -> None:
+        self.tracker.remove_points(ids)
+        self._patches.remove(ids)
 
     def _look(
         self,
@@ -419,10 +498,18 @@ class SamPt:
             positives: the visible positive points of all objects in this frame, by id.
             predict: gives one prediction per prompt.
         """
-        others = positives if self.options.others_as_negatives else {}
-        prompts = [build_prompt(view, frame, others) for view in views]
+        options = self.options
+        others = positives if options.others_as_negatives else {}
+        prompts = [
+            build_prompt(view, frame, others, options.max_others_negatives, options.seed)
+            for view in views
+        ]
         with self._stages.measure("segmenter"):
             predictions = predict(frame, prompts)
+        predictions = [
+            _unless_lost(view.item, prediction)
+            for view, prediction in zip(views, predictions, strict=True)
+        ]
         ids = [view.item.object_id for view in views]
         labels, masks = resolve_overlaps(predictions, ids, frame.size)
         results = []
@@ -431,6 +518,7 @@ class SamPt:
             item.mask = mask
             if mask.area:
                 item.last_seen = max(item.last_seen, frame.index)
+                item.lost = False
             if self._reinitialization is not None:
                 item.window.record(frame.index, mask)
             unseen = frame.index - item.last_seen
@@ -438,7 +526,7 @@ class SamPt:
                 ObjectResult(
                     item.object_id,
                     item.label,
-                    _state(mask, unseen, self.options.lost_after),
+                    _state(mask, item.lost or unseen > options.lost_after),
                     float(prediction.score) if mask.area else 0.0,
                     mask,
                     view.tracks,
@@ -515,7 +603,7 @@ class SamPt:
         xy = np.concatenate([positives, sampled, negatives, beside])
         labels = np.full(len(xy), NEGATIVE, np.int32)
         labels[: len(positives) + len(sampled)] = POSITIVE
-        ids = self.tracker.add_points(xy, frame)
+        ids = self._add_points(xy, frame)
         clicked = len(positives) + len(sampled) + np.arange(len(negatives))
         item = TrackedObject(
             object_id,
@@ -529,7 +617,7 @@ class SamPt:
             user_negatives=ids[clicked],
         )
         self._objects[object_id] = item
-        self._catch_up(item)
+        self._catch_up([item], self._answered)
 
     def _first_mask(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> np.ndarray | None:
         """The mask to sample from, ``bool (H, W)``; None to track just the given points."""
@@ -540,7 +628,7 @@ class SamPt:
             return None
         asked = Prompt(object_id, prompt.points, prompt.labels, box=prompt.box)
         self.segmenter.set_image(frame)
-        (prediction,) = self.segmenter.predict([asked])
+        (prediction,) = self.segmenter.propose([asked])
         return prediction.mask
 
     def _sample(
@@ -570,39 +658,35 @@ class SamPt:
     def _extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> Callable[[], None]:
         """Add clicked points to an object; what takes them away again."""
         item = self._objects[object_id]
-        before = item.points, item.user_negatives
-        ids = self.tracker.add_points(prompt.points, frame)
+        before = item.points, item.user_negatives, item.lost
+        ids = self._add_points(prompt.points, frame)
         item.points = item.points + PointSet.starting(ids, prompt.labels, frame.index)
         item.user_negatives = np.concatenate([item.user_negatives, ids[prompt.labels == NEGATIVE]])
+        item.lost = False
 
         def undo() -> None:
-            item.points, item.user_negatives = before
-            self.tracker.remove_points(ids)
+            item.points, item.user_negatives, item.lost = before
+            self._remove_points(ids)
 
         return undo
 
-    def _catch_up(self, item: TrackedObject) -> None:
-        """Look at an object in the frames from its start that have been answered already.
+    def _catch_up(self, items: Sequence[TrackedObject], until: int) -> None:
+        """Look at objects in the frames from the end of their windows to ``until``.
 
-        Their results stay as they were published; the object then stands as if it had been
-        started in time.
+        The results of these frames stay as they were published; the objects then stand as if they
+        had had their points in time.
+
+        Args:
+            items: objects that catch up from the same frame.
+            until: index of a frame that was answered.
         """
-        reinitialization = self._reinitialization
-        together = (
-            reinitialization is not None
-            and reinitialization.synchronised
-            and len(self._objects) > 1
-        )
-        for frame in self.history.since(item.start):
-            if frame.index > self._answered:
-                break
-            view = self._view(item, PointTracks.empty(frame.index))
-            self._look(frame, [view], self._past_positives(frame), self._predict)
-            if together and reinitialization is not None:
-                if frame.index in self._restarts:
-                    self._begin_window(item, reinitialization.restart_frame(item.window))
-            else:
-                self._reinitialize([item])
+        first = items[0].window.newest + 1
+        for index in range(first, until + 1):
+            frame = self.history.at(index)
+            views = [self._view(item, PointTracks.empty(index)) for item in items]
+            positives = self._past_positives(frame) | _positives(views, frame)
+            self._look(frame, views, positives, self._predict)
+            self._reinitialize(items)
 
     def _past_positives(self, frame: Frame) -> dict[int, np.ndarray]:
         for index, positives in self._past:
@@ -611,15 +695,52 @@ class SamPt:
         return {}
 
     def _reinitialize(self, items: Sequence[TrackedObject]) -> None:
-        if self._reinitialization is None or not items:
+        """Sample new points on the objects whose windows end now."""
+        reinitialization = self._reinitialization
+        if reinitialization is None or not items:
             return
         with self._stages.measure("reinitialization"):
             windows = {item.object_id: item.window for item in items}
-            choices = self._reinitialization.choose(windows)
-            if choices and self._reinitialization.synchronised:
-                self._restarts.append(items[0].window.newest)
-            for object_id, index in choices.items():
-                self._begin_window(self._objects[object_id], index)
+            together: dict[int, list[TrackedObject]] = {}
+            for object_id, index in reinitialization.choose(windows).items():
+                item = self._objects[object_id]
+                if index is not None:
+                    together.setdefault(index, []).append(item)
+                    continue
+                if reinitialization.lost(item.window):
+                    self.counters.lost += not item.lost
+                    item.lost = True
+                item.window = item.window.since(item.window.newest)
+            for index, group in sorted(together.items()):
+                self._restart_at(index, group)
+
+    def _restart_at(self, index: int, items: Sequence[TrackedObject]) -> None:
+        """Replace objects' points by new ones from their masks in a frame, and catch up."""
+        newest = items[0].window.newest
+        if self._too_slow(newest - index):
+            self.counters.over_budget += len(items)
+            for item in items:
+                usable = item.window.mask_at(newest).area > MINIMUM_AREA
+                self._begin_window(item, newest if usable else None)
+            return
+        begin = time.perf_counter()
+        for item in items:
+            self._begin_window(item, index)
+        if index < newest and not self.segmenter.has_memory:
+            for item in items:
+                item.window = Window(index)
+            self._catch_up(items, newest)
+            self._catch_up_seconds = (time.perf_counter() - begin) / (newest - index)
+
+    def _too_slow(self, frames: int) -> bool:
+        """Whether catching up with so many frames would take longer than it may."""
+        budget, known = self.options.catch_up_budget, self._catch_up_seconds
+        if frames == 0 or budget == 0:
+            return False
+        if known is None:  # as long as this frame has taken: a first guess
+            stages = self._stages.milliseconds
+            known = (stages.get("tracker", 0.0) + stages.get("segmenter", 0.0)) * 1e-3
+        return known * frames > budget
 
     def _begin_window(self, item: TrackedObject, index: int | None) -> None:
         """Replace an object's points by new ones, sampled from its mask in a frame.
@@ -627,20 +748,20 @@ class SamPt:
         Without a frame the old points stay.
         """
         if index is None:
-            newest = item.window.newest
-            item.window = Window(newest, [item.window.mask_at(newest)])
+            item.window = item.window.since(item.window.newest)
             return
         frame = self.history.at(index)
         mask = item.window.mask_at(index)
         positives, negatives = self._sample(mask.full(), frame, item.rng)
         kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
-        ids = self.tracker.add_points(np.concatenate([positives, negatives]), frame)
-        self.tracker.remove_points(np.setdiff1d(item.points.ids, kept.ids))
+        ids = self._add_points(np.concatenate([positives, negatives]), frame)
+        self._remove_points(np.setdiff1d(item.points.ids, kept.ids))
         labels = np.full(len(ids), NEGATIVE, np.int32)
         labels[: len(positives)] = POSITIVE
         item.points = PointSet.starting(ids, labels, index) + kept
         item.user_negatives = kept.ids
-        item.window = Window(index, [mask])
+        item.window = item.window.since(index)
+        self.counters.restarts += 1
 
     def _kept_negatives(self, item: TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
         """The clicked negatives that are still good: visible, and not on the mask."""
@@ -655,6 +776,14 @@ class SamPt:
 
 _CLOCKS = "check that the clocks agree, or use stamp 0 for the newest frame"
 _NO_SAMPLES = (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32))
+
+
+def _positives(views: Sequence[View], frame: Frame) -> dict[int, np.ndarray]:
+    """The visible positive points of objects, by id."""
+    return {
+        view.item.object_id: visible_positives(view.tracks, view.labels, frame.size)
+        for view in views
+    }
 
 
 def _check_ahead(stamp: int, newest: Frame) -> None:
@@ -678,7 +807,14 @@ def _later(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else max(one, other)
 
 
-def _state(mask: CroppedMask, unseen: int, lost_after: int) -> ObjectState:
+def _state(mask: CroppedMask, lost: bool) -> ObjectState:
     if mask.area:
         return ObjectState.TRACKING
-    return ObjectState.OCCLUDED if unseen <= lost_after else ObjectState.LOST
+    return ObjectState.LOST if lost else ObjectState.OCCLUDED
+
+
+def _unless_lost(item: TrackedObject, prediction: MaskPrediction) -> MaskPrediction:
+    """An object that was lost is seen again when there is a mask that can be sampled from."""
+    if item.lost and np.count_nonzero(prediction.logits > 0) <= MINIMUM_AREA:
+        return MaskPrediction.nothing(prediction.image_size)
+    return prediction

@@ -1,7 +1,8 @@
 """When, and at which frame, query points are sampled anew (SAM-PT, Appendix G).
 
 Points drift and die. At a horizon each object's points are replaced by new ones, sampled from
-its predicted mask in a frame that the variant chooses.
+its predicted mask in a frame that the variant chooses. The choices are those of the authors' code
+but for its errors: where no mask can be sampled from it restarts all the same, from nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.masks import CroppedMask
@@ -50,19 +50,29 @@ class Window:
         """The mask in a frame of the window."""
         return self.masks[index - self.start]
 
+    def since(self, index: int) -> Window:
+        """Its part from a frame on."""
+        return Window(index, self.masks[index - self.start :])
+
+    def usable_areas(self, horizon: int) -> dict[int, int]:
+        """Areas, by index of the frame, of the masks that points may be sampled from.
+
+        Neither the first frame, nor the first quarter of the horizon, nor a mask of
+        ``MINIMUM_AREA`` pixels or fewer.
+        """
+        first = 1 + horizon // 4
+        areas = enumerate(self.areas[:horizon])
+        return {self.start + i: area for i, area in areas if i >= first and area > MINIMUM_AREA}
+
 
 class Reinitialization(ABC):
     """Chooses the frames to restart at."""
-
-    synchronised: ClassVar[bool]
-    """Whether all objects restart together."""
 
     def __init__(self, horizon: int) -> None:
         if horizon < 2:
             raise UserError(f"the reinitialization horizon must be at least 2, got {horizon}")
         self.horizon = horizon
 
-    @abstractmethod
     def choose(self, windows: Mapping[int, Window]) -> dict[int, int | None]:
         """The objects whose window ends now, with the index of the frame to restart at.
 
@@ -72,34 +82,136 @@ class Reinitialization(ABC):
         Args:
             windows: of all objects, by object id, up to the newest frame.
         """
+        groups: dict[int, dict[int, Window]] = {}
+        for key, window in windows.items():
+            if self.due(window):
+                groups.setdefault(window.start, {})[key] = window
+        choices: dict[int, int | None] = {}
+        for start, group in groups.items():
+            later = [w.start for w in windows.values() if w.start > start]
+            choices.update(self.choose_together(group, min(later, default=None)))
+        return choices
 
     @abstractmethod
-    def restart_frame(self, window: Window) -> int | None:
-        """The frame of a full window to restart at; None if no mask can be sampled from."""
+    def choose_together(
+        self, group: Mapping[int, Window], pending: int | None
+    ) -> dict[int, int | None]:
+        """The same for full windows that begin in the same frame.
+
+        Args:
+            group: by object id.
+            pending: the next frame in which windows of other objects begin, or None.
+        """
 
     def due(self, window: Window) -> bool:
         """Whether the window is full."""
         return window.newest - window.start >= self.horizon - 1
 
+    def lost(self, window: Window) -> bool:
+        """Whether a full window holds no mask that points may be sampled from."""
+        return not window.usable_areas(self.horizon)
+
 
 class ReinitializeAtHorizon(Reinitialization):
     """Variant A: all objects together, at the last frame of the window.
 
-    An object whose mask there is too small keeps its points.
+    If other objects were started within the window, then where they were, so that all go on
+    together from there. An object whose mask there is too small keeps its points.
     """
 
-    synchronised = True
+    def choose_together(
+        self, group: Mapping[int, Window], pending: int | None
+    ) -> dict[int, int | None]:
+        choices: dict[int, int | None] = {}
+        for key, window in group.items():
+            last = window.start + self.horizon - 1
+            index = last if pending is None else min(last, pending)
+            choices[key] = index if window.mask_at(index).area > MINIMUM_AREA else None
+        return choices
 
-    def choose(self, windows: Mapping[int, Window]) -> dict[int, int | None]:
-        if not any(self.due(window) for window in windows.values()):
-            return {}
-        return {key: self.restart_frame(window) for key, window in windows.items()}
 
-    def restart_frame(self, window: Window) -> int | None:
-        return window.newest if window.masks[-1].area > MINIMUM_AREA else None
+class ReinitializeAtMedianArea(Reinitialization):
+    """Variant B: each object by itself, where its area is the median; the lower of two."""
+
+    def choose_together(
+        self, group: Mapping[int, Window], pending: int | None
+    ) -> dict[int, int | None]:
+        return {key: self._frame(window) for key, window in group.items()}
+
+    def _frame(self, window: Window) -> int | None:
+        usable = window.usable_areas(self.horizon)
+        if not usable:
+            return None
+        median = _lower_median(usable)
+        # Of equal ones the newest: it has the fewest frames to catch up with.
+        return max(index for index, area in usable.items() if area == median)
 
 
-_VARIANTS: dict[str, type[Reinitialization]] = {"A": ReinitializeAtHorizon}
+class ReinitializeAtSimilarArea(Reinitialization):
+    """Variant C: each object by itself, where its area is nearest to that where it started."""
+
+    def choose_together(
+        self, group: Mapping[int, Window], pending: int | None
+    ) -> dict[int, int | None]:
+        return {key: self._frame(window) for key, window in group.items()}
+
+    def _frame(self, window: Window) -> int | None:
+        usable = window.usable_areas(self.horizon)
+        if not usable:
+            return None
+        target = _target(window, usable)
+        return min(usable, key=lambda index: abs(usable[index] - target))
+
+
+class ReinitializeAtSimilarAreas(Reinitialization):
+    """Variant D: like C, but at one frame for all objects whose windows begin together.
+
+    The frame of the least sum of relative differences; one in which windows of other objects
+    begin is preferred. An object without a usable mask there keeps its points.
+    """
+
+    UNUSABLE = 720.0
+    """What a mask costs that cannot be sampled from."""
+    TOGETHER = 36.0
+    """By how much it is cheaper to go on together with other objects."""
+
+    def choose_together(
+        self, group: Mapping[int, Window], pending: int | None
+    ) -> dict[int, int | None]:
+        usable = {key: window.usable_areas(self.horizon) for key, window in group.items()}
+        candidates = sorted({index for areas in usable.values() for index in areas})
+        if not candidates:
+            return dict.fromkeys(group)
+        targets = {key: _target(group[key], areas) for key, areas in usable.items() if areas}
+
+        def cost(index: int) -> float:
+            differences = (
+                abs(areas[index] - targets[key]) / targets[key]
+                if index in areas
+                else self.UNUSABLE
+                for key, areas in usable.items()
+            )
+            return sum(differences) - (self.TOGETHER if index == pending else 0.0)
+
+        chosen = min(candidates, key=cost)
+        return {key: chosen if chosen in areas else None for key, areas in usable.items()}
+
+
+def _lower_median(areas: Mapping[int, int]) -> int:
+    return sorted(areas.values())[(len(areas) - 1) // 2]
+
+
+def _target(window: Window, usable: Mapping[int, int]) -> int:
+    """The area to compare with: that of the window's start, or, if it is empty, the usual one."""
+    return window.masks[0].area or _lower_median(usable)
+
+
+_VARIANTS: dict[str, type[Reinitialization]] = {
+    "A": ReinitializeAtHorizon,
+    "B": ReinitializeAtMedianArea,
+    "C": ReinitializeAtSimilarArea,
+    "D": ReinitializeAtSimilarAreas,
+}
 NO_REINITIALIZATION = "none"
 VARIANTS: Sequence[str] = (NO_REINITIALIZATION, *_VARIANTS)
 """Names of the variants."""

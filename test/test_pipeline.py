@@ -475,7 +475,7 @@ def test_a_click_of_another_clock_before_the_first_frame_is_refused_with_it(
 
 
 def test_a_click_older_than_the_history_is_refused() -> None:
-    run = make(history_length=5)
+    run = make(history_length=5, reinitialization_horizon=5)
     run.to(9)
     with pytest.raises(FrameUnavailableError, match="history_length"):
         run.pipeline.add_object(click(on(THING, 4)), stamp=SCENE.stamp(4))

@@ -23,7 +23,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters import Prompt, create_segmenter, segmenters
 from sam_pt_ros.segmenters.sam import SamSegmenter
-from sam_pt_ros.segmenters.sam.models import MODELS
+from sam_pt_ros.segmenters.sam.models import CLASSIFIER, MODELS
 from sam_pt_ros.segmenters.sam.network import PromptBatch
 
 TESTED = ("mobile_sam", "sam_vit_b", "hq_sam_vit_tiny")
@@ -262,14 +262,19 @@ def test_a_checkpoint_is_loaded_as_by_the_authors(name: str, tmp_path: Path) -> 
     """Their loaders leave TinyViT's tables as they were before; these are made anew."""
     few_threads()
     model, path = MODELS[name], tmp_path / "file.pth"
-    state = {key: value * 1.01 for key, value in authors_network(name).state_dict().items()}
+    state = {
+        key: value * 1.01 if value.is_floating_point() else value
+        for key, value in authors_network(name).state_dict().items()
+    }
     torch.save(state, path)
     made = create_segmenter(name, checkpoint=str(path), device="cpu")
     package = importlib.import_module(model.module)
     theirs = package.sam_model_registry[model.variant](checkpoint=str(path))
     ours: Any = made._network._sam
     assert not ours.training
-    assert all(torch.equal(value, state[key]) for key, value in ours.state_dict().items())
+    used = {key: value for key, value in state.items() if not key.startswith(CLASSIFIER)}
+    assert len(used) > 200
+    assert all(torch.equal(ours.state_dict()[key], value) for key, value in used.items())
     block = ours.image_encoder.layers[1].blocks[0].attn
     assert torch.equal(block.ab, block.attention_biases[:, block.attention_bias_idxs])
     with torch.inference_mode():
