@@ -344,7 +344,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 ) -> None:
     code = f"""
 import re, sys
-sys.modules[{blocked!r}] = None
+sys.modules[{blocked!r}] = None  # as if it were not installed
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.segmenters import create_segmenter
 try:

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _STEP = 2  # of each of the two upscalings, per side
+_FEW = 64  # keys up to which PyTorch's own attention takes longer on a CPU, up to twice as long
 _TAPS = 3  # side of HQ-SAM's last convolutions
 
 
@@ -193,10 +194,12 @@ class MaskDecoder:
         tokens = layer.norm3(tokens + layer.mlp(tokens))
         keys = _heads(to_tokens.k_proj(tokens + places), count, heads)
         values = _heads(to_tokens.v_proj(tokens), count, heads)
-        # With so few keys PyTorch's own attention takes twice the time on a CPU.
-        shares = queries @ (keys * keys.shape[-1] ** -0.5).transpose(2, 3)
-        seen = to_tokens.out_proj(_joined(shares.softmax(dim=-1) @ values))
-        return tokens, layer.norm4(seen.add_(pixels))
+        if keys.shape[2] <= _FEW:
+            shares = queries @ (keys * keys.shape[-1] ** -0.5).transpose(2, 3)
+            seen = shares.softmax(dim=-1) @ values
+        else:
+            seen = F.scaled_dot_product_attention(queries, keys, values)
+        return tokens, layer.norm4(to_tokens.out_proj(_joined(seen)).add_(pixels))
 
     def _attend_last(self, tokens: Tensor, places: Tensor, pixels: Tensor) -> Tensor:
         """Some tokens look at the image once more, whose projections move to their side."""

@@ -85,8 +85,9 @@ def _missing(model: SamModel, error: Exception) -> str:
         "folder"
     )
     if isinstance(error, ModuleNotFoundError):
+        package = (error.name or model.module).partition(".")[0]
         return (
-            f"the segmenter '{model.name}' needs the Python package '{error.name}', which is not "
+            f"the segmenter '{model.name}' needs the Python package '{package}', which is not "
             f"installed; run {install}"
         )
     reason = " ".join(str(error).split())
