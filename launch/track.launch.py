@@ -9,6 +9,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from sam_pt_ros.default_configuration import default_configuration
 
 SHARE = Path(get_package_share_directory("sam_pt_ros"))
 BOOLEANS = ["true", "false", "True", "False"]
@@ -63,9 +64,10 @@ def arguments() -> list[DeclareLaunchArgument]:
         ),
         argument(
             "config",
-            str(SHARE / "config" / "classical.yaml"),
-            "Configuration: a ROS parameter file, or the name of one that comes with the "
-            "package (classical, cotracker).",
+            "",
+            "Configuration: a ROS parameter file, or the name of one that comes with the package "
+            f"({', '.join(names())}); empty: cotracker_mobile_sam if its checkpoints have been "
+            "downloaded, else classical.",
         ),
         argument(
             "params",
@@ -111,15 +113,20 @@ def arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
+def names() -> list[str]:
+    """The package's configurations."""
+    return sorted(path.stem for path in (SHARE / "config").glob("*.yaml"))
+
+
 def existing(name: str, argument: str) -> str:
     """The parameter file at a path, or the one of that name in the package."""
     ours = SHARE / "config" / f"{name}.yaml"
     for path in (Path(name).expanduser(), ours):
         if path.is_file():
             return str(path)
-    names = ", ".join(sorted(path.stem for path in (SHARE / "config").glob("*.yaml")))
     raise FileNotFoundError(
-        f"{argument}:={name} is neither a file nor one of the package's configurations ({names})"
+        f"{argument}:={name} is neither a file nor one of the package's configurations "
+        f"({', '.join(names())})"
     )
 
 
@@ -129,7 +136,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
         for argument in arguments()
     }
-    parameters = [existing(value["config"], "config")]
+    parameters = [existing(value["config"] or default_configuration(), "config")]
     given = {name: yaml.safe_load(value[name]) for name in PARAMETERS if value[name]}
     if given:
         parameters.append(given)

@@ -113,8 +113,8 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="the node's parameter file, or the name of one that comes with the package: "
-        "classical (default), cotracker",
+        help="the node's parameter file, or the name of one that comes with the package "
+        "(default: classical)",
     )
     demo.add_argument(
         "--every-frame",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -121,7 +121,10 @@ class Configuration:
         """The pipeline; UserError if a backend cannot be made."""
         tracker: Any = trackers.load(self.backends.tracker)
         segmenter: Any = segmenters.load(self.backends.segmenter)
-        pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), self.pipeline)
+        options = self.pipeline
+        if self.node.mode == "every_frame":  # then nothing depends on the machine's speed
+            options = replace(options, catch_up_budget=0.0)
+        pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), options)
         set_threads(self.backends.threads)
         return pipeline
 

@@ -443,6 +443,7 @@ class SamPt:
         else:
             views = [self._view(item, tracks) for item in items]
         positives = _positives(views, frame)
+        self._past.append((index, positives))
         labels, objects = self._look(frame, views, positives, self._predict_each)
         if tracks is not None:
             try:
@@ -459,7 +460,6 @@ class SamPt:
             stages.milliseconds,
             tuple(problems),
         )
-        self._past.append((index, positives))
         return result
 
     def _note(self, what: str, error: Exception) -> None:

@@ -96,10 +96,10 @@ class TrackNode(LifecycleNode):
             return _ERROR
         self._configuration = configuration
         self._enabled.set()
-        backends, details = configuration.backends, self._pipeline.tracker.details
+        backends, pipeline = configuration.backends, self._pipeline
         self.get_logger().info(
-            f"configured: tracker {backends.tracker}{f' ({details})' if details else ''}, "
-            f"segmenter {backends.segmenter}"
+            f"configured: tracker {_described(backends.tracker, pipeline.tracker.details)}, "
+            f"segmenter {_described(backends.segmenter, pipeline.segmenter.details)}"
         )
         return _OK
 
@@ -440,6 +440,10 @@ class TrackNode(LifecycleNode):
         frame = self._require_pipeline().history.at(result.index)
         assert self._outputs is not None
         self._outputs.publish(result, header, frame.image, self._camera)
+
+
+def _described(name: str, details: str) -> str:
+    return f"{name} ({details})" if details else name
 
 
 def _one_click(pixel: np.ndarray, stamp: int | None) -> _Click:

@@ -19,6 +19,7 @@ def declared() -> Iterator[tuple[str, OptionSpec]]:
         (trackers, "lucas_kanade"),
         (trackers, "cotracker"),
         (segmenters, "classical"),
+        (segmenters, "mobile_sam"),
     ):
         for spec in specs(registry.load(name).Options):
             yield f"{name}.{spec.name}", spec

@@ -215,3 +215,36 @@ class ConstantSegmenter(Segmenter):
         assert self.frame is not None
         size = self.frame.size
         return [MaskPrediction(self.logits[p.object_id], (0, 0), size, 1.0) for p in prompts]
+
+
+class OracleSegmenter(Segmenter):
+    """Knows where everything of a scene is, and gives what most of the positive points lie on."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(NoOptions())
+        self.scene = scene
+        self.frame: Frame | None = None
+        self.shown: list[int] = []
+        self.proposed: list[Prompt] = []
+
+    def set_image(self, frame: Frame) -> None:
+        self.frame = frame
+        self.shown.append(frame.index)
+
+    def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        self.proposed += prompts
+        return self.predict(prompts)
+
+    def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        return [self._predict(prompt) for prompt in prompts]
+
+    def _predict(self, prompt: Prompt) -> MaskPrediction:
+        assert self.frame is not None
+        index = self.scene.index(self.frame.stamp)
+        owners = self.scene.owner(prompt.points[prompt.labels == 1], index)
+        on_things = owners[owners > BACKGROUND]
+        if 2 * len(on_things) <= len(owners):
+            return MaskPrediction.nothing(self.frame.size)
+        mask = self.scene.frame(index).mask(int(np.bincount(on_things).argmax()))
+        logits = np.where(mask, 1.0, -1.0).astype(np.float32)
+        return MaskPrediction(logits, (0, 0), self.frame.size, 0.9)

@@ -1,0 +1,527 @@
+"""The pipeline samples points anew, catches up with them, and loses and finds objects."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import helpers_cotracker
+import numpy as np
+import pytest
+from doubles import ColourSegmenter, OracleSegmenter, OracleTracker
+from scene import OCCLUDER, THING, Scene, overlap
+from test_pipeline import SCENE, Run, click, digest, make, on
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.objects import ObjectPrompt, ObjectState, TrackedObject
+from sam_pt_ros.options import NoOptions
+from sam_pt_ros.pipeline import Counters, SamPt, SamPtOptions
+from sam_pt_ros.reinitialization import MINIMUM_AREA
+from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.trackers import create_tracker
+from sam_pt_ros.trackers.base import PointTracker
+
+PAST = ("B", "C", "D")  # variants that restart in a frame of the past
+
+
+def item_of(pipeline: SamPt, object_id: int) -> TrackedObject:
+    return pipeline._objects[object_id]
+
+
+def restarted(
+    pipeline: SamPt, images: list[np.ndarray], first: int = 0
+) -> tuple[int, int, TrackedObject]:
+    """Go on until the first restart in the past: its frame, that of the restart, the object."""
+    before = item_of(pipeline, 1).window.start
+    for index in range(first, len(images)):
+        pipeline.process(images[index], index)
+        item = item_of(pipeline, 1)
+        if item.window.start != before:
+            assert item.window.start < index, "in the newest frame"
+            return index, item.window.start, item
+    pytest.fail("there was no restart")
+
+
+def waving(image_size: tuple[int, int], frames: int) -> list[np.ndarray]:
+    """A textured square that goes to and fro and grows and shrinks: no two areas are equal."""
+    height, width = image_size
+    rng = np.random.default_rng(0)
+    background = rng.integers(60, 100, (height, width, 1), np.uint8).repeat(3, axis=2)
+    texture = rng.integers(150, 255, (height, width, 1), np.uint8) * np.array([1, 0, 0], np.uint8)
+    made = []
+    for index in range(frames):
+        image = background.copy()
+        side = 24 + round(8 * np.sin(index / 2))
+        x, y = 20 + index, 20
+        image[y : y + side, x : x + side] = texture[:side, :side]
+        made.append(image)
+    return made
+
+
+class RedSegmenter(ColourSegmenter):
+    """All that is red, if a positive point lies on it; it has no memory."""
+
+    def predict(self, prompts: Any) -> list[MaskPrediction]:
+        assert self.frame is not None
+        image = self.frame.image.astype(np.int32)
+        logits = (image[..., 0] - 2.0 * image[..., 1] - 50.0).astype(np.float32)
+        return [MaskPrediction(logits, (0, 0), self.frame.size, 0.9) for _ in prompts]
+
+
+def trackers() -> list[Any]:
+    return ["lucas_kanade", pytest.param("cotracker", id="cotracker")]
+
+
+def a_tracker(name: str) -> PointTracker:
+    if name == "cotracker":
+        pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
+        return helpers_cotracker.tracker()
+    return create_tracker(name)
+
+
+@pytest.mark.parametrize("variant", PAST)
+@pytest.mark.parametrize("name", trackers())
+def test_after_catching_up_points_are_where_a_run_from_that_frame_has_them(
+    name: str, variant: str
+) -> None:
+    """Published results stay; from now on all is as if the points had been there in time."""
+    images = waving((96, 128), 30)
+    options = SamPtOptions(
+        reinitialization=variant, reinitialization_horizon=10, history_length=20
+    )
+    pipeline = SamPt(a_tracker(name), RedSegmenter(), options)
+    pipeline.process(images[0], 0)
+    pipeline.add_object(click((30, 30)))
+    newest, start, item = restarted(pipeline, images, 1)
+    ids = item.points.ids
+    queries = pipeline.tracker.recall(ids, start).xy
+    found = {i: pipeline.tracker.recall(ids, i) for i in range(start, newest + 1)}
+    following = pipeline.process(images[newest + 1], newest + 1)[0].object(1).points
+
+    other = a_tracker(name)
+    history = FrameHistory(20)
+    other.reset(history)
+    for index in range(start, newest + 2):
+        frame = history.append(images[index], index)
+        tracks = other.step(frame)
+        if index == start:
+            own = other.add_points(queries, frame)
+            tracks = other.recall(own, 0)
+        ours = found.get(index, following)
+        if index <= newest:
+            assert np.allclose(ours.xy, tracks.xy, atol=2e-4), index
+            assert np.array_equal(ours.visible, tracks.visible)
+    assert np.allclose(following.xy, tracks.select(own).xy, atol=2e-4)
+    assert len(queries) == 17
+    assert np.array_equal(queries, np.rint(queries)), "whole pixels of the mask"
+
+
+@pytest.mark.parametrize("variant", PAST)
+def test_a_restart_goes_through_the_frames_again_with_the_new_points(variant: str) -> None:
+    segmenter = OracleSegmenter(SCENE)
+    run = make(segmenter, reinitialization=variant, reinitialization_horizon=8)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    run.to(7)
+    item = item_of(run.pipeline, 1)
+    start = item.window.start
+    assert 1 + 8 // 4 <= start < 8
+    assert item.window.newest == 7
+    # Every frame once; those from the restart on once more, and none of them for a result.
+    again = list(range(start, 8)) if start < 7 else []
+    # First to propose, and then to catch up with the frame that was clicked on.
+    assert segmenter.shown == [0, 0, *range(1, 8), *again]
+    assert sorted(run.results) == list(range(8))
+    assert run.pipeline.counters == Counters(restarts=1)
+
+
+def test_a_segmenter_with_a_memory_is_shown_no_frame_twice() -> None:
+    class Remembering(OracleSegmenter):
+        has_memory = True
+
+    segmenter = Remembering(SCENE)
+    run = make(segmenter, reinitialization="D", reinitialization_horizon=8)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    run.to(20)
+    assert run.pipeline.counters.restarts >= 2
+    assert segmenter.shown[2:] == list(range(1, 21))
+    item = item_of(run.pipeline, 1)
+    assert item.window.newest == 20
+    assert all(area > MINIMUM_AREA for area in item.window.areas)
+
+
+@pytest.mark.parametrize("variant", ["A", "D"])
+def test_objects_go_on_together(variant: str) -> None:
+    run = make(OracleSegmenter(SCENE), reinitialization=variant, reinitialization_horizon=6)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    run.to(3)
+    run.pipeline.add_object(click(on(OCCLUDER, 3)))
+    run.to(15)
+    first, second = (item_of(run.pipeline, i) for i in (1, 2))
+    assert first.window.start == second.window.start > 3
+
+
+def test_objects_restart_each_by_itself() -> None:
+    run = make(OracleSegmenter(SCENE), reinitialization="B", reinitialization_horizon=6)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    run.to(3)
+    run.pipeline.add_object(click(on(OCCLUDER, 3)))
+    run.to(6)
+    assert item_of(run.pipeline, 2).window.start == 3
+    assert item_of(run.pipeline, 1).window.start > 0
+
+
+def test_catching_up_uses_the_others_points_as_they_were() -> None:
+    segmenter = ColourSegmenter()
+    run = make(segmenter, reinitialization="C", reinitialization_horizon=8)
+    run.to(0)
+    run.pipeline.apply(
+        [request(click(on(THING, 0))), request(click(on(OCCLUDER, 0)))], stamp=None
+    )
+    run.to(6)
+    segmenter.calls.clear()
+    run.to(7)
+    again = [(index, prompt) for index, prompts in segmenter.calls[1:] for prompt in prompts]
+    assert again, "nothing was caught up with"
+    assert all((prompt.labels == 0).sum() >= 10 for _, prompt in again)
+
+
+def request(prompt: ObjectPrompt) -> Any:
+    from sam_pt_ros.objects import PromptRequest
+
+    return PromptRequest(prompt)
+
+
+def test_a_late_click_catches_up_through_restarts_in_the_past() -> None:
+    in_time, late = (make(OracleSegmenter(SCENE), reinitialization="B") for _ in range(2))
+    for run in (in_time, late):
+        run.to(2)
+    in_time.pipeline.add_object(click(on(THING, 2)))
+    in_time.to(20)
+    late.to(20)
+    late.pipeline.add_object(click(on(THING, 2)), stamp=SCENE.stamp(2))
+    assert late.pipeline.counters.restarts == in_time.pipeline.counters.restarts >= 2
+    first, second = in_time.to(21).object(1), late.to(21).object(1)
+    assert np.array_equal(first.points.xy, second.points.xy)
+    assert np.array_equal(first.mask.full(), second.mask.full())
+
+
+# --- the budget -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", PAST)
+def test_over_budget_points_are_sampled_in_the_newest_frame(variant: str) -> None:
+    run = make(
+        OracleSegmenter(SCENE),
+        reinitialization=variant,
+        reinitialization_horizon=8,
+        catch_up_budget=1e-9,
+    )
+    run.to(0)
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    run.to(7)
+    counters = run.pipeline.counters
+    start = item_of(run.pipeline, 1).window.start
+    if start == 7 and counters.over_budget == 0:
+        assert variant == "B"  # of equal areas the newest was chosen
+    else:
+        assert start == 7 and counters.over_budget == 1
+    assert counters.restarts == 1
+    assert run.to(9).object(1).positives_visible == 16
+
+
+def test_a_budget_that_is_enough_changes_nothing() -> None:
+    def results(budget: float) -> list[Any]:
+        run = make(OracleSegmenter(SCENE), reinitialization="C", catch_up_budget=budget)
+        run.to(0)
+        run.pipeline.add_object(click(on(THING, 0)))
+        run.to(40)
+        assert run.pipeline.counters.over_budget == 0
+        return [digest(result) for result in run.results.values()]
+
+    assert results(0.0) == results(3600.0)
+
+
+def test_the_history_must_reach_back_to_where_points_may_be_sampled() -> None:
+    with pytest.raises(UserError, match="'history_length' must be at least 24.*got 23"):
+        make(reinitialization="B", reinitialization_horizon=24, history_length=23)
+    make(reinitialization="B", reinitialization_horizon=24, history_length=24)
+    with pytest.raises(UserError, match="may answer 16 frames late"):
+        SamPt(
+            Late(SCENE), ColourSegmenter(), SamPtOptions(reinitialization="none", history_length=16)
+        )
+
+
+class Late(OracleTracker):
+    @classmethod
+    def lag(cls, options: Any) -> int:
+        return 16
+
+
+# --- losing and finding ---------------------------------------------------------------------
+
+
+def states(run: Run, last: int) -> list[ObjectState]:
+    run.to(last)
+    return [run.results[i].object(1).state for i in sorted(run.results) if i > 0]
+
+
+@pytest.mark.parametrize("variant", ["A", "B", "C", "D"])
+def test_an_object_that_vanishes_and_returns_is_occluded_lost_and_tracked_again(
+    variant: str,
+) -> None:
+    """Its old points wait for it: they are the only ones that know what it looked like."""
+    hidden = SCENE.hidden(THING)
+    horizon = 4
+    assert len(hidden) > horizon + 1
+    run = make(
+        OracleSegmenter(SCENE), reinitialization=variant, reinitialization_horizon=horizon
+    )
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    found = states(run, 59)
+    gone = found.index(ObjectState.OCCLUDED)
+    back = len(found) - 1 - found[::-1].index(ObjectState.LOST)
+    assert set(found[:gone]) == {ObjectState.TRACKING}
+    assert set(found[gone : back + 1]) == {ObjectState.OCCLUDED, ObjectState.LOST}
+    lost = found.index(ObjectState.LOST)
+    assert set(found[lost : back + 1]) == {ObjectState.LOST}, "lost is lost until it is seen"
+    assert gone < lost <= gone + 2 * horizon
+    assert set(found[back + 1 :]) == {ObjectState.TRACKING}
+    for index, result in run.results.items():
+        if index == 0:
+            continue
+        item = result.object(1)
+        assert (item.state == ObjectState.TRACKING) == (item.mask.area > 0)
+        assert (item.score > 0) == (item.mask.area > 0)
+    truth = SCENE.frame(59).mask(THING)
+    assert overlap(run.results[59].object(1).mask.full(), truth) > 0.95
+    assert run.pipeline.counters.lost == 1
+
+
+def test_without_reinitialization_an_object_is_lost_after_the_set_number_of_frames() -> None:
+    run = make(OracleSegmenter(SCENE), reinitialization="none", lost_after=3)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    found = states(run, 40)
+    gone = found.index(ObjectState.OCCLUDED)
+    assert found[gone : gone + 4] == [ObjectState.OCCLUDED] * 3 + [ObjectState.LOST]
+
+
+class Shrinking(Segmenter):
+    """A square whose side the test sets."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__(NoOptions())
+        self.side = side
+        self.frame: Frame | None = None
+
+    def set_image(self, frame: Frame) -> None:
+        self.frame = frame
+
+    def predict(self, prompts: Any) -> list[MaskPrediction]:
+        assert self.frame is not None
+        logits = np.full(self.frame.size, -1.0, np.float32)
+        logits[10 : 10 + self.side, 10 : 10 + self.side] = 1.0
+        return [MaskPrediction(logits, (0, 0), self.frame.size, 0.9) for _ in prompts]
+
+
+def lost_object() -> tuple[Run, Shrinking]:
+    segmenter = Shrinking(12)
+    run = make(segmenter, reinitialization="B", reinitialization_horizon=4)
+    run.to(0)
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    run.to(1)
+    segmenter.side = 5  # 25 pixels: seen, but too few to sample from
+    run.to(12)
+    assert run.results[12].object(1).state == ObjectState.LOST
+    return run, segmenter
+
+
+def test_a_lost_object_publishes_no_mask_until_there_is_enough_of_it() -> None:
+    run, segmenter = lost_object()
+    assert run.results[3].object(1).mask.area == 25
+    assert run.results[12].object(1).mask.area == 0
+    segmenter.side = 6
+    item = run.to(13).object(1)
+    assert item.state == ObjectState.TRACKING and item.mask.area == 36
+    segmenter.side = 5
+    assert run.to(14).object(1).mask.area == 25, "once it is found small masks count again"
+
+
+def test_new_prompts_revive_a_lost_object() -> None:
+    run, _ = lost_object()
+    run.pipeline.add_prompts(1, click((12, 12)))
+    item = run.to(13).object(1)
+    assert item.state == ObjectState.TRACKING and item.mask.area == 25
+
+
+def test_a_refused_prompt_does_not_revive_it() -> None:
+    run, _ = lost_object()
+    with pytest.raises(UserError):
+        run.pipeline.apply([request_for(1, click((12, 12))), request_for(2, click((-90, 0)))])
+    assert run.to(13).object(1).state == ObjectState.LOST
+
+    def fail(xy: Any, frame: Any) -> Any:
+        raise UserError("no more points")
+
+    original = run.tracker.add_points
+    calls = []
+
+    def second_fails(xy: Any, frame: Any) -> Any:
+        calls.append(1)
+        return original(xy, frame) if len(calls) == 1 else fail(xy, frame)
+
+    run.tracker.add_points = second_fails  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="no more points"):
+        run.pipeline.apply([request_for(1, click((12, 12))), request_for(2, click((40, 20)))])
+    run.tracker.add_points = original  # type: ignore[method-assign]
+    assert run.to(14).object(1).state == ObjectState.LOST
+
+
+def request_for(object_id: int, prompt: ObjectPrompt) -> Any:
+    from sam_pt_ros.objects import PromptRequest
+
+    return PromptRequest(prompt, object_id)
+
+
+# --- starting, prompts, filter --------------------------------------------------------------
+
+
+def test_a_click_asks_for_what_it_may_mean_and_points_are_sampled_from_that() -> None:
+    segmenter = OracleSegmenter(SCENE)
+    run = make(segmenter)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    (asked,) = segmenter.proposed
+    assert asked.points.tolist() == [list(on(THING, 0))]
+    item = run.to(1).object(1)
+    assert item.positives_total == 16 and len(item.points) == 17
+    sampled = run.tracker.recall(item.points.ids, 0).xy
+    assert set(SCENE.owner(sampled[:16], 0)) == {THING}
+    assert SCENE.owner(sampled[16:], 0)[0] != THING
+
+
+def test_click_expansion_can_be_left_out() -> None:
+    segmenter = OracleSegmenter(SCENE)
+    run = make(segmenter, click_expansion=False, reinitialization="none")
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    assert not segmenter.proposed
+    assert len(run.to(1).object(1).points) == 1
+
+
+def test_a_mask_needs_no_proposal_and_a_box_has_one() -> None:
+    segmenter = OracleSegmenter(SCENE)
+    run = make(segmenter)
+    run.to(0)
+    run.pipeline.add_object(ObjectPrompt(mask=SCENE.frame(0).mask(THING)))
+    assert not segmenter.proposed
+    run.pipeline.add_object(ObjectPrompt(box=np.array([40, 20, 60, 50], np.float32)))
+    assert segmenter.proposed[0].box is not None
+
+
+def test_the_others_negatives_can_be_limited_and_are_drawn_the_same_every_time() -> None:
+    def prompts(limit: int, seed: int = 0) -> list[np.ndarray]:
+        segmenter = ColourSegmenter()
+        run = make(segmenter, max_others_negatives=limit, seed=seed, reinitialization="none")
+        run.to(0)
+        run.pipeline.add_object(click(on(THING, 0)))
+        run.pipeline.add_object(click(on(OCCLUDER, 0)))
+        run.to(5)
+        return [segmenter.prompts_of(1)[i].points for i in range(1, 6)]
+
+    everything, some = prompts(0), prompts(5)
+    for full, part in zip(everything, some):
+        assert len(full) == len(part) + 16 - 5
+        assert {tuple(p) for p in part} <= {tuple(p) for p in full}
+    assert all(np.array_equal(a, b) for a, b in zip(some, prompts(5)))
+    drawn = [{tuple(p) for p in part[-5:]} for part in some]
+    assert any(one != other for one, other in zip(drawn, drawn[1:])), "another draw in each frame"
+    assert len(prompts(100)[0]) == len(everything[0])
+
+
+def test_points_whose_surroundings_change_are_hidden_until_they_are_sampled_anew() -> None:
+    """The tracker believes that the points still stand; what is there is another thing."""
+
+    class Standing(OracleTracker):
+        def _tracks(self, ids: Any, frame: Frame) -> Any:
+            tracks = super()._tracks(ids, frame)
+            places = np.array([self._points[point][3] for point in ids]).reshape(-1, 2)
+            object.__setattr__(tracks, "xy", places.astype(np.float32))
+            object.__setattr__(tracks, "visible", np.ones(len(ids), bool))
+            return tracks
+
+    def visible(**options: Any) -> list[int]:
+        pipeline = SamPt(
+            Standing(SCENE), Shrinking(12), SamPtOptions(reinitialization="none", **options)
+        )
+        pipeline.process(SCENE.frame(0).image, SCENE.stamp(0))
+        pipeline.add_object(ObjectPrompt(mask=SCENE.frame(0).mask(THING)))
+        counts = []
+        for index in range(1, 30):
+            (result,) = pipeline.process(SCENE.frame(index).image, SCENE.stamp(index))
+            counts.append(result.object(1).positives_visible)
+        return counts
+
+    assert visible() == [16] * 29
+    filtered = visible(patch_filter=True)
+    assert filtered[0] >= 8 and filtered[-1] == 0
+    assert filtered == sorted(filtered, reverse=True), "once rejected they stay so"
+
+
+# --- memory ---------------------------------------------------------------------------------
+
+
+class HeavySegmenter(Segmenter):
+    """Keeps an embedding of MobileSAM's shape, though not its depth, with every frame."""
+
+    def __init__(self) -> None:
+        super().__init__(NoOptions())
+        self.frame: Frame | None = None
+
+    def set_image(self, frame: Frame) -> None:
+        self.frame = frame
+        frame.features.setdefault("heavy", np.zeros((4, 64, 64), np.float32))
+
+    def predict(self, prompts: list[Prompt]) -> list[MaskPrediction]:  # type: ignore[override]
+        assert self.frame is not None
+        logits = np.full(self.frame.size, -1.0, np.float32)
+        logits[5:15, 5:15] = 1.0
+        return [MaskPrediction(logits, (0, 0), self.frame.size, 0.9) for _ in prompts]
+
+
+@pytest.mark.parametrize("variant", ["A", "B"])
+def test_nothing_is_kept_per_frame_beyond_the_history(variant: str) -> None:
+    from doubles import StillTracker
+
+    scene = Scene(32, 24, 1, np.full((24, 33, 3), 40, np.float32), 0.0, (), 0.0, 0)
+    image = scene.frame(0).image
+    options = SamPtOptions(
+        history_length=12,
+        positive_points=4,
+        reinitialization=variant,
+        reinitialization_horizon=8,
+        patch_filter=True,
+    )
+    pipeline = SamPt(StillTracker(scene), HeavySegmenter(), options)
+    pipeline.add_object(click((10, 10)))
+
+    def used_after(first: int, last: int) -> int:
+        for index in range(first, last):
+            pipeline.process(image.copy(), index)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        early = used_after(0, 400)
+        late = used_after(400, 2000)
+    finally:
+        tracemalloc.stop()
+    assert early > 12 * 64 * 64 * 16, "the features of the history are not there"
+    assert late < early + 20_000
+    assert pipeline.counters.restarts > 200
