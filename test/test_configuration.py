@@ -165,3 +165,41 @@ def test_any_text_is_read_or_refused_in_one_line(tmp_path: Path, content: str) -
     except UserError as error:
         refusal = str(error)
     assert "\n" not in refusal
+
+
+def test_the_configurations_with_the_authors_settings_have_them() -> None:
+    """Those of golden/SAM_PT.md: 16 + 1 points, 12 refinements, IoU 0.7, no reinitialization."""
+    for name in ("sam_vit_h", "hq_sam_vit_h"):
+        read = load_configuration(CONFIG / f"cotracker_{name}.yaml")
+        assert (read.backends.tracker, read.backends.segmenter) == ("cotracker", name)
+        options = read.pipeline
+        assert (options.positive_points, options.negative_points) == (16, 1)
+        assert (options.positive_selection, options.negative_selection) == ("kmedoids", "mixed")
+        assert options.others_as_negatives and not options.require_positive
+        assert options.reinitialization == "none" and not options.patch_filter
+        assert (options.max_others_negatives, options.clustered_pixels) == (0, 1800)
+        assert read.segmenter.refinement_iterations == 12
+        assert (read.segmenter.iou_threshold, read.segmenter.refinement_tolerance) == (0.7, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "horizon"),
+    [("cotracker_mobile_sam", "B", 24), ("lucas_kanade_mobile_sam", "A", 8)],
+)
+def test_on_a_robot_points_are_sampled_anew(name: str, variant: str, horizon: int) -> None:
+    options = load_configuration(CONFIG / f"{name}.yaml").pipeline
+    assert (options.reinitialization, options.reinitialization_horizon) == (variant, horizon)
+    assert options.require_positive
+
+
+@pytest.mark.parametrize(("mode", "budget"), [("latest", 0.5), ("every_frame", 0.0)])
+def test_results_for_every_frame_do_not_depend_on_the_time(
+    tmp_path: Path, mode: str, budget: float
+) -> None:
+    path = write(tmp_path, f"catch_up_budget: 0.5\nmode: {mode}")
+    assert load_configuration(path).create().options.catch_up_budget == budget
+
+
+def test_patches_have_a_middle(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'patch_size' must be odd, got 4"):
+        load_configuration(write(tmp_path, "patch_size: 4"))
