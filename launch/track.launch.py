@@ -9,6 +9,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
 from sam_pt_ros.default_configuration import default_configuration
 
 SHARE = Path(get_package_share_directory("sam_pt_ros"))

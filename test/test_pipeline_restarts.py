@@ -247,13 +247,12 @@ def test_a_budget_that_is_enough_changes_nothing() -> None:
 
 
 def test_the_history_must_reach_back_to_where_points_may_be_sampled() -> None:
-    with pytest.raises(UserError, match="'history_length' must be at least 24.*got 23"):
+    with pytest.raises(UserError, match=r"'history_length' must be at least 24.*got 23"):
         make(reinitialization="B", reinitialization_horizon=24, history_length=23)
     make(reinitialization="B", reinitialization_horizon=24, history_length=24)
+    options = SamPtOptions(reinitialization="none", history_length=16)
     with pytest.raises(UserError, match="may answer 16 frames late"):
-        SamPt(
-            Late(SCENE), ColourSegmenter(), SamPtOptions(reinitialization="none", history_length=16)
-        )
+        SamPt(Late(SCENE), ColourSegmenter(), options)
 
 
 class Late(OracleTracker):

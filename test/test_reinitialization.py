@@ -76,8 +76,9 @@ class GoldenWindow:
         assert variant is not None
         group = self.golden["objects"]
         for shorter in range(1, self.run["horizon"]):
-            early = {item: Window(w.start, w.masks[:shorter]) for item, w in self.windows().items()}
-            assert variant.choose({item: early[item] for item in group}) == {}, self.name
+            full = self.windows()
+            early = {item: Window(full[item].start, full[item].masks[:shorter]) for item in group}
+            assert variant.choose(early) == {}, self.name
         windows = self.windows()
         later = {k: w for k, w in windows.items() if k not in group and variant.due(w)}
         assert not later, "not due together"
@@ -119,7 +120,7 @@ def expected(window: GoldenWindow, position: int) -> tuple[str, set[int | None]]
     if variant == "B":
         return "as published", set(golden["as_good"][position])
     empty_first = [area == 0 for area in golden["target_area"]]
-    if variant == "C" and empty_first[position] or variant == "D" and any(empty_first):
+    if {"C": empty_first[position], "D": any(empty_first)}[variant]:
         return "error e: nothing to compare the area with", {*frames, None}
     return "as published", {golden["next"][position]}
 

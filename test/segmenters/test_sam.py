@@ -311,7 +311,7 @@ def test_the_published_checkpoint_is_asked_for_by_the_model_s_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SAM_PT_CHECKPOINT_DIR", str(tmp_path))
-    with pytest.raises(UserError, match="'mobile_sam' is missing: .*sam-pt download mobile_sam"):
+    with pytest.raises(UserError, match=r"'mobile_sam' is missing: .*sam-pt download mobile_sam"):
         create_segmenter("mobile_sam", device="cpu")
 
 
