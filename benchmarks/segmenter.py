@@ -26,8 +26,8 @@ from sam_pt_ros.configuration import set_threads
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.network_options import RANDOM
-from sam_pt_ros.objects import ObjectPrompt
-from sam_pt_ros.pipeline import PromptRequest, SamPt, SamPtOptions
+from sam_pt_ros.objects import ObjectPrompt, PromptRequest
+from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.segmenters import Prompt, create_segmenter
 from sam_pt_ros.segmenters.sam.models import MODELS
 
@@ -37,6 +37,7 @@ FRAME_OBJECTS = 4
 REFINEMENTS = (0, 3, 12)
 TOLERANCES = (0.01, 0.05)
 SEED = 0
+WARM_UP = 5  # frames with a tracker that are not counted
 
 
 def images(count: int) -> list[np.ndarray]:
@@ -193,8 +194,8 @@ class Bench:
             total.append(self.milliseconds(work))
             for stage, milliseconds in found[0].timings.items():
                 stages.setdefault(stage, []).append(milliseconds)
-        whole = median(total[5:])
-        shares = {name: median(times[5:]) / whole for name, times in stages.items()}
+        whole = median(total[WARM_UP:])
+        shares = {name: median(times[WARM_UP:]) / whole for name, times in stages.items()}
         return {"ms_per_frame": whole, "frames_per_second": 1e3 / whole, "shares": shares}
 
 

@@ -130,35 +130,35 @@ class ReinitializeAtHorizon(Reinitialization):
         return choices
 
 
-class ReinitializeAtMedianArea(Reinitialization):
-    """Variant B: each object by itself, where its area is the median; the lower of two."""
+class _EachByItself(Reinitialization):
+    """Objects restart each in a frame of its own."""
 
     def choose_together(
         self, group: Mapping[int, Window], pending: int | None
     ) -> dict[int, int | None]:
-        return {key: self._frame(window) for key, window in group.items()}
+        usable = {key: window.usable_areas(self.horizon) for key, window in group.items()}
+        return {
+            key: self.best(group[key], areas) if areas else None for key, areas in usable.items()
+        }
 
-    def _frame(self, window: Window) -> int | None:
-        usable = window.usable_areas(self.horizon)
-        if not usable:
-            return None
+    @abstractmethod
+    def best(self, window: Window, usable: Mapping[int, int]) -> int:
+        """The frame to restart at, of those whose masks can be sampled from (their areas)."""
+
+
+class ReinitializeAtMedianArea(_EachByItself):
+    """Variant B: each object by itself, where its area is the median; the lower of two."""
+
+    def best(self, window: Window, usable: Mapping[int, int]) -> int:
         median = _lower_median(usable)
         # Of equal ones the newest: it has the fewest frames to catch up with.
         return max(index for index, area in usable.items() if area == median)
 
 
-class ReinitializeAtSimilarArea(Reinitialization):
+class ReinitializeAtSimilarArea(_EachByItself):
     """Variant C: each object by itself, where its area is nearest to that where it started."""
 
-    def choose_together(
-        self, group: Mapping[int, Window], pending: int | None
-    ) -> dict[int, int | None]:
-        return {key: self._frame(window) for key, window in group.items()}
-
-    def _frame(self, window: Window) -> int | None:
-        usable = window.usable_areas(self.horizon)
-        if not usable:
-            return None
+    def best(self, window: Window, usable: Mapping[int, int]) -> int:
         target = _target(window, usable)
         return min(usable, key=lambda index: abs(usable[index] - target))
 

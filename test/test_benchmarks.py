@@ -108,3 +108,29 @@ def test_tracker_refuses_what_is_not_there(capsys: pytest.CaptureFixture[str]) -
     assert "benchmarks.tracker: the device 'cuda:99' is not there" in capsys.readouterr().err
     assert tracker.main(["--checkpoint", "nowhere.pth"]) == 2
     assert "nowhere.pth does not exist" in capsys.readouterr().err
+
+
+def test_the_segmenter_is_timed_beside_the_authors_predictor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torchvision", reason="torchvision is not installed (make torch)")
+    from benchmarks import segmenter
+    from sam_pt_ros.trackers.cotracker import tracker as cotracker
+
+    monkeypatch.setattr(segmenter, "REFINEMENTS", (0, 1))
+    monkeypatch.setattr(segmenter, "TOLERANCES", (1.0,))
+    monkeypatch.setattr(segmenter, "WARM_UP", 1)
+    monkeypatch.setattr(cotracker, "VISIBLE", cotracker.VISIBLE)
+    options = ["--objects", "1,2", "--turns", "1", "--threads", "1", "--together", "2"]
+    assert segmenter.main(options) == 0
+    found: dict[str, Any] = last_line(capsys)
+    assert found["encoder_ms"] > 0 and found["device"] == "cpu"
+    for name in ("decode_ms", "decode_one_by_one_ms", "batched_speedup"):
+        assert set(found[name]) == {"1", "2"} and all(v > 0 for v in found[name].values())
+    assert set(found["frame_ms"]) == {"0", "1"}
+    # Two passes, and of refinements just the first, after which any mask has settled.
+    assert found["frame_ms_by_tolerance"]["1.0"]["passes_per_object"] == 3
+    together = found["together"]
+    assert together["ms_per_frame"] > 0
+    assert 0.5 < sum(together["shares"].values()) <= 1.05
+    assert segmenter.main(["--objects", "many"]) == 2
