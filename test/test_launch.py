@@ -50,7 +50,8 @@ REPLAY = {
 
 
 @pytest.fixture(autouse=True)
-def _prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+def _prefix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SAM_PT_CHECKPOINT_DIR", str(tmp_path / "checkpoints"))
     if not os.environ.get("AMENT_PREFIX_PATH"):
         monkeypatch.setenv("AMENT_PREFIX_PATH", sys.prefix)
 
@@ -90,7 +91,7 @@ def test_track_has_the_arguments() -> None:
     arguments = declared("track.launch.py")
     assert set(arguments) == {*TRACK, "config"}
     assert {name: default(arguments[name]) for name in TRACK} == TRACK
-    assert Path(default(arguments["config"])).name == "classical.yaml"
+    assert default(arguments["config"]) == ""
 
 
 def test_replay_has_its_own_and_those_of_track() -> None:
@@ -144,10 +145,31 @@ def test_only_arguments_that_are_given_override_the_configuration(
     given: dict[str, str], parameters: list
 ) -> None:
     context, (node, _) = started("track.launch.py", **given)
-    files = [p for p in node._Node__parameters if isinstance(p, ParameterFile)]
-    assert [f.evaluate(context) for f in files] == [Path(context.launch_configurations["config"])]
+    (path,) = configurations(context, node)
+    assert path.name == "classical.yaml"
     values = [p for p in node._Node__parameters if not isinstance(p, ParameterFile)]
     assert evaluate_parameters(context, values) == tuple(parameters)
+
+
+def configurations(context: LaunchContext, node: Node) -> list[Path]:
+    files = [p for p in node._Node__parameters if isinstance(p, ParameterFile)]
+    return [Path(each.evaluate(context)) for each in files]
+
+
+def test_with_checkpoints_the_models_are_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torchvision", reason="torchvision is not installed (make torch)")
+    from sam_pt_ros.checkpoints import CHECKPOINTS
+
+    monkeypatch.setenv("SAM_PT_CHECKPOINT_DIR", str(tmp_path))
+    for name in ("mobile_sam", "cotracker3_online"):
+        (tmp_path / CHECKPOINTS[name].file).touch()
+    context, (node, _) = started("track.launch.py")
+    (path,) = configurations(context, node)
+    assert path.name == "cotracker_mobile_sam.yaml"
+    context, (node, _) = started("track.launch.py", config="classical")
+    assert [path.name for path in configurations(context, node)] == ["classical.yaml"]
 
 
 def test_track_takes_configurations_by_name_and_says_what_there_is() -> None:
