@@ -335,6 +335,7 @@ class SamPt:
                 self._reinitialize(items)
             except Exception as error:  # the points that there are stay
                 self._note("points cannot be sampled anew", error)
+                self._put_off_restarts(items)
         stages, self._stages = self._stages, Stages()
         problems, self._problems = self._problems, []
         result = TrackResult(
@@ -543,14 +544,16 @@ class SamPt:
     def _extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> Callable[[], None]:
         """Add clicked points to an object; what takes them away again."""
         item = self._objects[object_id]
-        before = item.points, item.user_negatives, item.lost
+        before = item.points, item.user_negatives, item.lost, item.window
         ids = self._add_points(prompt.points, frame)
         item.points = item.points + PointSet.starting(ids, prompt.labels, frame.index)
         item.user_negatives = np.concatenate([item.user_negatives, ids[prompt.labels == NEGATIVE]])
         item.lost = False
+        # Not to sample from a mask that does not know of these points.
+        item.window = item.window.since(max(frame.index, item.window.newest))
 
         def undo() -> None:
-            item.points, item.user_negatives, item.lost = before
+            item.points, item.user_negatives, item.lost, item.window = before
             self._remove_points(ids)
 
         return undo
@@ -598,6 +601,13 @@ class SamPt:
                 item.window = item.window.since(item.window.newest)
             for index, group in sorted(together.items()):
                 self._restart_at(index, group)
+
+    def _put_off_restarts(self, items: Sequence[TrackedObject]) -> None:
+        """Begin new windows instead of the full ones, and not fail anew in every frame."""
+        assert self._reinitialization is not None
+        for item in items:
+            if self._reinitialization.due(item.window):
+                item.window = item.window.since(item.window.newest)
 
     def _restart_at(self, index: int, items: Sequence[TrackedObject]) -> None:
         """Replace objects' points by new ones from their masks in a frame, and catch up."""

@@ -41,7 +41,12 @@ class Window:
         return [mask.area for mask in self.masks]
 
     def record(self, index: int, mask: CroppedMask) -> None:
-        """Append the mask of a frame; frames in between that failed count as empty."""
+        """Append the mask of a frame; frames in between that failed count as empty.
+
+        Those before the window's start are not taken.
+        """
+        if index < self.start:
+            return
         while self.newest < index - 1:
             self.masks.append(CroppedMask.empty(mask.image_size))
         self.masks.append(mask)
@@ -51,7 +56,7 @@ class Window:
         return self.masks[index - self.start]
 
     def since(self, index: int) -> Window:
-        """Its part from a frame on."""
+        """Its part from a frame on; empty if it does not reach there yet."""
         return Window(index, self.masks[index - self.start :])
 
     def usable_areas(self, horizon: int) -> dict[int, int]:

@@ -210,6 +210,45 @@ def test_a_late_click_catches_up_through_restarts_in_the_past() -> None:
     assert np.array_equal(first.mask.full(), second.mask.full())
 
 
+@pytest.mark.parametrize("variant", ["A", "B", "C", "D"])
+def test_what_was_clicked_is_not_forgotten_by_a_restart_before_it(variant: str) -> None:
+    """Points are sampled only from masks that know of the click."""
+    run = make(OracleSegmenter(SCENE), reinitialization=variant, reinitialization_horizon=8)
+    run.to(0)
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    run.to(6)
+    run.pipeline.add_prompts(1, click(on(OCCLUDER, 6), beside=[(5.0, 60.0)]))
+    run.to(12)
+    assert run.pipeline.counters.restarts == 0
+    assert len(run.results[12].object(1).points) == 19
+    run.to(13)  # eight frames with the click
+    assert run.pipeline.counters.restarts == 1
+    assert item_of(run.pipeline, 1).window.start > 6
+    kept = run.to(14).object(1)
+    assert len(kept.points) == 18 and [5.0, 60.0] in kept.points.xy.tolist()
+
+
+def test_a_restart_that_fails_is_put_off_and_the_old_points_go_on() -> None:
+    run = make(OracleSegmenter(SCENE), reinitialization="C", reinitialization_horizon=6)
+    run.to(0)
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    run.to(4)
+    original = run.tracker.add_points
+
+    def refuse(xy: Any, frame: Any) -> Any:
+        raise UserError("too many points")
+
+    run.tracker.add_points = refuse  # type: ignore[method-assign]
+    for index in range(5, 9):
+        item = run.to(index).object(1)
+        assert item.state == ObjectState.TRACKING and len(item.points) == 17
+    run.tracker.add_points = original  # type: ignore[method-assign]
+    problems = {i: r.problems for i, r in run.results.items() if r.problems}
+    assert problems == {5: ("points cannot be sampled anew: too many points",)}, "said once"
+    run.to(10)
+    assert run.pipeline.counters.restarts == 1
+
+
 # --- the budget -----------------------------------------------------------------------------
 
 
