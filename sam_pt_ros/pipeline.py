@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -52,7 +53,7 @@ class Counters:
 
     Attributes:
         restarts: how often an object's points were sampled anew.
-        over_budget: of these, how often in the newest frame because catching up with an older
+        over_budget: of these, how often in the newest frame because catching up from an earlier
             one would have taken too long.
         lost: how often no mask of a whole horizon could be sampled from.
     """
@@ -70,6 +71,12 @@ class _Waiting:
     object_id: int
     stamp: int | None
     starts: bool  # the object, and does not add to it
+
+
+_Predict = Callable[[Frame, Sequence[Prompt]], list[MaskPrediction]]
+
+_FORGIVEN = 0.8
+"""What catching up has taken counts so much less each time that it is not tried for that."""
 
 
 class SamPt:
@@ -335,7 +342,6 @@ class SamPt:
                 self._reinitialize(items)
             except Exception as error:  # the points that there are stay
                 self._note("points cannot be sampled anew", error)
-                self._put_off_restarts(items)
         stages, self._stages = self._stages, Stages()
         problems, self._problems = self._problems, []
         result = TrackResult(
@@ -376,7 +382,7 @@ class SamPt:
         frame: Frame,
         views: Sequence[View],
         positives: Mapping[int, np.ndarray],
-        predict: Callable[[Frame, Sequence[Prompt]], list[MaskPrediction]],
+        predict: _Predict,
     ) -> tuple[np.ndarray, list[ObjectResult]]:
         """Segment objects in one frame, and remember what was seen.
 
@@ -427,7 +433,9 @@ class SamPt:
         asked = [
             prompt
             for prompt in prompts
-            if not self.options.require_positive or (prompt.labels == POSITIVE).any()
+            if not self.options.require_positive
+            or prompt.mask is not None
+            or (prompt.labels == POSITIVE).any()
         ]
         if not asked:
             return [MaskPrediction.nothing(frame.size) for _ in prompts]
@@ -486,6 +494,8 @@ class SamPt:
         negatives = prompt.points[prompt.labels == NEGATIVE]
         sampled, beside = self._sample(mask, frame, rng) if mask is not None else _NO_SAMPLES
         sampled = sampled[: max(self.options.positive_points - len(positives), 0)]
+        if len(positives) + len(sampled) == 0:
+            raise UserError("nothing was found in the box; click on the object, or draw its mask")
         xy = np.concatenate([positives, sampled, negatives, beside])
         labels = np.full(len(xy), NEGATIVE, np.int32)
         labels[: len(positives) + len(sampled)] = POSITIVE
@@ -503,7 +513,7 @@ class SamPt:
             user_negatives=ids[clicked],
         )
         self._objects[object_id] = item
-        self._catch_up([item], self._answered)
+        self._catch_up([item], self._answered, self._predict)
 
     def _first_mask(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> np.ndarray | None:
         """The mask to sample from, ``bool (H, W)``; None to track just the given points."""
@@ -550,7 +560,7 @@ class SamPt:
         item.user_negatives = np.concatenate([item.user_negatives, ids[prompt.labels == NEGATIVE]])
         item.lost = False
         # Not to sample from a mask that does not know of these points.
-        item.window = item.window.since(max(frame.index, item.window.newest))
+        item.window = replace(item.window, informed=max(frame.index, item.window.newest + 1))
 
         def undo() -> None:
             item.points, item.user_negatives, item.lost, item.window = before
@@ -558,7 +568,7 @@ class SamPt:
 
         return undo
 
-    def _catch_up(self, items: Sequence[TrackedObject], until: int) -> None:
+    def _catch_up(self, items: Sequence[TrackedObject], until: int, predict: _Predict) -> None:
         """Look at objects in the frames from the end of their windows to ``until``.
 
         The results of these frames stay as they were published; the objects then stand as if they
@@ -567,13 +577,14 @@ class SamPt:
         Args:
             items: objects that catch up from the same frame.
             until: index of a frame that was answered.
+            predict: as for ``_look``.
         """
         first = items[0].window.newest + 1
         for index in range(first, until + 1):
             frame = self.history.at(index)
             views = [self._view(item, PointTracks.empty(index)) for item in items]
             positives = self._past_positives(frame) | _positives(views, frame)
-            self._look(frame, views, positives, self._predict)
+            self._look(frame, views, positives, predict)
             self._reinitialize(items)
 
     def _past_positives(self, frame: Frame) -> dict[int, np.ndarray]:
@@ -587,6 +598,7 @@ class SamPt:
         reinitialization = self._reinitialization
         if reinitialization is None or not items:
             return
+        until = time.perf_counter() + (self.options.catch_up_budget or math.inf)
         with self._stages.measure("reinitialization"):
             windows = {item.object_id: item.window for item in items}
             together: dict[int, list[TrackedObject]] = {}
@@ -598,59 +610,66 @@ class SamPt:
                 if reinitialization.lost(item.window):
                     self.counters.lost += not item.lost
                     item.lost = True
-                item.window = item.window.since(item.window.newest)
+                self._keep_points(item)
             for index, group in sorted(together.items()):
-                self._restart_at(index, group)
+                self._restart_at(index, group, until)
 
-    def _put_off_restarts(self, items: Sequence[TrackedObject]) -> None:
-        """Begin new windows instead of the full ones, and not fail anew in every frame."""
-        assert self._reinitialization is not None
-        for item in items:
-            if self._reinitialization.due(item.window):
-                item.window = item.window.since(item.window.newest)
+    def _restart_at(self, index: int, items: Sequence[TrackedObject], until: float) -> None:
+        """Replace objects' points by new ones from their masks in a frame, and catch up.
 
-    def _restart_at(self, index: int, items: Sequence[TrackedObject]) -> None:
-        """Replace objects' points by new ones from their masks in a frame, and catch up."""
+        Args:
+            index: of that frame.
+            items: objects with a mask in it.
+            until: when the next frame is due, on the clock of ``time.perf_counter``.
+        """
         newest = items[0].window.newest
-        if self._too_slow(newest - index):
-            self.counters.over_budget += len(items)
-            for item in items:
-                usable = item.window.mask_at(newest).area > MINIMUM_AREA
-                self._begin_window(item, newest if usable else None)
+        late = self._too_late(newest - index, until)
+        begun = []
+        for item in items:
+            try:
+                if not late:
+                    self._begin_window(item, index)
+                elif item.window.mask_at(newest).area > MINIMUM_AREA:
+                    self._begin_window(item, newest)
+                    self.counters.over_budget += 1
+                else:
+                    self._keep_points(item)
+                begun.append(item)
+            except Exception as error:  # one object must not cost the others their points
+                self._keep_points(item)
+                self._note(f"object {item.object_id}: points cannot be sampled anew", error)
+        if late or index == newest or not begun or self.segmenter.has_memory:
             return
         begin = time.perf_counter()
-        for item in items:
-            self._begin_window(item, index)
-        if index < newest and not self.segmenter.has_memory:
-            for item in items:
-                item.window = Window(index)
-            self._catch_up(items, newest)
-            self._catch_up_seconds = (time.perf_counter() - begin) / (newest - index)
+        for item in begun:
+            item.window = Window(index)
+        self._catch_up(begun, newest, self._predict_each)
+        self._catch_up_seconds = (time.perf_counter() - begin) / (newest - index)
 
-    def _too_slow(self, frames: int) -> bool:
-        """Whether catching up with so many frames would take longer than it may."""
-        budget, known = self.options.catch_up_budget, self._catch_up_seconds
-        if frames == 0 or budget == 0:
+    def _too_late(self, frames: int, until: float) -> bool:
+        """Whether catching up with so many frames would end after the next one is due."""
+        known = self._catch_up_seconds
+        if frames == 0 or known is None or time.perf_counter() + known * frames <= until:
             return False
-        if known is None:  # as long as this frame has taken: a first guess
-            stages = self._stages.milliseconds
-            known = (stages.get("tracker", 0.0) + stages.get("segmenter", 0.0)) * 1e-3
-        return known * frames > budget
+        self._catch_up_seconds = known * _FORGIVEN
+        return True
 
-    def _begin_window(self, item: TrackedObject, index: int | None) -> None:
-        """Replace an object's points by new ones, sampled from its mask in a frame.
+    def _keep_points(self, item: TrackedObject) -> None:
+        """Begin a new window with the old points."""
+        item.window = item.window.since(item.window.newest)
 
-        Without a frame the old points stay.
-        """
-        if index is None:
-            item.window = item.window.since(item.window.newest)
-            return
+    def _begin_window(self, item: TrackedObject, index: int) -> None:
+        """Replace an object's points by new ones, sampled from its mask in a frame."""
         frame = self.history.at(index)
         mask = item.window.mask_at(index)
         positives, negatives = self._sample(mask.full(), frame, item.rng)
         kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
-        ids = self._add_points(np.concatenate([positives, negatives]), frame)
-        self._remove_points(np.setdiff1d(item.points.ids, kept.ids))
+        leaving = np.setdiff1d(item.points.ids, kept.ids)
+        xy = np.concatenate([positives, negatives])
+        ids = self.tracker.replace_points(leaving, xy, frame)
+        if self.options.patch_filter:
+            self._patches.add(ids, xy, frame)
+            self._patches.remove(leaving)
         labels = np.full(len(ids), NEGATIVE, np.int32)
         labels[: len(positives)] = POSITIVE
         item.points = PointSet.starting(ids, labels, index) + kept
@@ -662,6 +681,8 @@ class SamPt:
         """The clicked negatives that are still good: visible, and not on the mask."""
         clicked = item.points.where(np.isin(item.points.ids, item.user_negatives))
         tracks = self.tracker.recall(clicked.until(frame.index).ids, frame.index)
+        if self.options.patch_filter:
+            tracks = self._patches.apply(tracks, frame)
         good = shown(tracks, frame.size)
         columns, rows = np.rint(tracks.xy[good]).astype(np.int64).T
         height, width = frame.size

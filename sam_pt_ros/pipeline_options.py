@@ -67,9 +67,9 @@ class SamPtOptions:
     )
     reinitialization: str = option(
         "A",
-        "Where query points are sampled anew, or none. A: at the horizon, in the newest frame; "
-        "and in a past frame, from which they catch up: B: of median area; C: of an area like the "
-        "first; D: like C, all objects in one frame.",
+        "Where query points are sampled anew, or none. A: in the newest frame, and where another "
+        "object is started. In a past frame, from which they catch up: B: of median area; C: of "
+        "an area like the first; D: like C, all objects in one frame.",
         choices=tuple(VARIANTS),
     )
     reinitialization_horizon: int = option(
@@ -77,9 +77,9 @@ class SamPtOptions:
     )
     catch_up_budget: float = option(
         0.0,
-        "Seconds that catching up after a restart in the past may take; if it would take longer, "
-        "points are sampled in the newest frame. 0: as long as it takes, and in mode every_frame "
-        "always, so that results do not depend on the machine's speed.",
+        "Seconds that catching up after restarts in the past may take in a frame; if it would "
+        "take longer, points are sampled in the newest frame. 0, and in mode every_frame always: "
+        "as long as it takes, so that results do not depend on the machine's speed.",
         minimum=0.0,
         maximum=3600.0,
     )

@@ -25,10 +25,12 @@ class Window:
     Attributes:
         start: index of that frame.
         masks: in the frames ``start``, ``start + 1``, ...; never empty when a choice is made.
+        informed: index of the first frame whose mask knows of all that was clicked.
     """
 
     start: int
     masks: list[CroppedMask] = field(default_factory=list)
+    informed: int = -1
 
     @property
     def newest(self) -> int:
@@ -41,12 +43,7 @@ class Window:
         return [mask.area for mask in self.masks]
 
     def record(self, index: int, mask: CroppedMask) -> None:
-        """Append the mask of a frame; frames in between that failed count as empty.
-
-        Those before the window's start are not taken.
-        """
-        if index < self.start:
-            return
+        """Append the mask of a frame; frames in between that failed count as empty."""
         while self.newest < index - 1:
             self.masks.append(CroppedMask.empty(mask.image_size))
         self.masks.append(mask)
@@ -57,7 +54,7 @@ class Window:
 
     def since(self, index: int) -> Window:
         """Its part from a frame on; empty if it does not reach there yet."""
-        return Window(index, self.masks[index - self.start :])
+        return Window(index, self.masks[index - self.start :], self.informed)
 
     def usable_areas(self, horizon: int) -> dict[int, int]:
         """Areas, by index of the frame, of the masks that points may be sampled from.
@@ -68,6 +65,11 @@ class Window:
         first = 1 + horizon // 4
         areas = enumerate(self.areas[:horizon])
         return {self.start + i: area for i, area in areas if i >= first and area > MINIMUM_AREA}
+
+    def candidates(self, horizon: int) -> dict[int, int]:
+        """The same without the masks that do not know of something that was clicked."""
+        usable = self.usable_areas(horizon)
+        return {index: area for index, area in usable.items() if index >= self.informed}
 
 
 class Reinitialization(ABC):
@@ -89,27 +91,34 @@ class Reinitialization(ABC):
         """
         groups: dict[int, dict[int, Window]] = {}
         for key, window in windows.items():
-            if self.due(window):
-                groups.setdefault(window.start, {})[key] = window
+            groups.setdefault(window.start, {})[key] = window
         choices: dict[int, int | None] = {}
         for start, group in groups.items():
-            later = [w.start for w in windows.values() if w.start > start]
-            choices.update(self.choose_together(group, min(later, default=None)))
+            newest = max(window.newest for window in group.values())
+            later = [w.start for w in windows.values() if start < w.start <= newest]
+            joined = min(later, default=None)
+            full = {k: w for k, w in group.items() if self.ends(w, joined)}
+            if full:
+                choices.update(self.choose_together(full, joined))
         return choices
+
+    def ends(self, window: Window, joined: int | None) -> bool:
+        """Whether a window ends now; ``joined`` is as for ``choose_together``."""
+        return self.full(window)
 
     @abstractmethod
     def choose_together(
-        self, group: Mapping[int, Window], pending: int | None
+        self, group: Mapping[int, Window], joined: int | None
     ) -> dict[int, int | None]:
-        """The same for full windows that begin in the same frame.
+        """The same for windows that begin in the same frame and end now.
 
         Args:
             group: by object id.
-            pending: the next frame in which windows of other objects begin, or None.
+            joined: the first frame after it in which windows of other objects began, or None.
         """
 
-    def due(self, window: Window) -> bool:
-        """Whether the window is full."""
+    def full(self, window: Window) -> bool:
+        """Whether the window has as many frames as the horizon."""
         return window.newest - window.start >= self.horizon - 1
 
     def lost(self, window: Window) -> bool:
@@ -120,18 +129,22 @@ class Reinitialization(ABC):
 class ReinitializeAtHorizon(Reinitialization):
     """Variant A: all objects together, at the last frame of the window.
 
-    If other objects were started within the window, then where they were, so that all go on
-    together from there. An object whose mask there is too small keeps its points.
+    If another object is started within the window, it ends there, so that all go on together. An
+    object whose mask there is too small keeps its points.
     """
 
+    def ends(self, window: Window, joined: int | None) -> bool:
+        return self.full(window) or joined is not None
+
     def choose_together(
-        self, group: Mapping[int, Window], pending: int | None
+        self, group: Mapping[int, Window], joined: int | None
     ) -> dict[int, int | None]:
         choices: dict[int, int | None] = {}
         for key, window in group.items():
             last = window.start + self.horizon - 1
-            index = last if pending is None else min(last, pending)
-            choices[key] = index if window.mask_at(index).area > MINIMUM_AREA else None
+            index = max(last if joined is None else min(last, joined), window.informed)
+            usable = index <= window.newest and window.mask_at(index).area > MINIMUM_AREA
+            choices[key] = index if usable else None
         return choices
 
 
@@ -139,9 +152,9 @@ class _EachByItself(Reinitialization):
     """Objects restart each in a frame of its own."""
 
     def choose_together(
-        self, group: Mapping[int, Window], pending: int | None
+        self, group: Mapping[int, Window], joined: int | None
     ) -> dict[int, int | None]:
-        usable = {key: window.usable_areas(self.horizon) for key, window in group.items()}
+        usable = {key: window.candidates(self.horizon) for key, window in group.items()}
         return {
             key: self.best(group[key], areas) if areas else None for key, areas in usable.items()
         }
@@ -172,7 +185,7 @@ class ReinitializeAtSimilarAreas(Reinitialization):
     """Variant D: like C, but at one frame for all objects whose windows begin together.
 
     The frame of the least sum of relative differences; one in which windows of other objects
-    begin is preferred. An object without a usable mask there keeps its points.
+    began is preferred. An object without a usable mask there keeps its points.
     """
 
     UNUSABLE = 720.0
@@ -181,9 +194,9 @@ class ReinitializeAtSimilarAreas(Reinitialization):
     """By how much it is cheaper to go on together with other objects."""
 
     def choose_together(
-        self, group: Mapping[int, Window], pending: int | None
+        self, group: Mapping[int, Window], joined: int | None
     ) -> dict[int, int | None]:
-        usable = {key: window.usable_areas(self.horizon) for key, window in group.items()}
+        usable = {key: window.candidates(self.horizon) for key, window in group.items()}
         candidates = sorted({index for areas in usable.values() for index in areas})
         if not candidates:
             return dict.fromkeys(group)
@@ -196,7 +209,7 @@ class ReinitializeAtSimilarAreas(Reinitialization):
                 else self.UNUSABLE
                 for key, areas in usable.items()
             )
-            return sum(differences) - (self.TOGETHER if index == pending else 0.0)
+            return sum(differences) - (self.TOGETHER if index == joined else 0.0)
 
         chosen = min(candidates, key=cost)
         return {key: chosen if chosen in areas else None for key, areas in usable.items()}

@@ -218,7 +218,7 @@ class ConstantSegmenter(Segmenter):
 
 
 class OracleSegmenter(Segmenter):
-    """Knows where everything of a scene is, and gives what most of the positive points lie on."""
+    """Knows where everything of a scene is: gives what most positive points, or a box, lie on."""
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(NoOptions())
@@ -241,7 +241,10 @@ class OracleSegmenter(Segmenter):
     def _predict(self, prompt: Prompt) -> MaskPrediction:
         assert self.frame is not None
         index = self.scene.index(self.frame.stamp)
-        owners = self.scene.owner(prompt.points[prompt.labels == 1], index)
+        on_it = prompt.points[prompt.labels == 1]
+        if prompt.box is not None and len(on_it) == 0:
+            on_it = (prompt.box[None, :2] + prompt.box[None, 2:]) / 2
+        owners = self.scene.owner(on_it, index)
         on_things = owners[owners > BACKGROUND]
         if 2 * len(on_things) <= len(owners):
             return MaskPrediction.nothing(self.frame.size)

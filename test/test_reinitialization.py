@@ -80,7 +80,7 @@ class GoldenWindow:
             early = {item: Window(full[item].start, full[item].masks[:shorter]) for item in group}
             assert variant.choose(early) == {}, self.name
         windows = self.windows()
-        later = {k: w for k, w in windows.items() if k not in group and variant.due(w)}
+        later = {k: w for k, w in windows.items() if k not in group and variant.full(w)}
         assert not later, "not due together"
         return variant, variant.choose(windows)
 
@@ -130,7 +130,9 @@ def test_every_restart_is_where_the_published_code_has_it() -> None:
     counts: Counter[str] = Counter()
     for window in (*golden_windows(), *golden_windows(GIVEN_UP)):
         _, choices = window.choose()
-        assert set(choices) == set(window.golden["objects"]), window.name
+        # In A windows end where an object joins: of a later start there may be some by now.
+        others = set(choices) - set(window.golden["objects"])
+        assert not others or window.run["variant"] == "A", window.name
         for position, item in enumerate(window.golden["objects"]):
             why, right = expected(window, position)
             assert choices[item] in right, (window.name, item, why)
@@ -209,8 +211,30 @@ def test_nothing_happens_before_the_horizon() -> None:
 
 
 def test_in_variant_a_objects_go_on_together_from_where_a_later_one_started() -> None:
-    windows = {1: Window(10, [mask(100)] * 4), 2: Window(12, [mask(50)] * 2)}
-    assert ReinitializeAtHorizon(4).choose(windows) == {1: 12}
+    first = Window(10, [mask(100)] * 3)
+    variant = ReinitializeAtHorizon(8)
+    assert variant.choose({1: first, 2: Window(12, [mask(50)])}) == {1: 12}
+    assert variant.choose({1: first, 2: Window(13)}) == {}, "it has not begun"
+    assert variant.choose({1: first, 2: Window(10, first.masks)}) == {}
+
+
+@pytest.mark.parametrize(("name", "chosen"), [("A", 15), ("B", 14), ("C", 14), ("D", 14)])
+def test_points_are_sampled_from_masks_that_know_of_every_click(name: str, chosen: int) -> None:
+    areas = [100, 100, 100, 100, 90, 95]
+    variant = create_reinitialization(name, 6)
+    assert variant is not None
+    masks = [mask(area) for area in areas]
+    asked = {1: Window(10, masks, informed=14)}
+    if name in ("C", "D"):
+        chosen = 15  # 95 is nearer to 100
+    assert variant.choose(asked) == {1: chosen}
+    assert variant.choose({1: Window(10, masks, informed=16)}) == {1: None}
+    assert not variant.lost(Window(10, masks, informed=16))
+
+
+def test_in_variant_a_the_mask_after_a_click_is_taken_where_another_object_joined() -> None:
+    windows = {1: Window(10, [mask(100)] * 4, informed=13), 2: Window(12, [mask(50)] * 2)}
+    assert ReinitializeAtHorizon(8).choose(windows) == {1: 13}
 
 
 @pytest.mark.parametrize(("area", "choice"), [(25, None), (26, 13)])

@@ -132,6 +132,15 @@ class PointTracker(ABC):
     def remove_points(self, ids: np.ndarray) -> None:
         """Stop tracking points and free their state; ids that are not tracked are ignored."""
 
+    def replace_points(self, ids: np.ndarray, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        """Start tracking points instead of those of ``ids``; if that fails, these stay.
+
+        For arguments, result and errors see :meth:`add_points`.
+        """
+        added = self.add_points(xy, frame)
+        self.remove_points(ids)
+        return added
+
     @abstractmethod
     def step(self, frame: Frame) -> PointTracks:
         """Track all points into the next frame; the tracks of all of them there."""

@@ -71,9 +71,19 @@ class CoTracker(PointTracker):
 
     def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
         """See :meth:`PointTracker.add_points`; UserError also for more than ``max_points``."""
+        return self._add(xy, frame, np.zeros(0, np.int64))
+
+    def replace_points(self, ids: np.ndarray, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        added = self._add(xy, frame, ids)
+        self.remove_points(ids)
+        return added
+
+    def _add(self, xy: np.ndarray, frame: Frame, leaving: np.ndarray) -> np.ndarray:
+        """Add points; those of the ids ``leaving`` do not count, because they leave at once."""
         held = self._frames.since(frame)[0]
         points = check_query_points(xy, held)
-        total = np.count_nonzero(self._ids != _SUPPORT) + len(points)
+        staying = (self._ids != _SUPPORT) & ~np.isin(self._ids, leaving)
+        total = np.count_nonzero(staying) + len(points)
         if total > self.options.max_points:
             raise UserError(
                 f"{total} points would be tracked at a time, 'max_points' allows "
