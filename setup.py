@@ -36,11 +36,12 @@ setup(
         # The tracker cotracker.
         "cotracker": ["torch>=2.1"],
         # The segmenters of the SAM family, through their authors' packages, which import
-        # torchvision and timm without asking for them.
+        # torchvision and timm without asking for them. Their modules are used, not only their
+        # interfaces: hence the upper bounds.
         "sam": [
-            "mobilesam-mirror>=1.0.0",
-            "segment-anything>=1.0",
-            "segment-anything-hq>=0.3",
+            "mobilesam-mirror>=1.0.0,<2",
+            "segment-anything>=1.0,<2",
+            "segment-anything-hq>=0.3,<0.4",
             "timm>=0.9",
             "torch>=2.1",
             "torchvision>=0.16",

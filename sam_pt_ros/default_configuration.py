@@ -9,7 +9,7 @@ from sam_pt_ros.checkpoints import CHECKPOINTS, checkpoint_directory
 WITHOUT_MODELS = "classical"
 WITH_MODELS = "cotracker_mobile_sam"
 _CHECKPOINTS = ("cotracker3_online", "mobile_sam")
-_PACKAGES = ("torch", "torchvision", "mobile_sam")
+_PACKAGES = ("torch", "torchvision", "timm", "mobile_sam")
 
 
 def default_configuration() -> str:

@@ -23,6 +23,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters import Prompt, create_segmenter, segmenters
 from sam_pt_ros.segmenters.sam import SamSegmenter
+from sam_pt_ros.segmenters.sam.decoder import _FEW
 from sam_pt_ros.segmenters.sam.models import CLASSIFIER, MODELS
 from sam_pt_ros.segmenters.sam.network import PromptBatch
 
@@ -140,9 +141,14 @@ def test_many_objects_at_once_equal_the_authors_predictor_one_by_one(name: str) 
         passes.predict(prompts())
         assert network.compared == 4 * 4
         assert max(network.batches) > 1
+        # Attention is computed in another way for many points.
+        many = prompts(5, hidden=False)[:2]
+        assert min(len(prompt.points) for prompt in many) > _FEW
+        passes.predict(many)
+        assert network.compared == 4 * 4 + 2 * 4
         click = Prompt(1, [[60, 50]], [1])
         passes.propose([click, Prompt(2, [[30, 30]], [1], box=[20, 20, 70, 60])])
-    assert network.compared == 4 * 4 + 2
+    assert network.compared == 6 * 4 + 2
     assert network.worst < CLOSE
     assert network.theirs.predict_torch(
         torch.zeros(1, 0, 2), torch.zeros(1, 0), multimask_output=False, return_logits=True
@@ -233,6 +239,25 @@ def test_what_a_user_drew_is_the_object() -> None:
     assert np.array_equal(found[0].mask, drawn) and found[0].score == 1
     assert found[1].mask.any()
     assert np.array_equal(made.propose([given])[0].mask, drawn)
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    made = segmenter("mobile_sam")
+    made.set_image(frame())
+    with pytest.raises(UserError, match=r"a mask of \(3, 4\) pixels does not fit"):
+        made.predict([Prompt(1, [[2, 2]], [1], mask=np.ones((3, 4), bool))])
+
+
+@pytest.mark.parametrize(("name", "mebibytes"), [("mobile_sam", 4), ("hq_sam_vit_tiny", 12)])
+def test_of_a_frame_no_more_is_kept_than_is_said(name: str, mebibytes: int) -> None:
+    made = segmenter(name, refinement_iterations=0)
+    shown = frame()
+    made.set_image(shown)
+    made.predict(prompts(2))
+    (embedding,) = shown.features.values()
+    tensors = [each for each in (embedding.pixels, embedding.fine) if each is not None]
+    assert sum(each.untyped_storage().nbytes() for each in tensors) == mebibytes << 20
+    assert set(vars(embedding)) == {"pixels", "fine"}
 
 
 def test_half_precision_gives_nearly_the_same_masks() -> None:
@@ -334,9 +359,10 @@ def test_every_model_has_a_segmenter_and_a_checkpoint() -> None:
 @pytest.mark.parametrize(
     ("blocked", "says"),
     [
-        ("torch", "needs PyTorch; run `pip install mobilesam-mirror torch torchvision timm`"),
+        ("torch", "package 'torch'.*run `pip install mobilesam-mirror torch torchvision timm`"),
         ("mobile_sam", "needs the Python package 'mobile_sam'.*`pip install mobilesam-mirror"),
         ("torchvision", "needs the Python package 'torchvision'.*run `pip install"),
+        ("timm", "needs the Python package 'timm'.*run `pip install"),
     ],
 )
 def test_a_missing_package_is_named_with_the_command_that_installs_it(

@@ -13,7 +13,6 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
-import helpers_sam
 import torch
 from helpers_sam import Call, RecordingNetwork
 
@@ -35,7 +34,7 @@ SCENES = {scene["name"]: scene for scene in GOLDEN["scenes"]}
 class Replay:
     """One golden scene through our prompts and passes, frame by frame."""
 
-    def __init__(self, scene: dict[str, Any], require_positive: bool = False) -> None:
+    def __init__(self, scene: dict[str, Any]) -> None:
         self.scene = scene
         self.size = (scene["height"], scene["width"])
         settings = scene["settings"]
@@ -46,7 +45,6 @@ class Replay:
         )
         self.positives = settings["positive_points_per_mask"]
         self.others = settings["add_other_objects_positive_points_as_negative_points"]
-        self.require_positive = require_positive
         self.calls: dict[tuple[int, int], list[Call]] = {}
 
     def labels(self) -> np.ndarray:
@@ -322,8 +320,3 @@ def test_extents_are_inclusive() -> None:
     assert (one.area, one.box.tolist()) == (25, [7, 4, 11, 8])
     assert (corner.area, corner.box.tolist()) == (1, [29, 19, 29, 19])
     assert nothing.area == 0
-
-
-def test_helpers_use_one_thread() -> None:
-    helpers_sam.few_threads()
-    assert torch.get_num_threads() == 1

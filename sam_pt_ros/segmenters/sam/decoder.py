@@ -29,16 +29,14 @@ _TAPS = 3  # side of HQ-SAM's last convolutions
 
 @dataclass(frozen=True, eq=False)
 class ImageEmbedding:
-    """An image, ready to be decoded from.
+    """What is kept of an image to decode from it.
 
     Attributes:
         pixels: ``(P, 256)``: the encoder's output, P = 64 x 64.
-        projections: ``(P, 3 x 128)``: keys, values and queries of it in the first layer.
         fine: ``(Q, 32)``, Q = 256 x 256: HQ-SAM's features; None for SAM.
     """
 
     pixels: Tensor
-    projections: Tensor
     fine: Tensor | None = None
 
 
@@ -85,6 +83,7 @@ class MaskDecoder:
         self._second_bias = bias + _placed(self._places, weight)
         self._upscale = _Upscaling(decoder.output_upscaling, self.side)
         self._fine = _FineMasks(decoder, self.side) if self._high_quality else None
+        self._projected: tuple[ImageEmbedding, Tensor] | None = None
 
     def embed(self, features: Tensor, early: Tensor | None = None) -> ImageEmbedding:
         """Prepare an image.
@@ -94,12 +93,21 @@ class MaskDecoder:
             early: ``(1, 64, 64, C)``, HQ-SAM's: its first intermediate output.
         """
         pixels = features[0].flatten(1).T.to(self.dtype).contiguous()
-        projections = pixels @ self._image_weight + self._image_bias
         fine = None
         if self._fine is not None:
             assert early is not None, "HQ-SAM's encoder gives intermediate outputs"
             fine = self._fine.features(features.to(self.dtype), early.to(self.dtype))
-        return ImageEmbedding(pixels, projections, fine)
+        return ImageEmbedding(pixels, fine)
+
+    def _projections(self, image: ImageEmbedding) -> Tensor:
+        """Keys, values and queries of the image in the first layer, ``(P, 3 x 128)``.
+
+        They are as large as what they are made of, and kept of the last image only.
+        """
+        if self._projected is None or self._projected[0] is not image:
+            made = torch.addmm(self._image_bias, image.pixels, self._image_weight)
+            self._projected = image, made
+        return self._projected[1]
 
     def decode(
         self, image: ImageEmbedding, prompts: Tensor, masks: Tensor | None, candidates: bool
@@ -145,17 +153,17 @@ class MaskDecoder:
     def _first_layer(
         self, image: ImageEmbedding, places: Tensor, masks: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        layer = self._first
+        layer, projections = self._first, self._projections(image)
         tokens = layer.norm1(layer.self_attn(q=places, k=places, v=places))
         if masks is None:
             constant = self._no_mask
-            projections = (image.projections + constant @ self._image_weight).unsqueeze(0)
+            projections = (projections + constant @ self._image_weight).unsqueeze(0)
             pixels = (image.pixels + constant).unsqueeze(0)
         else:
             constant = self._mask_bias
             masks = masks.to(self.dtype)
             projections = torch.baddbmm(
-                (image.projections + constant @ self._image_weight).unsqueeze(0),
+                (projections + constant @ self._image_weight).unsqueeze(0),
                 masks,
                 self._mask_projection.expand(len(masks), -1, -1),
             )

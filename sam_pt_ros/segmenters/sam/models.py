@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import warnings
 import zlib
 from collections.abc import Mapping
@@ -55,7 +56,22 @@ CLASSIFIER = ("image_encoder.norm_head.", "image_encoder.head.")
 """Weights of TinyViT's classifier, with which no mask is computed."""
 
 
+_IMPORTED = ("torch", "torchvision", "timm")
 _IOU_OUTPUT = "mask_decoder.iou_prediction_head.layers.2."
+
+
+def require(model: SamModel) -> None:
+    """UserError if a package is not installed that the model needs."""
+    for package in (model.module, *_IMPORTED):
+        try:
+            found = importlib.util.find_spec(package)
+        except ValueError:  # it is known not to be there
+            found = None
+        if found is None:
+            raise UserError(
+                f"the segmenter '{model.name}' needs the Python package '{package}', which is "
+                f"not installed; {_install(model)}"
+            )
 
 
 def build(model: SamModel) -> Any:
@@ -64,13 +80,18 @@ def build(model: SamModel) -> Any:
     Raises:
         UserError: a package is not installed, or cannot be imported.
     """
+    require(model)
     with warnings.catch_warnings():
         # Of timm: of its own names that the packages use, and of models registered twice.
         warnings.simplefilter("ignore", (FutureWarning, UserWarning))
         try:
             package: Any = importlib.import_module(model.module)
         except Exception as error:  # torchvision beside another build of torch: RuntimeError
-            raise UserError(_missing(model, error)) from error
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"the segmenter '{model.name}': {model.module} cannot be imported ({reason}); "
+                "torch and torchvision must be of one release and one build: install both anew"
+            ) from error
         return package.sam_model_registry[model.variant]()
 
 
@@ -79,22 +100,11 @@ def load_predictor_transform(model: SamModel) -> Any:
     return importlib.import_module(f"{model.module}.utils.transforms").ResizeLongestSide
 
 
-def _missing(model: SamModel, error: Exception) -> str:
-    install = (
-        f"`pip install {model.requirement} torch torchvision timm`, or `make torch` in the source "
-        "folder"
+def _install(model: SamModel) -> str:
+    return (
+        f"run `pip install {model.requirement} torch torchvision timm`, or `make torch` in the "
+        "source folder"
     )
-    if isinstance(error, ModuleNotFoundError):
-        package = (error.name or model.module).partition(".")[0]
-        return (
-            f"the segmenter '{model.name}' needs the Python package '{package}', which is not "
-            f"installed; run {install}"
-        )
-    reason = " ".join(str(error).split())
-    hint = ""
-    if "torchvision" in reason:
-        hint = "; torch and torchvision must be of one release and one build: install both anew"
-    return f"the segmenter '{model.name}': {model.module} cannot be imported ({reason}){hint}"
 
 
 def random_state_dict(network: Any) -> dict[str, Any]:

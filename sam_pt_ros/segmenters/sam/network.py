@@ -99,12 +99,14 @@ class SamNetwork:
 
     def __init__(self, model: SamModel, options: SamOptions) -> None:
         self.model = model
-        sam = build(model)
         self.device = choose_device(options.device)
-        if options.checkpoint == RANDOM:
+        path = None  # looked for first: a large network takes long to build
+        if options.checkpoint != RANDOM:
+            path = find_checkpoint(options.checkpoint or model.name, options.checkpoint_sha256)
+        sam = build(model)
+        if path is None:
             sam.load_state_dict(random_state_dict(sam))
         else:
-            path = find_checkpoint(options.checkpoint or model.name, options.checkpoint_sha256)
             fill(sam, load_state_dict(path), path, model.title, unused=CLASSIFIER)
         dtype = _DTYPES[options.precision]
         sam.to(self.device)

@@ -11,7 +11,7 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
-from sam_pt_ros.segmenters.sam.models import MODELS
+from sam_pt_ros.segmenters.sam.models import MODELS, require
 from sam_pt_ros.segmenters.sam.options import SamOptions
 
 if TYPE_CHECKING:
@@ -38,16 +38,9 @@ class SamSegmenter(Segmenter):
 
     def __init__(self, options: SamOptions) -> None:
         super().__init__(options)
-        try:
-            from sam_pt_ros.segmenters.sam.network import SamNetwork
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise UserError(
-                f"the segmenter '{self.model}' needs PyTorch; run `pip install "
-                f"{MODELS[self.model].requirement} torch torchvision timm`, or `make torch` in "
-                "the source folder"
-            ) from error
+        require(MODELS[self.model])
+        from sam_pt_ros.segmenters.sam.network import SamNetwork
+
         self._network = SamNetwork(MODELS[self.model], options)
         self._frame: Frame | None = None
         # Frames keep what any model saw of them.
@@ -78,6 +71,12 @@ class SamSegmenter(Segmenter):
         frame = self._frame
         if frame is None:
             raise UserError("set_image must be called before predict")
+        for prompt in prompts:
+            if prompt.mask is not None and prompt.mask.shape != frame.size:
+                raise UserError(
+                    f"object {prompt.object_id}: a mask of {prompt.mask.shape} pixels does not "
+                    f"fit the image of {frame.size} (height, width)"
+                )
         open_ = [prompt for prompt in prompts if prompt.mask is None]
         found: list[MaskPrediction] = []
         if open_:
