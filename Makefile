@@ -20,7 +20,7 @@ venv: ## Make .venv with the pinned dependencies
 build: ## Build the messages and install the package into .venv
 	@scripts/build.sh build
 
-torch: ## The same, and PyTorch for the tracker cotracker
+torch: ## The same, and PyTorch and SAM's packages for the learned backends; 6 GB
 	@scripts/build.sh torch
 
 demo: build ## Track two things in a short film, over DDS; ARGS="--help" says what else it can

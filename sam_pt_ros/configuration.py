@@ -33,7 +33,8 @@ class BackendOptions:
     segmenter: str = option("classical", "Name of the segmenter.")
     threads: int = option(
         1,
-        "CPU threads of the image processing and of PyTorch; 0: one per core.",
+        "CPU threads of the image processing and of PyTorch; 0: one per core, which is slow by "
+        "far where the cores have other work.",
         minimum=0,
         maximum=256,
     )
@@ -137,7 +138,7 @@ def set_threads(count: int) -> None:
     cv2.setNumThreads(count or -1)
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.set_num_threads(count or os.cpu_count() or 1)
+        torch.set_num_threads(count or len(os.sched_getaffinity(0)))
 
 
 def _take(options: type[_Options], values: dict[str, Any], where: str) -> _Options:
@@ -156,6 +157,20 @@ def _backend_options(
     return build_options(implementation.Options, nested, f"{where}: {name}")
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses keys that are given twice: PyYAML takes the last, and ROS takes both."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key.value}' is given twice", key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
 def load_configuration(path: str | Path) -> Configuration:
     """Read a configuration file (a ROS parameter file: ``/**: ros__parameters: ...``).
 
@@ -164,7 +179,7 @@ def load_configuration(path: str | Path) -> Configuration:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, not a date, ...

@@ -100,10 +100,11 @@ class SamPt:
         )
         horizon = 1 if self._reinitialization is None else self._reinitialization.horizon
         if self.options.history_length < late + horizon:
+            lag = f" and {late} frames by which the tracker may answer late" if late else ""
             raise UserError(
-                f"'history_length' must be at least {late + horizon}: the tracker may answer "
-                f"{late} frames late, and points may be sampled anew {horizon - 1} frames before "
-                f"that ('reinitialization_horizon'); got {self.options.history_length}"
+                f"'history_length' must be at least {late + horizon}: the "
+                f"'reinitialization_horizon', within which points may be sampled anew{lag}; got "
+                f"{self.options.history_length}"
             )
         self.history = FrameHistory(self.options.history_length)
         self.reset()

@@ -92,7 +92,8 @@ class SamPtOptions:
     )
     history_length: int = option(
         60,
-        "Newest frames kept; a click on an older one is refused.",
+        "Newest frames kept; a click on an older one is refused. At least the "
+        "reinitialization_horizon.",
         minimum=2,
         maximum=1000,
     )

@@ -33,6 +33,7 @@ from sam_pt_ros.objects import POSITIVE, ObjectPrompt, PromptRequest, TrackResul
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros import images, messages
 from sam_pt_ros.ros.camera import CameraModel
+from sam_pt_ros.ros.diagnostics import Diagnostics
 from sam_pt_ros.ros.image_input import QOS_POLICIES, ImageInput
 from sam_pt_ros.ros.parameters import Parameters
 from sam_pt_ros.ros.publishers import Publishers
@@ -73,6 +74,7 @@ class TrackNode(LifecycleNode):
         self._image_input: ImageInput | None = None
         self._other_inputs: list[Any] = []
         self._outputs: Publishers | None = None
+        self._diagnostics: Diagnostics | None = None
         self._offered: list[Any] = []
         self._camera: CameraModel | None = None
         self._frame_id = ""
@@ -85,7 +87,14 @@ class TrackNode(LifecycleNode):
         """Read the parameters, make the pipeline, offer outputs and services."""
         try:
             configuration = self.parameters.read()
-            self._pipeline = configuration.create()
+            self._pipeline = pipeline = configuration.create()
+            details = {
+                "tracker": _described(configuration.backends.tracker, pipeline.tracker.details),
+                "segmenter": _described(
+                    configuration.backends.segmenter, pipeline.segmenter.details
+                ),
+            }
+            self._diagnostics = Diagnostics(self, pipeline, details)
             self._outputs = Publishers(self, self._reporter)
             self._make_services()
         except UserError as error:
@@ -96,11 +105,8 @@ class TrackNode(LifecycleNode):
             return _ERROR
         self._configuration = configuration
         self._enabled.set()
-        backends, pipeline = configuration.backends, self._pipeline
-        self.get_logger().info(
-            f"configured: tracker {_described(backends.tracker, pipeline.tracker.details)}, "
-            f"segmenter {_described(backends.segmenter, pipeline.segmenter.details)}"
-        )
+        said = ", ".join(f"{kind} {what}" for kind, what in details.items())
+        self.get_logger().info(f"configured: {said}")
         return _OK
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -173,11 +179,13 @@ class TrackNode(LifecycleNode):
         """
         if not self._stop(timeout):
             return False
+        if self._diagnostics is not None:
+            self._diagnostics.destroy()
         if self._outputs is not None:
             self._outputs.destroy()
         for service in self._offered:
             self.destroy_service(service)
-        self._outputs, self._offered = None, []
+        self._outputs, self._diagnostics, self._offered = None, None, []
         self._headers.clear()
         self._pipeline = self._configuration = self._camera = None
         return True

@@ -119,7 +119,7 @@ add_torch() {
   if [ "$(cat "$venv/.torch-from" 2>/dev/null)" = "$made_from" ]; then
     return
   fi
-  say "Installing PyTorch (requirements/torch.txt); once"
+  say "Installing PyTorch and the segmenters' packages (requirements/torch.txt); once, some minutes"
   "$venv/bin/python" -m pip install --disable-pip-version-check \
     --constraint requirements/lock.txt --requirement requirements/torch.txt >build/pip.txt 2>&1 || {
     tail -n 15 build/pip.txt >&2

@@ -203,3 +203,10 @@ def test_results_for_every_frame_do_not_depend_on_the_time(
 def test_patches_have_a_middle(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'patch_size' must be odd, got 4"):
         load_configuration(write(tmp_path, "patch_size: 4"))
+
+
+def test_what_is_given_twice_is_refused(tmp_path: Path) -> None:
+    """ROS would merge the blocks, and PyYAML take the last one."""
+    blocks = "segmenter: classical\nclassical:\n  object_size: 64\nclassical:\n  iterations: 5"
+    with pytest.raises(UserError, match=r"'classical' is given twice.*line 6"):
+        load_configuration(write(tmp_path, blocks))

@@ -26,6 +26,7 @@ ROS = (
     "sensor_msgs",
     "std_msgs",
     "std_srvs",
+    "diagnostic_msgs",
     "geometry_msgs",
     "visualization_msgs",
     "builtin_interfaces",

@@ -393,7 +393,7 @@ def test_the_history_must_reach_back_to_where_points_may_be_sampled() -> None:
         make(reinitialization="B", reinitialization_horizon=24, history_length=23)
     make(reinitialization="B", reinitialization_horizon=24, history_length=24)
     options = SamPtOptions(reinitialization="none", history_length=16)
-    with pytest.raises(UserError, match="may answer 16 frames late"):
+    with pytest.raises(UserError, match="16 frames by which the tracker may answer late"):
         SamPt(Late(SCENE), ColourSegmenter(), options)
 
 

@@ -86,7 +86,7 @@ def test_a_late_click_catches_up(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ([], "the checkpoint 'cotracker3_online' is missing: download https://"),
+        ([], "the checkpoint 'cotracker3_online' is missing: run `sam-pt download cotracker3"),
         (["cotracker.checkpoint:=/nowhere/scaled_online.pth"], "does not exist; give the path"),
         (["cotracker.checkpoint:=random"], "'checkpoint: random' is for tests only"),
         ([*RANDOM[1:3], "cotracker.device:=cuda:99"], "the device 'cuda:99' is not there"),
