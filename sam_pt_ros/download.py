@@ -240,6 +240,8 @@ class _Job:
             file.truncate(0)  # not a beginning of the file
         if size is not None and _length(file) == size:
             return
+        if size is None and _length(file) and self._hash_of_part() == self.known.digest:
+            return  # whole, and asking for what follows would be an error
         self._check_room(_length(file))
         kept = f"; {format_bytes(_length(file))} are there" if _length(file) else ""
         self.say(f"{self.name}: {self.known.size_text} from {self.known.address}{kept}")
@@ -270,7 +272,7 @@ class _Job:
         """Verify the part and give it its name; UserError if its hash is wrong."""
         file.flush()
         os.fsync(file.fileno())
-        found = file_digest(self.part, self.known.algorithm)
+        found = self._hash_of_part()
         if found != self.known.digest:
             self.part.unlink()
             raise UserError(
@@ -281,6 +283,9 @@ class _Job:
             )
         os.replace(self.part, self.target)
         self.say(f"{self.name} is verified: {self.target}")
+
+    def _hash_of_part(self) -> str:
+        return file_digest(self.part, self.known.algorithm)
 
     def _check_room(self, present: int) -> None:
         needed = (_expected(self.known) or 0) - present

@@ -242,6 +242,16 @@ def test_a_part_beyond_the_server_s_end_is_dropped(folder: Path, server: Server)
     assert server.asked == [f"bytes={len(CONTENT) + 1}-", ""]
 
 
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+def test_a_whole_part_is_not_downloaded_again(
+    folder: Path, server: Server, size: int | None
+) -> None:
+    publish(server.address, size=size)
+    part_of(folder, CONTENT)
+    assert "is verified" in get()
+    assert server.asked == []
+
+
 def test_the_answer_416_to_a_whole_request_is_an_error(folder: Path, server: Server) -> None:
     server.status = 416
     assert "HTTP 416" in fail()
