@@ -1,6 +1,8 @@
 # `make demo` and `make test` work alone on a fresh clone. See README.md.
 SHELL := /bin/bash
 BIN := .venv/bin
+# Processes that run tests; those of a file stay together.
+WORKERS ?= 2
 
 # The virtual environment holds its own ROS 2: what a sourced one left behind would get mixed in.
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
@@ -34,11 +36,11 @@ lint: torch ## Check style and types
 
 test: lint ## Check style and types, and run the tests that are fast
 	@echo '==> Running the fast tests (pytest)'
-	@$(BIN)/pytest -m 'not slow' $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m 'not slow' $(ARGS)
 
 test-all: lint ## Check style and types, and run all tests
 	@echo '==> Running all tests (pytest)'
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 clean: ## Remove all that was made
 	rm -rf .venv build install log dist demo_output *.egg-info

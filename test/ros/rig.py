@@ -64,7 +64,8 @@ _RELIABLE_IMAGES = (
     "qos_overrides./image.subscription.reliability:=reliable",
     "qos_overrides./image/compressed.subscription.reliability:=reliable",
 )
-_next_domain = os.getpid()
+# Far from that of another process which runs tests at the same time.
+_next_domain = os.getpid() + 50 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
 
 def free_domain() -> int:
