@@ -138,7 +138,14 @@ def set_threads(count: int) -> None:
     cv2.setNumThreads(count or -1)
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.set_num_threads(count or len(os.sched_getaffinity(0)))
+        torch.set_num_threads(count or _cores())
+
+
+def _cores() -> int:
+    """Of the machine, as many as this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _take(options: type[_Options], values: dict[str, Any], where: str) -> _Options:
@@ -161,13 +168,12 @@ class _StrictLoader(yaml.SafeLoader):
     """Refuses keys that are given twice: PyYAML takes the last, and ROS takes both."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for position, key in enumerate(keys):
+            if key.value in {earlier.value for earlier in keys[:position]}:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"'{key.value}' is given twice", key.start_mark
                 )
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep)
 
 
