@@ -167,14 +167,15 @@ def _backend_options(
 class _StrictLoader(yaml.SafeLoader):
     """Refuses keys that are given twice: PyYAML takes the last, and ROS takes both."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for position, key in enumerate(keys):
             if key.value in {earlier.value for earlier in keys[:position]}:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"'{key.value}' is given twice", key.start_mark
                 )
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def load_configuration(path: str | Path) -> Configuration:

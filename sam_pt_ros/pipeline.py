@@ -76,7 +76,7 @@ class _Waiting:
 _Predict = Callable[[Frame, Sequence[Prompt]], list[MaskPrediction]]
 
 _FORGIVEN = 0.8
-"""What catching up has taken counts so much less each time that it is not tried for that."""
+"""What catching up takes counts so much less after each frame in which it was not tried."""
 
 
 class SamPt:
@@ -130,6 +130,7 @@ class SamPt:
         )
         self._stages = Stages()
         self._catch_up_seconds: float | None = None  # per frame, the last time
+        self._sampling_seconds = 0.0  # which do not depend on how many frames there are
         self._patches = PatchFilter(self.options.patch_size, self.options.patch_similarity)
 
     @property
@@ -245,6 +246,8 @@ class SamPt:
         item = self._objects.pop(object_id, None)
         if item is not None:
             self._remove_points(item.points.ids)
+        for _, positives in self._past:  # its id may be used again
+            positives.pop(object_id, None)
         self.segmenter.forget(object_id)
 
     def _check_known(self, object_id: int) -> None:
@@ -508,7 +511,7 @@ class SamPt:
             frame.index,
             prompt,
             rng,
-            Window(frame.index),
+            Window(frame.index, first=True),
             last_seen=frame.index - 1,
             points=PointSet.starting(ids, labels, frame.index),
             user_negatives=ids[clicked],
@@ -612,8 +615,11 @@ class SamPt:
                     self.counters.lost += not item.lost
                     item.lost = True
                 self._keep_points(item)
+            over_budget = self.counters.over_budget
             for index, group in sorted(together.items()):
                 self._restart_at(index, group, until)
+            if self.counters.over_budget > over_budget and self._catch_up_seconds is not None:
+                self._catch_up_seconds *= _FORGIVEN
 
     def _restart_at(self, index: int, items: Sequence[TrackedObject], until: float) -> None:
         """Replace objects' points by new ones from their masks in a frame, and catch up.
@@ -625,6 +631,7 @@ class SamPt:
         """
         newest = items[0].window.newest
         late = self._too_late(newest - index, until)
+        begin, self._sampling_seconds = time.perf_counter(), 0.0
         begun = []
         for item in items:
             try:
@@ -639,21 +646,31 @@ class SamPt:
             except Exception as error:  # one object must not cost the others their points
                 self._keep_points(item)
                 self._note(f"object {item.object_id}: points cannot be sampled anew", error)
-        if late or index == newest or not begun or self.segmenter.has_memory:
+        if late or index == newest or not begun:
             return
-        begin = time.perf_counter()
-        for item in begun:
+        if not self.segmenter.has_memory:
+            self._look_again(begun, index, newest)
+        elapsed = time.perf_counter() - begin - self._sampling_seconds
+        self._catch_up_seconds = elapsed / (newest - index)
+
+    def _look_again(self, items: Sequence[TrackedObject], index: int, newest: int) -> None:
+        """Predict the masks since a restart anew; if that fails, those that there were stay."""
+        published = [item.window for item in items]
+        for item in items:
             item.window = Window(index)
-        self._catch_up(begun, newest, self._predict_each)
-        self._catch_up_seconds = (time.perf_counter() - begin) / (newest - index)
+        try:
+            self._catch_up(items, newest, self._predict_each)
+        except Exception as error:
+            for item, window in zip(items, published, strict=True):
+                item.window = window
+            self._note("points cannot catch up", error)
 
     def _too_late(self, frames: int, until: float) -> bool:
         """Whether catching up with so many frames would end after the next one is due."""
         known = self._catch_up_seconds
-        if frames == 0 or known is None or time.perf_counter() + known * frames <= until:
+        if frames == 0 or known is None:
             return False
-        self._catch_up_seconds = known * _FORGIVEN
-        return True
+        return time.perf_counter() + known * frames > until
 
     def _keep_points(self, item: TrackedObject) -> None:
         """Begin a new window with the old points."""
@@ -663,7 +680,9 @@ class SamPt:
         """Replace an object's points by new ones, sampled from its mask in a frame."""
         frame = self.history.at(index)
         mask = item.window.mask_at(index)
+        begin = time.perf_counter()
         positives, negatives = self._sample(mask.full(), frame, item.rng)
+        self._sampling_seconds += time.perf_counter() - begin
         kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
         leaving = np.setdiff1d(item.points.ids, kept.ids)
         xy = np.concatenate([positives, negatives])

@@ -26,11 +26,13 @@ class Window:
         start: index of that frame.
         masks: in the frames ``start``, ``start + 1``, ...; never empty when a choice is made.
         informed: index of the first frame whose mask knows of all that was clicked.
+        first: whether the object was started in ``start``.
     """
 
     start: int
     masks: list[CroppedMask] = field(default_factory=list)
     informed: int = -1
+    first: bool = False
 
     @property
     def newest(self) -> int:
@@ -95,7 +97,7 @@ class Reinitialization(ABC):
         choices: dict[int, int | None] = {}
         for start, group in groups.items():
             newest = max(window.newest for window in group.values())
-            later = [w.start for w in windows.values() if start < w.start <= newest]
+            later = [w.start for w in windows.values() if w.first and start < w.start <= newest]
             joined = min(later, default=None)
             full = {k: w for k, w in group.items() if self.ends(w, joined)}
             if full:
@@ -114,7 +116,7 @@ class Reinitialization(ABC):
 
         Args:
             group: by object id.
-            joined: the first frame after it in which windows of other objects began, or None.
+            joined: the first frame after it in which another object was started, or None.
         """
 
     def full(self, window: Window) -> bool:
@@ -122,8 +124,8 @@ class Reinitialization(ABC):
         return window.newest - window.start >= self.horizon - 1
 
     def lost(self, window: Window) -> bool:
-        """Whether a full window holds no mask that points may be sampled from."""
-        return not window.usable_areas(self.horizon)
+        """Whether the window is full and holds no mask that points may be sampled from."""
+        return self.full(window) and not window.usable_areas(self.horizon)
 
 
 class ReinitializeAtHorizon(Reinitialization):
@@ -184,8 +186,8 @@ class ReinitializeAtSimilarArea(_EachByItself):
 class ReinitializeAtSimilarAreas(Reinitialization):
     """Variant D: like C, but at one frame for all objects whose windows begin together.
 
-    The frame of the least sum of relative differences; one in which windows of other objects
-    began is preferred. An object without a usable mask there keeps its points.
+    The frame of the least sum of relative differences; one in which another object was
+    started is preferred. An object without a usable mask there keeps its points.
     """
 
     UNUSABLE = 720.0

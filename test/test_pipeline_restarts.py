@@ -164,6 +164,59 @@ def test_objects_go_on_together(variant: str) -> None:
     assert first.window.start == second.window.start > 3
 
 
+@pytest.mark.parametrize("budget", [0.0, 1e-6])
+def test_who_joins_ends_the_others_windows_once(budget: float) -> None:
+    """Also where objects are hidden, and where catching up takes too long."""
+
+    class Hiding(OracleSegmenter):
+        def predict(self, prompts: Any) -> list[MaskPrediction]:
+            found = super().predict(prompts)
+            nothing = MaskPrediction.nothing(SCENE.size)
+            return [
+                nothing if prompt.object_id != 1 and self.frame.index > 6 else each
+                for prompt, each in zip(prompts, found)
+            ]
+
+    run = make(
+        Hiding(SCENE),
+        reinitialization="A",
+        reinitialization_horizon=40,
+        catch_up_budget=budget,
+        positive_points=2,
+    )
+    run.to(0)
+    run.pipeline.apply([request_for(i, click(on(OCCLUDER, 0))) for i in (1, 2)])
+    run.pipeline._catch_up_seconds = 1.0
+    run.to(6)
+    run.pipeline.add_object(click(on(THING, 6)))
+    for index in range(7, 38):
+        run.to(index)
+        assert not item_of(run.pipeline, 2).lost, "its horizon is not over"
+    assert run.pipeline.counters.restarts <= 2
+    assert item_of(run.pipeline, 1).window.start in (6, 7)
+
+
+def test_points_that_cannot_catch_up_keep_the_masks_that_there_were() -> None:
+    run = make(OracleSegmenter(SCENE), reinitialization="C", reinitialization_horizon=8)
+    run.to(0)
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    run.to(6)
+    original, failed = run.tracker.recall, []
+
+    def fail_once(ids: Any, index: int) -> Any:
+        if not failed and index == 5 and run.pipeline.history.newest.index == 7:
+            failed.append(index)
+            raise RuntimeError("no memory")
+        return original(ids, index)
+
+    run.tracker.recall = fail_once  # type: ignore[method-assign]
+    result = run.to(7)
+    assert failed and result.problems == ("points cannot catch up: RuntimeError('no memory')",)
+    item = item_of(run.pipeline, 1)
+    assert all(area > 0 for area in item.window.areas) and item.window.newest == 7
+    assert run.to(8).object(1).state == ObjectState.TRACKING
+
+
 def test_objects_restart_each_by_itself() -> None:
     run = make(OracleSegmenter(SCENE), reinitialization="B", reinitialization_horizon=6)
     run.to(0)

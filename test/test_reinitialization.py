@@ -67,7 +67,8 @@ class GoldenWindow:
                 continue
             frames = range(begins, max(last, begins) + 1)
             known = [f for f in frames if f < self.case["frames"]]
-            made[item] = Window(begins, [mask(self.area(item, f)) for f in known])
+            masks = [mask(self.area(item, f)) for f in known]
+            made[item] = Window(begins, masks, first=True)
         return made
 
     def choose(self) -> tuple[Reinitialization, dict[int, int | None]]:
@@ -178,6 +179,7 @@ def test_a_window_begins_anew_when_there_is_nothing_to_sample_from() -> None:
         assert variant.choose({1: window}) == {1: None}
         assert variant.lost(window)
         assert not variant.lost(Window(10, [mask(0), mask(0), mask(26), mask(0)]))
+        assert not variant.lost(Window(10, [mask(0)] * 3)), "it is not full"
 
 
 @pytest.mark.parametrize(("variant", "chosen"), [("C", 13), ("D", 13)])
@@ -213,8 +215,10 @@ def test_nothing_happens_before_the_horizon() -> None:
 def test_in_variant_a_objects_go_on_together_from_where_a_later_one_started() -> None:
     first = Window(10, [mask(100)] * 3)
     variant = ReinitializeAtHorizon(8)
-    assert variant.choose({1: first, 2: Window(12, [mask(50)])}) == {1: 12}
-    assert variant.choose({1: first, 2: Window(13)}) == {}, "it has not begun"
+    joined = Window(12, [mask(50)], first=True)
+    assert variant.choose({1: first, 2: joined}) == {1: 12}
+    assert variant.choose({1: first, 2: Window(12, [mask(50)])}) == {}, "it has only restarted"
+    assert variant.choose({1: first, 2: Window(13, first=True)}) == {}, "it has not begun"
     assert variant.choose({1: first, 2: Window(10, first.masks)}) == {}
 
 
@@ -233,7 +237,8 @@ def test_points_are_sampled_from_masks_that_know_of_every_click(name: str, chose
 
 
 def test_in_variant_a_the_mask_after_a_click_is_taken_where_another_object_joined() -> None:
-    windows = {1: Window(10, [mask(100)] * 4, informed=13), 2: Window(12, [mask(50)] * 2)}
+    joined = Window(12, [mask(50)] * 2, first=True)
+    windows = {1: Window(10, [mask(100)] * 4, informed=13), 2: joined}
     assert ReinitializeAtHorizon(8).choose(windows) == {1: 13}
 
 

@@ -43,11 +43,11 @@ class Diagnostics:
 
     def _publish(self) -> None:
         counters = asdict(self._pipeline.counters)
-        late = counters["over_budget"] - self._over_budget
+        late = counters["over_budget"] - self._over_budget  # less than none after a reset
         self._over_budget = counters["over_budget"]
         status = DiagnosticStatus(
             level=DiagnosticStatus.WARN if late > 0 else DiagnosticStatus.OK,
-            name=f"{self._node.get_name()}: tracking",
+            name=f"{self._node.get_fully_qualified_name()[1:]}: tracking",
             message=f"{late} restarts were over budget" if late > 0 else "OK",
             hardware_id=self._node.get_fully_qualified_name(),
         )

@@ -99,6 +99,10 @@ class MaskDecoder:
             fine = self._fine.features(features.to(self.dtype), early.to(self.dtype))
         return ImageEmbedding(pixels, fine)
 
+    def forget(self) -> None:
+        """Keep nothing of the last image."""
+        self._projected = None
+
     def _projections(self, image: ImageEmbedding) -> Tensor:
         """Keys, values and queries of the image in the first layer, ``(P, 3 x 128)``.
 

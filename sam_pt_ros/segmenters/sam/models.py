@@ -24,6 +24,7 @@ class SamModel:
         requirement: what pip installs it by.
         variant: its name in the package's ``sam_model_registry``.
         high_quality: whether its decoder is HQ-SAM's.
+        imports: packages that it imports without asking pip for them.
     """
 
     name: str
@@ -32,6 +33,7 @@ class SamModel:
     requirement: str
     variant: str
     high_quality: bool = False
+    imports: tuple[str, ...] = ("torch", "torchvision", "timm")
 
 
 def _models() -> dict[str, SamModel]:
@@ -39,7 +41,10 @@ def _models() -> dict[str, SamModel]:
     hq_sam = ("segment_anything_hq", "segment-anything-hq")
     listed = [
         SamModel("mobile_sam", "MobileSAM", "mobile_sam", "mobilesam-mirror", "vit_t"),
-        *(SamModel(f"sam_{size}", f"SAM {size}", *sam, size) for size in _SIZES),
+        *(
+            SamModel(f"sam_{size}", f"SAM {size}", *sam, size, imports=("torch", "torchvision"))
+            for size in _SIZES
+        ),
         *(
             SamModel(f"hq_sam_{size}", f"HQ-SAM {size}", *hq_sam, size, high_quality=True)
             for size in (*_SIZES, "vit_tiny")
@@ -56,22 +61,18 @@ CLASSIFIER = ("image_encoder.norm_head.", "image_encoder.head.")
 """Weights of TinyViT's classifier, with which no mask is computed."""
 
 
-_IMPORTED = ("torch", "torchvision", "timm")
 _IOU_OUTPUT = "mask_decoder.iou_prediction_head.layers.2."
 
 
 def require(model: SamModel) -> None:
     """UserError if a package is not installed that the model needs."""
-    for package in (model.module, *_IMPORTED):
+    for package in (model.module, *model.imports):
         try:
-            found = importlib.util.find_spec(package)
-        except ValueError:  # it is known not to be there
-            found = None
-        if found is None:
-            raise UserError(
-                f"the segmenter '{model.name}' needs the Python package '{package}', which is "
-                f"not installed; {_install(model)}"
-            )
+            found = importlib.util.find_spec(package) is not None
+        except ValueError:  # it is imported already, in a way of its own
+            found = True
+        if not found:
+            raise UserError(_missing(model, package))
 
 
 def build(model: SamModel) -> Any:
@@ -86,13 +87,18 @@ def build(model: SamModel) -> Any:
         warnings.simplefilter("ignore", (FutureWarning, UserWarning))
         try:
             package: Any = importlib.import_module(model.module)
-        except Exception as error:  # torchvision beside another build of torch: RuntimeError
+            builder = package.sam_model_registry[model.variant]
+        except ModuleNotFoundError as error:
+            raise UserError(_missing(model, error.name or model.module)) from error
+        except Exception as error:  # whatever a foreign package raises while it is imported
             reason = " ".join(str(error).split())
+            hint = ""
+            if "torchvision" in reason:
+                hint = "; torch and torchvision must be of one release and one build"
             raise UserError(
-                f"the segmenter '{model.name}': {model.module} cannot be imported ({reason}); "
-                "torch and torchvision must be of one release and one build: install both anew"
+                f"the segmenter '{model.name}': {model.module} cannot be imported ({reason}){hint}"
             ) from error
-        return package.sam_model_registry[model.variant]()
+        return builder()
 
 
 def load_predictor_transform(model: SamModel) -> Any:
@@ -100,10 +106,11 @@ def load_predictor_transform(model: SamModel) -> Any:
     return importlib.import_module(f"{model.module}.utils.transforms").ResizeLongestSide
 
 
-def _install(model: SamModel) -> str:
+def _missing(model: SamModel, package: str) -> str:
+    packages = " ".join([model.requirement, *model.imports])
     return (
-        f"run `pip install {model.requirement} torch torchvision timm`, or `make torch` in the "
-        "source folder"
+        f"the segmenter '{model.name}' needs the Python package '{package}', which is not "
+        f"installed; run `pip install {packages}`, or `make torch` in the source folder"
     )
 
 

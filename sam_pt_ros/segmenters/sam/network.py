@@ -135,6 +135,10 @@ class SamNetwork:
                 return self._decoder.embed(features, early[0])
             return self._decoder.embed(found)
 
+    def forget(self) -> None:
+        """Keep nothing of the last image."""
+        self._decoder.forget()
+
     def decode(
         self, image: ImageEmbedding, prompts: PromptBatch, candidates: bool = False
     ) -> tuple[Tensor, Tensor]:

@@ -56,6 +56,7 @@ class SamSegmenter(Segmenter):
 
     def reset(self) -> None:
         self._frame = None
+        self._network.forget()
 
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         return self._ask(prompts, candidates=False)
