@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import kmedoids
 import numpy as np
 import pytest
@@ -43,6 +44,61 @@ def test_the_diameter_equals_the_published_one(name: str) -> None:
 def test_the_erosion_equals_the_published_one(name: str, percent: int) -> None:
     eroded = erode_mask(GOLDEN[f"{name}_mask"], percent / 100)
     assert np.array_equal(eroded, GOLDEN[f"{name}_eroded_{percent}"])
+
+
+@pytest.mark.parametrize("percent", [6, 2, 1])
+@pytest.mark.parametrize("name", MASKS)
+def test_the_kernel_has_the_published_side(
+    name: str, percent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where that is 0 OpenCV takes 3 x 3 (the published code's error j, which is kept)."""
+    shapes = []
+    original = cv2.erode
+
+    def erode(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        shapes.append(kernel.shape)
+        return original(image, kernel)
+
+    monkeypatch.setattr(cv2, "erode", erode)
+    erode_mask(GOLDEN[f"{name}_mask"], percent / 100)
+    side = int(GOLDEN[f"{name}_kernel_{percent}"]) or 3
+    assert shapes == [(side, side)]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", MASKS)
+def test_corners_keep_the_published_distance(
+    name: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    original = cv2.goodFeaturesToTrack
+
+    def find(image: np.ndarray, **options: float) -> np.ndarray:
+        asked.append(options["minDistance"])
+        return original(image, **options)
+
+    monkeypatch.setattr(cv2, "goodFeaturesToTrack", find)
+    shi_tomasi_corners(count, IMAGE, GOLDEN[f"{name}_mask"])
+    assert asked == [pytest.approx(float(GOLDEN[f"{name}_min_distance_{count}"]), rel=1e-6)]
+
+
+@pytest.mark.parametrize(("key", "method"), [("random", "random"), ("kmedoids", "kmedoids")])
+def test_an_empty_mask_gives_no_points_instead_of_the_corner(key: str, method: str) -> None:
+    """The published code gives (0, 0), which its border rule then hides."""
+    assert not GOLDEN[f"empty_{key}_3"].any() and not GOLDEN["empty_corners_3"].any()
+    assert len(select(method, 3, np.zeros_like(GOLDEN["three_pixels_mask"]))) == 0
+
+
+def test_every_array_of_the_golden_file_is_compared() -> None:
+    compared = {"image", "names", "three_pixels_mask", "mixed_counts"}
+    compared |= {f"three_pixels_{method}_8" for method in ("random", "kmedoids")}
+    compared |= {f"empty_{method}_3" for method in ("random", "kmedoids", "corners")}
+    for name in MASKS:
+        compared |= {f"{name}_{key}" for key in ("mask", "diameter", "corner_mask")}
+        compared |= {f"{name}_{key}_{p}" for key in ("eroded", "kernel") for p in (6, 2, 1)}
+        kinds = ("corners", "min_distance", "complete")
+        compared |= {f"{name}_{kind}_{count}" for kind in kinds for count in COUNTS}
+    assert compared == set(GOLDEN.files) - {"source", "cv2_version"}
 
 
 @pytest.mark.parametrize("name", MASKS)
