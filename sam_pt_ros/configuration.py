@@ -13,6 +13,7 @@ import cv2
 import yaml
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.network_options import NetworkOptions
 from sam_pt_ros.options import build_options, check_options, did_you_mean, option, specs
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.registry import Registry
@@ -117,6 +118,18 @@ class Configuration:
                 f"{where}: unknown option '{unknown[0]}'{did_you_mean(unknown[0], known)}"
             )
         return cls(backends, pipeline, node, tracker, segmenter)
+
+    @property
+    def described(self) -> dict[str, str]:
+        """Tracker and segmenter in words, with the weights that are asked for."""
+        made = {}
+        for kind, name, options in (
+            ("tracker", self.backends.tracker, self.tracker),
+            ("segmenter", self.backends.segmenter, self.segmenter),
+        ):
+            weights = options.weights_text if isinstance(options, NetworkOptions) else ""
+            made[kind] = f"{name} ({weights})" if weights else name
+        return made
 
     def create(self) -> SamPt:
         """The pipeline; UserError if a backend cannot be made."""

@@ -220,3 +220,14 @@ def test_anchors_and_merged_blocks_are_no_repetition(tmp_path: Path) -> None:
     assert load_configuration(write(tmp_path, blocks)).segmenter.object_size == 64
     with pytest.raises(UserError, match="not a YAML file"):
         load_configuration(write(tmp_path, "classical: !!map [1]"))
+
+
+def test_backends_are_described_with_their_weights() -> None:
+    assert load_configuration(CONFIG / "classical.yaml").described == {
+        "tracker": "lucas_kanade",
+        "segmenter": "classical",
+    }
+    assert load_configuration(CONFIG / "cotracker_mobile_sam.yaml").described == {
+        "tracker": "cotracker (cotracker3_online)",
+        "segmenter": "mobile_sam (published weights)",
+    }

@@ -190,6 +190,7 @@ def run_demo(options: DemoOptions) -> None:
         options.every_frame,
         source.name,
         options.configuration,
+        configuration.described,
         seconds,
     )
     (out / "summary.json").write_text(json.dumps(summary.as_json(), indent=2) + "\n")
@@ -285,6 +286,8 @@ def _print_summary(console: Console, summary: Summary, out: Path) -> None:
     table.add_column()
     table.add_column(justify="right")
     width, height = summary.image_size
+    for kind, what in summary.backends.items():
+        table.add_row(kind, escape(what))
     table.add_row("images", f"{width}x{height}, {summary.input_seconds:.2f} s")
     table.add_row("frames in", str(summary.frames_in))
     table.add_row("frames out", str(summary.frames_out))

@@ -75,6 +75,7 @@ class Summary:
         image_size: width, height.
         input_seconds: how long the images take in real time.
         configuration: name of the parameter file.
+        backends: tracker and segmenter, with their weights.
         seconds: what the run took, by step.
         versions: of what was run.
     """
@@ -94,6 +95,7 @@ class Summary:
     image_size: tuple[int, int]
     input_seconds: float
     configuration: str
+    backends: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -110,6 +112,7 @@ def summarize(
     every_frame: bool,
     source: str,
     configuration: Path,
+    backends: dict[str, str],
     seconds: dict[str, float],
 ) -> Summary:
     """Put the numbers together.
@@ -122,6 +125,7 @@ def summarize(
         every_frame: the mode.
         source: name of the source.
         configuration: the parameter file.
+        backends: tracker and segmenter in words.
         seconds: what was measured, by step.
     """
     stamps = [stamp for stamp, _ in received]
@@ -143,6 +147,7 @@ def summarize(
         image_size=bag.size,
         input_seconds=round(bag.seconds, 3),
         configuration=configuration.name,
+        backends=backends,
         seconds={step: round(value, 2) for step, value in seconds.items()},
         versions={
             "sam_pt_ros": sam_pt_ros.__version__,

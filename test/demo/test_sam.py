@@ -39,6 +39,7 @@ def run(out: Path, name: str, seconds: float, **changes: dict[str, Any]) -> tupl
     log = (out / "demo" / "node.log").read_text()
     assert "segmenter mobile_sam (RANDOM WEIGHTS, for tests only, cpu, float32)" in log
     summary = json.loads((out / "demo" / "summary.json").read_text())
+    assert summary["backends"]["segmenter"] == "mobile_sam (RANDOM WEIGHTS, for tests only)"
     return summary, read(out / "demo" / "output", "/sam_pt/objects")
 
 

@@ -15,9 +15,8 @@ BAG = CutBag(Path("bag"), (64, 48), (0, 40_000_000, 80_000_000, 120_000_000), (0
 def make_summary(received, every_frame=False):
     due = {stamp: stamp + 1_000_000_000 for stamp in BAG.stamps}
     history = ObjectHistory({}, BAG.stamps[2:])
-    return summarize(
-        BAG, due, received, history, every_frame, "film.mp4", Path("config/classical.yaml"), {}
-    )
+    path, backends = Path("config/classical.yaml"), {"tracker": "lucas_kanade"}
+    return summarize(BAG, due, received, history, every_frame, "film.mp4", path, backends, {})
 
 
 def test_counts_rate_and_latency():
@@ -33,6 +32,7 @@ def test_counts_rate_and_latency():
     assert summary.latency_from == "stamp" and summary.mode == "latest"
     assert summary.input_seconds == pytest.approx(0.16)
     assert json.loads(json.dumps(summary.as_json()))["image_size"] == [64, 48]
+    assert summary.backends == {"tracker": "lucas_kanade"}
 
 
 @pytest.mark.parametrize("stamps", [(80_000_000, 0), (0, 0), (0, 5)])
