@@ -194,6 +194,8 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
     path = Path(asked).expanduser() if known is None else checkpoint_directory() / known.file
     if not path.is_file():
         raise UserError(_missing(asked, path, known))
+    if known is not None and known.sha256 is None:
+        _check_record(path)
     wanted = sha256.lower() if known is None else known.digest
     algorithm = "sha256" if known is None else known.algorithm
     if wanted and (found := file_digest(path, algorithm)) != wanted:
@@ -202,6 +204,36 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
             + _what_to_do(asked, path, known)
         )
     return path
+
+
+def record_sha256(path: Path) -> None:
+    """Write down the SHA-256 of a file of which none is published, as ``<file>.sha256``.
+
+    In the form of ``sha256sum``. From then on :func:`find_checkpoint` takes no other file.
+    """
+    record = _record_of(path)
+    part = record.with_name(record.name + ".part")
+    part.write_text(f"{file_digest(path, 'sha256')}  {path.name}\n")
+    os.replace(part, record)
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _check_record(path: Path) -> None:
+    record = _record_of(path)
+    try:
+        recorded = record.read_text(encoding="utf-8", errors="replace").partition(" ")[0].strip()
+    except FileNotFoundError:
+        return  # the file was put there by hand
+    except OSError as error:
+        raise UserError(f"{record}: cannot be read ({error.strerror})") from error
+    if (found := file_digest(path, "sha256")) != recorded:
+        raise UserError(
+            f"{path}: its SHA-256 is {found}, and was '{recorded}' when it was downloaded "
+            f"({record.name}); if you have replaced it on purpose, remove that record"
+        )
 
 
 def _what_to_do(asked: str, path: Path, known: Checkpoint | None) -> str:

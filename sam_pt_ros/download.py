@@ -43,6 +43,7 @@ from sam_pt_ros.checkpoints import (
     file_digest,
     format_bytes,
     known_checkpoint,
+    record_sha256,
 )
 from sam_pt_ros.errors import UserError
 
@@ -282,6 +283,8 @@ class _Job:
                 f"get the file elsewhere and put it at {self.target}"
             )
         os.replace(self.part, self.target)
+        if self.known.sha256 is None:
+            record_sha256(self.target)
         self.say(f"{self.name} is verified: {self.target}")
 
     def _hash_of_part(self) -> str:

@@ -258,6 +258,28 @@ def test_the_answer_416_to_a_whole_request_is_an_error(folder: Path, server: Ser
     assert server.asked == [""]
 
 
+def test_where_no_sha256_is_published_that_of_the_download_is_recorded(
+    folder: Path, server: Server
+) -> None:
+    """In the form of sha256sum; a file that was changed since, MD5 or not, is not taken."""
+    publish(server.address)
+    get()
+    record = folder / "tiny.pth.sha256"
+    assert not record.exists(), "one is published"
+    (folder / "tiny.pth").unlink()
+    md5 = hashlib.md5(CONTENT).hexdigest()
+    known = Checkpoint("tiny.pth", server.address, None, None, "MIT", len(CONTENT), md5)
+    checkpoints.CHECKPOINTS["tiny"] = known
+    get()
+    assert record.read_text() == f"{SHA256}  tiny.pth\n"
+    assert find_checkpoint("tiny") == folder / "tiny.pth"
+    record.write_text(f"{SHA256[::-1]}  tiny.pth\n")
+    with pytest.raises(UserError, match=f"is {SHA256}, and was '{SHA256[::-1]}' when"):
+        find_checkpoint("tiny")
+    record.unlink()
+    assert find_checkpoint("tiny") == folder / "tiny.pth"
+
+
 def test_a_damaged_part_is_found_and_removed(folder: Path, server: Server) -> None:
     damaged = bytes(HALF)
     part = part_of(folder, damaged)
