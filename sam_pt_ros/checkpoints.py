@@ -213,7 +213,7 @@ def record_sha256(path: Path) -> None:
     """
     record = _record_of(path)
     part = record.with_name(record.name + ".part")
-    part.write_text(f"{file_digest(path, 'sha256')}  {path.name}\n")
+    part.write_text(f"{file_sha256(path)}  {path.name}\n")
     os.replace(part, record)
 
 
@@ -229,7 +229,7 @@ def _check_record(path: Path) -> None:
         return  # the file was put there by hand
     except OSError as error:
         raise UserError(f"{record}: cannot be read ({error.strerror})") from error
-    if (found := file_digest(path, "sha256")) != recorded:
+    if (found := file_sha256(path)) != recorded:
         raise UserError(
             f"{path}: its SHA-256 is {found}, and was '{recorded}' when it was downloaded "
             f"({record.name}); if you have replaced it on purpose, remove that record"

@@ -128,7 +128,7 @@ class Configuration:
             ("segmenter", self.backends.segmenter, self.segmenter),
         ):
             weights = options.weights_text if isinstance(options, NetworkOptions) else ""
-            made[kind] = f"{name} ({weights})" if weights else name
+            made[kind] = described(name, weights)
         return made
 
     def create(self) -> SamPt:
@@ -141,6 +141,11 @@ class Configuration:
         pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), options)
         set_threads(self.backends.threads)
         return pipeline
+
+
+def described(name: str, details: str) -> str:
+    """A backend in words; without details its name."""
+    return f"{name} ({details})" if details else name
 
 
 def set_threads(count: int) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from sam_pt_ros.checkpoints import CHECKPOINTS, checkpoint_directory
+from sam_pt_ros.segmenters.sam.models import MODELS
 
 WITHOUT_MODELS = "classical"
 WITH_MODELS = "cotracker_mobile_sam"
 _CHECKPOINTS = ("cotracker3_online", "mobile_sam")
-_PACKAGES = ("torch", "torchvision", "timm", "mobile_sam")
+_MOBILE_SAM = MODELS["mobile_sam"]
+_PACKAGES = (_MOBILE_SAM.module, *_MOBILE_SAM.imports)
 
 
 def default_configuration() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import zlib
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -111,6 +112,12 @@ def fill(
         if not torch.isfinite(value).all():
             raise UserError(f"{path}: '{name}' holds values that are not finite")
     network.load_state_dict(loaded, strict=False)
+
+
+def pseudo_random(name: str, value: Tensor) -> Tensor:
+    """Normally distributed numbers for a weight, the same for its name in every run."""
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    return torch.randn(value.shape, generator=generator)
 
 
 def _listed(what: str, names: list[str]) -> str:

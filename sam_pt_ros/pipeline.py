@@ -377,6 +377,13 @@ class SamPt:
             self._patches.add(ids, xy, frame)
         return ids
 
+    def _replace_points(self, leaving: np.ndarray, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        ids = self.tracker.replace_points(leaving, xy, frame)
+        if self.options.patch_filter:
+            self._patches.add(ids, xy, frame)
+            self._patches.remove(leaving)
+        return ids
+
     def _remove_points(self, ids: np.ndarray) -> None:
         self.tracker.remove_points(ids)
         self._patches.remove(ids)
@@ -594,7 +601,7 @@ class SamPt:
     def _past_positives(self, frame: Frame) -> dict[int, np.ndarray]:
         for index, positives in self._past:
             if index == frame.index:
-                return {key: xy for key, xy in positives.items() if key in self._objects}
+                return positives
         return {}
 
     def _reinitialize(self, items: Sequence[TrackedObject]) -> None:
@@ -686,10 +693,7 @@ class SamPt:
         kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
         leaving = np.setdiff1d(item.points.ids, kept.ids)
         xy = np.concatenate([positives, negatives])
-        ids = self.tracker.replace_points(leaving, xy, frame)
-        if self.options.patch_filter:
-            self._patches.add(ids, xy, frame)
-            self._patches.remove(leaving)
+        ids = self._replace_points(leaving, xy, frame)
         labels = np.full(len(ids), NEGATIVE, np.int32)
         labels[: len(positives)] = POSITIVE
         item.points = PointSet.starting(ids, labels, index) + kept

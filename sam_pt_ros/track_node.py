@@ -26,7 +26,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from sam_pt_ros.configuration import Configuration
+from sam_pt_ros.configuration import Configuration, described
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.msg import PointPromptArray
 from sam_pt_ros.objects import POSITIVE, ObjectPrompt, PromptRequest, TrackResult
@@ -89,8 +89,8 @@ class TrackNode(LifecycleNode):
             configuration = self.parameters.read()
             self._pipeline = pipeline = configuration.create()
             details = {
-                "tracker": _described(configuration.backends.tracker, pipeline.tracker.details),
-                "segmenter": _described(
+                "tracker": described(configuration.backends.tracker, pipeline.tracker.details),
+                "segmenter": described(
                     configuration.backends.segmenter, pipeline.segmenter.details
                 ),
             }
@@ -448,10 +448,6 @@ class TrackNode(LifecycleNode):
         frame = self._require_pipeline().history.at(result.index)
         assert self._outputs is not None
         self._outputs.publish(result, header, frame.image, self._camera)
-
-
-def _described(name: str, details: str) -> str:
-    return f"{name} ({details})" if details else name
 
 
 def _one_click(pixel: np.ndarray, stamp: int | None) -> _Click:

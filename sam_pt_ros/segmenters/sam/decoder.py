@@ -55,14 +55,14 @@ class MaskDecoder:
         self._last = decoder.transformer.final_attn_token_to_image
         self._norm = decoder.transformer.norm_final_attn
         self.dtype: torch.dtype = decoder.iou_token.weight.dtype
-        self._high_quality = hasattr(decoder, "hf_token")
+        high_quality = hasattr(decoder, "hf_token")
         self._tokens = torch.cat(
             [
                 embedding.weight
                 for embedding in (
                     decoder.iou_token,
                     decoder.mask_tokens,
-                    *([decoder.hf_token] if self._high_quality else []),
+                    *([decoder.hf_token] if high_quality else []),
                 )
             ]
         )
@@ -82,7 +82,7 @@ class MaskDecoder:
         self._second_weight = weight.T.contiguous()
         self._second_bias = bias + _placed(self._places, weight)
         self._upscale = _Upscaling(decoder.output_upscaling, self.side)
-        self._fine = _FineMasks(decoder, self.side) if self._high_quality else None
+        self._fine = _FineMasks(decoder, self.side) if high_quality else None
         self._projected: tuple[ImageEmbedding, Tensor] | None = None
 
     def embed(self, features: Tensor, early: Tensor | None = None) -> ImageEmbedding:
@@ -135,7 +135,7 @@ class MaskDecoder:
         tokens, pixels = self._second_layer(tokens, pixels, places)
         wanted = [1, 2, 3] if candidates else [0]
         rows = [0, *(1 + each for each in wanted)]
-        if self._high_quality:
+        if self._fine is not None:
             rows.append(self._tokens.shape[0] - 1)
         found = self._attend_last(tokens[:, rows], places[:, rows], pixels)
         decoder = self._decoder
@@ -315,7 +315,8 @@ def _projections(layer: Any) -> tuple[Tensor, Tensor]:
 def _placed(places: Tensor, weight: Tensor) -> Tensor:
     """What places, ``(P, 256)``, add to projections: to keys and queries, and not to values."""
     keys, values, queries = weight.chunk(3)
-    return torch.cat([places @ keys.T, (places @ values.T) * 0, places @ queries.T], dim=1)
+    nothing = places.new_zeros(len(places), len(values))
+    return torch.cat([places @ keys.T, nothing, places @ queries.T], dim=1)
 
 
 def _heads(values: Tensor, count: int, heads: int) -> Tensor:

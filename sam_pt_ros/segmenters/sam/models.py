@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import warnings
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +80,6 @@ def build(model: SamModel) -> Any:
     Raises:
         UserError: a package is not installed, or cannot be imported.
     """
-    require(model)
     with warnings.catch_warnings():
         # Of timm: of its own names that the packages use, and of models registered twice.
         warnings.simplefilter("ignore", (FutureWarning, UserWarning))
@@ -116,15 +114,14 @@ def _missing(model: SamModel, package: str) -> str:
 
 def random_state_dict(network: Any) -> dict[str, Any]:
     """Weights for tests: the same in every run; masks mean nothing."""
-    import torch
+    from sam_pt_ros.networks import pseudo_random
 
     state = {}
     for name, value in network.state_dict().items():
         if not value.is_floating_point() or name.startswith("pixel_"):
             state[name] = value
             continue
-        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-        drawn = torch.randn(value.shape, generator=generator)
+        drawn = pseudo_random(name, value)
         kind = name.rpartition(".")[2]
         if name.endswith("positional_encoding_gaussian_matrix"):
             state[name] = drawn

@@ -7,7 +7,7 @@ objects of a frame go through a pass together, those whose prompts have the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,7 +201,7 @@ class Passes:
         self._measure(objects)
         now = torch.stack([each.logits for each in objects if each.logits is not None]) > 0
         then = torch.stack([logits for logits in before if logits is not None]) > 0
-        common, either = ((op(now, then)).sum(dim=(1, 2)) for op in _OVERLAP)
+        common, either = (now & then).sum(dim=(1, 2)), (now | then).sum(dim=(1, 2))
         changed = common < (1 - self._options.refinement_tolerance) * either
         return [each for each, yes in zip(objects, changed.tolist(), strict=True) if yes]
 
@@ -218,9 +218,6 @@ class Passes:
             self._size,
             min(max(asked.iou, 0.0), 1.0),
         )
-
-
-_OVERLAP: Sequence[Callable[[Tensor, Tensor], Tensor]] = (torch.logical_and, torch.logical_or)
 
 
 def _ambiguous(asked: _Asked) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from sam_pt_ros.checkpoints import find_checkpoint, load_state_dict
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, SeenFrames
 from sam_pt_ros.network_options import RANDOM
-from sam_pt_ros.networks import choose_device, fill, reproducible
+from sam_pt_ros.networks import choose_device, fill, pseudo_random, reproducible
 from sam_pt_ros.trackers.cotracker.engine import Engine
 from sam_pt_ros.trackers.cotracker.features import STRIDE, Pyramid, prepare
 from sam_pt_ros.trackers.cotracker.network import WINDOW, CoTrackerNetwork, time_embedding
@@ -131,8 +130,7 @@ def random_state_dict(network: CoTrackerNetwork) -> dict[str, Tensor]:
     """Weights for tests: the same in every run; points move little, and not with the image."""
     state = {}
     for name, value in network.state_dict().items():
-        seed = zlib.crc32(name.encode())
-        drawn = torch.randn(value.shape, generator=torch.Generator().manual_seed(seed))
+        drawn = pseudo_random(name, value)
         spread = math.prod(value.shape[1:]) ** -0.5 if value.ndim > 1 else 0.02
         state[name] = drawn * spread * (0.005 if "head" in name else 1.0)
         if "norm" in name and name.endswith("weight"):
