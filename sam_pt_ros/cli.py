@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from sam_pt_ros import __version__
-from sam_pt_ros.demo.clicks import Click, parse_click
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.recordings.clicks import Click, parse_click
 
 BAD_INPUT = 2
 """Exit code for what the user can put right."""

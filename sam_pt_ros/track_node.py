@@ -26,13 +26,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
+from sam_pt_ros import images, messages
+from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.configuration import Configuration, described
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.msg import PointPromptArray
 from sam_pt_ros.objects import POSITIVE, ObjectPrompt, PromptRequest, TrackResult
 from sam_pt_ros.pipeline import SamPt
-from sam_pt_ros.ros import images, messages
-from sam_pt_ros.ros.camera import CameraModel
 from sam_pt_ros.ros.diagnostics import Diagnostics
 from sam_pt_ros.ros.image_input import QOS_POLICIES, ImageInput
 from sam_pt_ros.ros.parameters import Parameters

@@ -39,13 +39,11 @@ def test_help_names_every_option(capsys):
 
 def make_folder(path):
     """What the arguments of BAD name; and a film to click in."""
-    sys.path.insert(0, str(Path(__file__).parent / "demo"))
-    from media import write_video
-    from test_cutting import write_bag
+    from media import write_bag, write_video
 
-    from sam_pt_ros.demo.bags import IMAGE_TYPE, make_header
-    from sam_pt_ros.demo.cutting import image_message
-    from sam_pt_ros.demo.sources import StampedImage
+    from sam_pt_ros.recordings.cutting import image_message
+    from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, make_header
+    from sam_pt_ros.recordings.sources import StampedImage
 
     (path / "text.mp4").write_text(TEXT)
     (path / "empty").mkdir()

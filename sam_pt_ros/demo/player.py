@@ -13,10 +13,10 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from sam_pt_ros.demo.bags import open_bag, stamp_of
-from sam_pt_ros.demo.cutting import CAMERA_INFO_TOPIC, IMAGE_TOPIC, POINTS_TOPIC
 from sam_pt_ros.demo.recorder import Recorder
 from sam_pt_ros.msg import PointPromptArray
+from sam_pt_ros.recordings.cutting import CAMERA_INFO_TOPIC, IMAGE_TOPIC, POINTS_TOPIC
+from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of
 
 IN_FLIGHT = 3
 """Images without an answer at a time in `play_every_frame`; fewer than the node's subscription

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sam_pt_ros.demo.paths import share_folder
+from sam_pt_ros.paths import share_folder
 
 _MEBIBYTE = 1 << 20
 

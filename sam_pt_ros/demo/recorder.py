@@ -14,8 +14,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
-from sam_pt_ros.demo.bags import create_bag, stamp_of, typestore
 from sam_pt_ros.msg import ObjectMaskArray, TrackedObjectArray, TrackedPointArray
+from sam_pt_ros.recordings.rosbag2 import create_bag, stamp_of, typestore
 
 NODE_NAME = "/sam_pt"
 OBJECTS_TOPIC = f"{NODE_NAME}/objects"

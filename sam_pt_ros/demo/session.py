@@ -16,11 +16,11 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from sam_pt_ros.demo.cutting import IMAGE_TOPIC, CutBag
 from sam_pt_ros.demo.node_process import NodeProcess
 from sam_pt_ros.demo.player import NoAnswerError, Player
 from sam_pt_ros.demo.private_graph import choose_domain, exchanged, private_environment
 from sam_pt_ros.demo.recorder import NODE_NAME, Recorder
+from sam_pt_ros.recordings.cutting import IMAGE_TOPIC, CutBag
 
 START_TIMEOUT = 60.0
 """Seconds that the node has to become active."""

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 import sam_pt_ros
-from sam_pt_ros.demo.bags import open_bag, stamp_of, typestore
-from sam_pt_ros.demo.cutting import CutBag
 from sam_pt_ros.objects import ObjectState
+from sam_pt_ros.recordings.cutting import CutBag
+from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of, typestore
 
 OBJECTS_TYPE = "sam_pt_ros/msg/TrackedObjectArray"
 

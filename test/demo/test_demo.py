@@ -17,18 +17,17 @@ pytest.importorskip("rich")
 pytest.importorskip("sam_pt_ros.msg")
 
 import cv2
-from media import count_frames, write_video
+from media import count_frames, read, write_video
 from rosbags.rosbag2 import Writer
-from test_cutting import read
 
 from sam_pt_ros.cli import main
-from sam_pt_ros.demo.bags import open_bag, stamp_of
-from sam_pt_ros.demo.clicks import Click
-from sam_pt_ros.demo.cutting import cut_bag
 from sam_pt_ros.demo.node_process import NodeFailedError
-from sam_pt_ros.demo.paths import default_configuration_file
 from sam_pt_ros.demo.session import run
-from sam_pt_ros.demo.sources import BagSource, VideoSource
+from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.recordings.clicks import Click
+from sam_pt_ros.recordings.cutting import cut_bag
+from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of
+from sam_pt_ros.recordings.sources import BagSource, VideoSource
 
 LABEL_IMAGE = "/sam_pt/label_image"
 CLICKS = ["--click", "45,60", "--click", "52,70", "--click", "120,100,-", "--start", "0.2"]

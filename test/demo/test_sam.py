@@ -15,8 +15,7 @@ pytest.importorskip("rosbags")
 pytest.importorskip("rich")
 pytest.importorskip("sam_pt_ros.msg")
 
-from test_cotracker import film
-from test_cutting import read
+from media import film, read
 
 from sam_pt_ros.cli import main
 

@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("rosbags")
 
-from sam_pt_ros.demo.bags import create_bag, make_header, typestore
-from sam_pt_ros.demo.cutting import CutBag
 from sam_pt_ros.demo.summary import OBJECTS_TYPE, ObjectHistory, read_objects, summarize
+from sam_pt_ros.recordings.cutting import CutBag
+from sam_pt_ros.recordings.rosbag2 import create_bag, make_header, typestore
 
 BAG = CutBag(Path("bag"), (64, 48), (0, 40_000_000, 80_000_000, 120_000_000), (0,))
 

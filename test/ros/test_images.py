@@ -11,13 +11,11 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.ros.images import (
-    ENCODINGS,
-    decode_compressed,
-    decode_image,
-    decode_mask,
-    encode_image,
-)
+from sam_pt_ros.images import ENCODINGS, decode_compressed, decode_image, decode_mask
+from sam_pt_ros.messages import ResultMessages
+from sam_pt_ros.ros.messages import make_message
+
+encode_image = ResultMessages(make_message).image
 
 RGB = np.random.default_rng(0).integers(0, 256, (16, 21, 3), np.uint8)
 ALPHA = np.full((16, 21, 1), 9, np.uint8)

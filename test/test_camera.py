@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo
 
+from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.ros.camera import CameraModel
 
 K = [500.0, 0.0, 320.0, 0.0, 510.0, 180.0, 0.0, 0.0, 1.0]
 PLUMB_BOB = [-0.2, 0.05, 0.001, -0.002, 0.0]

@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from sam_pt_ros.demo.bags import IMAGE_TYPE, SECOND, open_bag, typestore
+from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, SECOND, open_bag, typestore
 from sam_pt_ros.visualization import film_strip
 
 STRIP_IMAGES = 12

@@ -1,15 +1,11 @@
-"""sensor_msgs images to RGB arrays, and arrays to images."""
+"""sensor_msgs images to RGB arrays, whether rclpy or rosbags made the message. No ROS here."""
 
 from __future__ import annotations
 
-import array
-import sys
 from typing import Any
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
 from sam_pt_ros.errors import UserError
 
@@ -41,7 +37,7 @@ def _check_size(height: int, width: int) -> None:
         )
 
 
-def _pixels(message: Image, channels: int, width_in_bytes: int) -> np.ndarray:
+def _pixels(message: Any, channels: int, width_in_bytes: int) -> np.ndarray:
     """The message's pixels without padding and in this machine's byte order, (H, W, C)."""
     height, width, step = message.height, message.width, message.step
     _check_size(height, width)
@@ -65,8 +61,8 @@ def _pixels(message: Image, channels: int, width_in_bytes: int) -> np.ndarray:
     return pixels.reshape(height, width, channels)
 
 
-def decode_image(message: Image) -> np.ndarray:
-    """An image as RGB, ``uint8 (H, W, 3)``, C-contiguous; mono16 is scaled by 1/256.
+def decode_image(message: Any) -> np.ndarray:
+    """An Image message as RGB, ``uint8 (H, W, 3)``, C-contiguous; mono16 is scaled by 1/256.
 
     Raises:
         UserError: an unknown encoding, or data that does not fit the size that is claimed.
@@ -86,8 +82,8 @@ def decode_image(message: Image) -> np.ndarray:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), conversion))
 
 
-def decode_compressed(message: CompressedImage) -> np.ndarray:
-    """A JPEG or PNG image as RGB, ``uint8 (H, W, 3)``; UserError if it cannot be."""
+def decode_compressed(message: Any) -> np.ndarray:
+    """A CompressedImage (JPEG, PNG) as RGB, ``uint8 (H, W, 3)``; UserError if it is none."""
     data = np.frombuffer(message.data, np.uint8)
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if decoded is None:
@@ -99,27 +95,8 @@ def decode_compressed(message: CompressedImage) -> np.ndarray:
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
 
 
-def decode_mask(message: Image) -> np.ndarray:
+def decode_mask(message: Any) -> np.ndarray:
     """A mask, ``bool (H, W)``: where a mono8 or 8UC1 image is not 0; UserError otherwise."""
     if message.encoding not in ("mono8", "8UC1"):
         raise UserError(f"a mask must be a mono8 or 8UC1 image, not '{message.encoding}'")
     return np.asarray(_pixels(message, 1, 1)[:, :, 0] != 0)
-
-
-def encode_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
-    """An array, ``uint8`` or ``uint16 (H, W)`` or ``(H, W, 3)``, as an image."""
-    pixels = np.ascontiguousarray(pixels)
-    message = Image(header=header)
-    message.height, message.width = pixels.shape[:2]
-    message.encoding = encoding
-    message.is_bigendian = int(sys.byteorder == "big")
-    message.step = pixels.strides[0]
-    set_bytes(message, pixels)
-    return message
-
-
-def set_bytes(message: Any, pixels: np.ndarray) -> None:
-    """Fill ``message.data`` without the element by element check that a list would get."""
-    data = array.array("B")
-    data.frombytes(pixels.data.cast("B"))
-    message.data = data

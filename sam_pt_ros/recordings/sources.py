@@ -13,8 +13,10 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from sam_pt_ros.demo import bunny
-from sam_pt_ros.demo.bags import (
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.images import decode_compressed, decode_image
+from sam_pt_ros.recordings.clicks import Click, ClickEvent
+from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
@@ -24,9 +26,6 @@ from sam_pt_ros.demo.bags import (
     stamp_of,
     typestore,
 )
-from sam_pt_ros.demo.clicks import Click, ClickEvent
-from sam_pt_ros.errors import UserError
-from sam_pt_ros.ros.images import decode_compressed, decode_image
 
 FRAME_ID = "camera_optical_frame"
 FIRST_STAMP = 1_000 * SECOND
@@ -161,17 +160,6 @@ class VideoSource(_Capture):
         """The frames."""
         for index, image in enumerate(self._read()):
             yield StampedImage.from_rgb(image, FIRST_STAMP + round(index * SECOND / self.rate))
-
-
-class BunnySource(VideoSource):
-    """The clip that anyone can install, known in the size that it is scaled to."""
-
-    def __init__(self) -> None:
-        super().__init__(bunny.clip_path(), bunny.WIDTH)
-        self.size = self._scaled
-        self.name = "Big Buck Bunny"
-        stamp = FIRST_STAMP + round(bunny.CLICK_FRAME * SECOND / self.rate)
-        self.click_events = (ClickEvent(stamp, bunny.CLICKS),)
 
 
 class CameraSource(_Capture):

@@ -12,7 +12,7 @@ PACKAGE = "sam_pt_ros"
 
 def share_folder() -> Path:
     """The folder with ``msg`` and ``config``: the source tree's if there is one, or share."""
-    source = Path(__file__).resolve().parents[2]
+    source = Path(__file__).resolve().parents[1]
     candidates = [source] if (source / "package.xml").is_file() else []
     try:
         from ament_index_python.packages import get_package_share_directory

@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from sam_pt_ros.demo.bags import (
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.recordings.clicks import Click, ClickEvent, check_clicks
+from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
     IMAGE_TYPE,
     PROMPTS_TYPE,
     SECOND,
     create_bag,
     make_header,
+    make_message,
     remove_bag,
     typestore,
 )
-from sam_pt_ros.demo.clicks import Click, ClickEvent, check_clicks
-from sam_pt_ros.demo.sources import Source, StampedImage
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.recordings.sources import Source, StampedImage
 
 IMAGE_TOPIC = "/image"
 CAMERA_INFO_TOPIC = "/camera_info"
@@ -170,14 +171,15 @@ def _write(
 
 def image_message(image: StampedImage) -> Any:
     """``sensor_msgs/msg/Image``."""
-    return typestore().types[IMAGE_TYPE](
-        make_header(image.stamp, image.frame_id),
-        image.height,
-        image.width,
-        image.encoding,
-        image.is_bigendian,
-        image.step,
-        image.data,
+    return make_message(
+        IMAGE_TYPE,
+        header=make_header(image.stamp, image.frame_id),
+        height=image.height,
+        width=image.width,
+        encoding=image.encoding,
+        is_bigendian=image.is_bigendian,
+        step=image.step,
+        data=image.data,
     )
 
 
@@ -188,27 +190,31 @@ def camera_info_message(image: StampedImage, known: Any | None) -> Any:
         return replace(known, header=header)
     focal = FOCAL_LENGTH * image.width
     cx, cy = (image.width - 1) / 2, (image.height - 1) / 2
-    store = typestore()
-    return store.types[CAMERA_INFO_TYPE](
-        header,
-        image.height,
-        image.width,
-        "plumb_bob",
-        np.zeros(5),
-        np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1]),
-        np.eye(3).reshape(-1),
-        np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0]),
-        0,
-        0,
-        store.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False),
+    return make_message(
+        CAMERA_INFO_TYPE,
+        header=header,
+        height=image.height,
+        width=image.width,
+        distortion_model="plumb_bob",
+        d=np.zeros(5),
+        k=np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1]),
+        r=np.eye(3).reshape(-1),
+        p=np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0]),
     )
 
 
 def prompts_message(clicks: Sequence[Click], image: StampedImage) -> Any:
     """``PointPromptArray`` of clicks on an image."""
-    types = typestore().types
-    prompt = types[PROMPTS_TYPE.replace("Array", "")]
-    return types[PROMPTS_TYPE](
-        make_header(image.stamp, image.frame_id),
-        [prompt(c.object_id, c.name, c.x, c.y, c.label) for c in clicks],
-    )
+    prompts = [
+        make_message(
+            PROMPTS_TYPE.removesuffix("Array"),
+            object_id=click.object_id,
+            object_label=click.name,
+            x=click.x,
+            y=click.y,
+            label=click.label,
+        )
+        for click in clicks
+    ]
+    header = make_header(image.stamp, image.frame_id)
+    return make_message(PROMPTS_TYPE, header=header, prompts=prompts)

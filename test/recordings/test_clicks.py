@@ -1,7 +1,7 @@
 import pytest
 
-from sam_pt_ros.demo.clicks import Click, check_clicks, parse_click
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.recordings.clicks import Click, check_clicks, parse_click
 
 
 @pytest.mark.parametrize(

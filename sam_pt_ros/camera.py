@@ -1,12 +1,12 @@
-"""Pixels and points in the optical frame of a camera (REP 103, REP 104)."""
+"""Pixels and points in the optical frame of a camera (REP 103, REP 104). No ROS here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo
 
 from sam_pt_ros.errors import UserError
 
@@ -30,8 +30,8 @@ class CameraModel:
     fisheye: bool
 
     @classmethod
-    def from_message(cls, message: CameraInfo) -> CameraModel:
-        """Read a CameraInfo; UserError if the camera is not calibrated or unknown."""
+    def from_message(cls, message: Any) -> CameraModel:
+        """Read a CameraInfo message; UserError if the camera is not calibrated or unknown."""
         matrix = np.array(message.k, np.float64).reshape(3, 3)
         if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
             raise UserError("the camera_info holds no calibration (K is 0); calibrate the camera")

@@ -10,10 +10,14 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("sensor_msgs.msg")
 
-from media import RATE, SIZE, frame, write_video
-from rosbags.rosbag2 import StoragePlugin, Writer
+from media import RATE, SIZE, frame, read, write_bag, write_video
+from rosbags.rosbag2 import StoragePlugin
 
-from sam_pt_ros.demo.bags import (
+from sam_pt_ros.demo.bunny import BunnySource
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.recordings.clicks import Click
+from sam_pt_ros.recordings.cutting import cut_bag, image_message
+from sam_pt_ros.recordings.rosbag2 import (
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
     SECOND,
@@ -22,42 +26,19 @@ from sam_pt_ros.demo.bags import (
     stamp_of,
     typestore,
 )
-from sam_pt_ros.demo.clicks import Click
-from sam_pt_ros.demo.cutting import cut_bag, image_message
-from sam_pt_ros.demo.sources import (
+from sam_pt_ros.recordings.sources import (
     FIRST_STAMP,
     FRAME_ID,
     BagSource,
-    BunnySource,
     CameraSource,
     StampedImage,
     VideoSource,
 )
-from sam_pt_ros.errors import UserError
-
-
-def read(path, topic):
-    with open_bag(path) as bag:
-        connections = [c for c in bag.connections if c.topic == topic]
-        return [
-            typestore().deserialize_cdr(raw, c.msgtype) for c, _, raw in bag.messages(connections)
-        ]
 
 
 def order(path):
     with open_bag(path) as bag:
         return [(c.topic, stamp_of(raw)) for c, _, raw in bag.messages()]
-
-
-def write_bag(path, messages, plugin=StoragePlugin.MCAP):
-    """Messages: (topic, type, message, time of receipt)."""
-    with Writer(path, version=9, storage_plugin=plugin) as bag:
-        connections = {}
-        for topic, kind, message, time in messages:
-            if topic not in connections:
-                connections[topic] = bag.add_connection(topic, kind, typestore=typestore())
-            bag.write(connections[topic], time, typestore().serialize_cdr(message, kind))
-    return path
 
 
 def test_a_video_becomes_images_a_calibration_and_clicks(tmp_path):
@@ -226,7 +207,7 @@ def test_a_camera_is_recorded_as_long_as_wanted(tmp_path, monkeypatch):
     capture = cv2.VideoCapture(str(film))
     monkeypatch.setattr(cv2, "VideoCapture", lambda number: capture)
     ticks = iter(range(SECOND, 100 * SECOND, SECOND // 10))
-    monkeypatch.setattr("sam_pt_ros.demo.sources.time.time_ns", lambda: next(ticks))
+    monkeypatch.setattr("sam_pt_ros.recordings.sources.time.time_ns", lambda: next(ticks))
     cut = cut_bag(tmp_path / "bag", CameraSource(0), [Click(1, 1)], duration=1.0)
     assert len(cut.stamps) == 10 and cut.stamps[0] == SECOND
 

@@ -8,7 +8,7 @@ pytest.importorskip("av")
 import av
 from media import count_frames
 
-from sam_pt_ros.demo.pictures import choose_evenly, write_film, write_image, write_strip
+from sam_pt_ros.recordings.films import choose_evenly, write_film, write_image, write_strip
 
 
 def overlays(stamps, size=(48, 64)):

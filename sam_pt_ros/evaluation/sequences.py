@@ -1,0 +1,71 @@
+"""A sequence of a data set: frames and annotations in files, and where each object starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.errors import UserError
+
+VOID = 65535
+"""Value of a label image's pixels that count neither as an object nor as background."""
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image file as RGB, ``uint8 (H, W, 3)``; UserError if it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f"{path}: cannot be read as an image; get the data set's file again")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+@dataclass(frozen=True)
+class VideoSequence:
+    """Frames, annotations and objects of one video.
+
+    It can be sent to another process: nothing is read before it is asked for.
+
+    Attributes:
+        name: unique within its data set.
+        images: files of the frames, in order.
+        annotations: files of the label images, by index of their frame; a data set need not
+            annotate every frame, nor give away what it scores on a server.
+        first_frames: the frame in which each object is given, by object id (1 to 65534).
+        read_labels: makes ``uint16 (H, W)`` of an annotation file: object ids, 0 for the
+            background, :data:`VOID` for what is not scored. A function of a module.
+        groups: what an object is counted under besides, by object id ("seen", "long", ...).
+        saved: indices of the frames whose masks a submission holds; None: all.
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    annotations: Mapping[int, Path]
+    first_frames: Mapping[int, int]
+    read_labels: Callable[[Path], np.ndarray]
+    groups: Mapping[int, str] = field(default_factory=dict)
+    saved: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise UserError(f"sequence '{self.name}' has no images")
+        for object_id, frame in self.first_frames.items():
+            if not 1 <= object_id < VOID:
+                raise UserError(f"sequence '{self.name}': object ids are 1 to 65534: {object_id}")
+            if frame not in self.annotations:
+                raise UserError(
+                    f"sequence '{self.name}': object {object_id} starts in frame {frame}, which "
+                    "has no annotation"
+                )
+
+    def image(self, index: int) -> np.ndarray:
+        """A frame, RGB ``uint8 (H, W, 3)``."""
+        return read_image(self.images[index])
+
+    def truth(self, index: int) -> np.ndarray | None:
+        """A frame's label image, ``uint16 (H, W)``; None if it is not annotated."""
+        path = self.annotations.get(index)
+        return None if path is None else self.read_labels(path)

@@ -1,0 +1,127 @@
+"""What can be read of a recording that was cut off: by a crash, a full disk, a broken copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO
+
+from rosbags.rosbag2 import Reader
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.recordings.rosbag2 import add_connection, create_bag
+
+_MAGIC = b"\x89MCAP0\r\n"
+_FOOTER, _CHUNK, _DATA_END = 0x02, 0x06, 0x0F
+_CHUNK_HEAD = struct.Struct("<QQQII")  # times, size, CRC, length of the compression's name
+_PAGE_SIZE_AT, _PAGE_COUNT_AT = 16, 28  # in the header of a SQLite file
+
+
+def recover(path: Path, folder: Path) -> Path:
+    """Copy what is left of a cut off recording into a readable bag.
+
+    Args:
+        path: a storage file (``.mcap``, ``.db3``), or the folder of a rosbag2 with some.
+        folder: where to put the bag, and copies on the way to it.
+
+    Returns:
+        The bag (mcap) with the messages that could be read, in the order of the files.
+
+    Raises:
+        UserError: there is not one message left.
+    """
+    files = [path] if path.is_file() else sorted(_files(path))
+    bag_path = folder / "recovered"
+    count = 0
+    with create_bag(bag_path) as bag:
+        for file in files:
+            for topic, kind, stamp, data in _messages(file, folder):
+                bag.write(add_connection(bag, topic, kind), stamp, data)
+                count += 1
+    if count == 0:
+        raise UserError(f"{path}: nothing of this recording can be read; record it again")
+    return bag_path
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for pattern in ("*.mcap", "*.db3"):
+        yield from folder.glob(pattern)
+
+
+_Message = tuple[str, str, int, bytes]  # topic, type, stamp, serialised
+
+
+def _messages(file: Path, folder: Path) -> Iterator[_Message]:
+    copy = folder / f"copy{file.suffix}"
+    try:
+        if file.suffix == ".db3":
+            _complete_sqlite(file, copy)
+            yield from _sqlite_messages(copy)
+        else:
+            _complete_mcap(file, copy)
+            with Reader(copy) as reader:
+                for connection, stamp, data in reader.messages():
+                    yield connection.topic, connection.msgtype, stamp, data
+    except Exception:  # the end of what can be read, whatever the storage says about it
+        return
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _complete_mcap(file: Path, copy: Path) -> None:
+    """Copy the whole records of an MCAP file, and end it as its specification asks for."""
+    size = file.stat().st_size
+    with file.open("rb") as source, copy.open("wb") as target:
+        target.write(source.read(len(_MAGIC)))
+        while head := source.read(9):
+            if len(head) < 9 or head[0] in (_FOOTER, _DATA_END):
+                break
+            (length,) = struct.unpack("<Q", head[1:])
+            if source.tell() + length > size:
+                if head[0] == _CHUNK and _enter_chunk(source):
+                    continue
+                break
+            target.write(head)
+            target.write(source.read(length))
+        for kind, body in ((_DATA_END, bytes(4)), (_FOOTER, bytes(20))):
+            target.write(struct.pack("<BQ", kind, len(body)) + body)
+        target.write(_MAGIC)
+
+
+def _enter_chunk(chunk: BinaryIO) -> bool:
+    """Go to the first record within a chunk, unless they are compressed; whether that was done.
+
+    Records may as well stand outside of a chunk.
+    """
+    head = chunk.read(_CHUNK_HEAD.size)
+    if len(head) < _CHUNK_HEAD.size or _CHUNK_HEAD.unpack(head)[-1] != 0:
+        return False
+    return len(chunk.read(8)) == 8
+
+
+def _complete_sqlite(file: Path, copy: Path) -> None:
+    """Copy a SQLite file in the length that it says it has: SQLite refuses a shorter one."""
+    shutil.copyfile(file, copy)
+    with file.open("rb") as source:
+        header = source.read(100)
+    (page,) = struct.unpack_from(">H", header, _PAGE_SIZE_AT)
+    (pages,) = struct.unpack_from(">I", header, _PAGE_COUNT_AT)
+    page = 65536 if page == 1 else page
+    if copy.stat().st_size < page * pages:
+        os.truncate(copy, page * pages)
+
+
+def _sqlite_messages(file: Path) -> Iterator[_Message]:
+    with closing(sqlite3.connect(f"file:{file}?immutable=1", uri=True)) as database:
+        topics = {
+            number: (name, kind)
+            for number, name, kind in database.execute("SELECT id, name, type FROM topics")
+        }
+        rows = database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
+        for number, stamp, data in rows:
+            yield *topics[number], stamp, data

@@ -1,0 +1,143 @@
+"""Rosbag2 files, read and written without ROS."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import Nodetype
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.paths import PACKAGE, share_folder
+
+IMAGE_TYPE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+PROMPTS_TYPE = f"{PACKAGE}/msg/PointPromptArray"
+
+SECOND = 1_000_000_000
+
+STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
+"""Ways to write a bag."""
+
+
+@cache
+def typestore() -> Typestore:
+    """All message types that the demo handles, those of this package included."""
+    store = get_typestore(Stores.ROS2_KILTED)
+    types: dict[str, Any] = {}
+    for path in sorted((share_folder() / "msg").glob("*.msg")):
+        name = f"{PACKAGE}/msg/{path.stem}"
+        types.update(get_types_from_msg(path.read_text(encoding="utf-8"), name))
+    store.register(types)
+    return store
+
+
+def stamp_of(cdr: bytes | memoryview) -> int:
+    """The stamp (nanoseconds) of a serialised message that begins with a header."""
+    order = "<" if cdr[1] & 1 else ">"
+    seconds, nanoseconds = struct.unpack_from(f"{order}iI", cdr, 4)
+    return int(seconds) * SECOND + int(nanoseconds)
+
+
+def make_message(kind: str, **fields: Any) -> Any:
+    """One of rosbags' messages: the :class:`~sam_pt_ros.messages.Maker` of what goes into bags."""
+    message_class = typestore().types[kind]
+    if "data" in fields and not isinstance(fields["data"], np.ndarray):
+        fields["data"] = np.frombuffer(fields["data"], np.uint8)
+    return message_class(**{**_zeros(kind), **fields})
+
+
+def make_header(stamp: int, frame_id: str) -> Any:
+    """``std_msgs/msg/Header`` of a stamp in nanoseconds."""
+    seconds, nanoseconds = divmod(stamp, SECOND)
+    time = make_message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return make_message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+
+
+def _zeros(kind: str) -> dict[str, Any]:
+    """The fields of a message type as ROS would begin with them."""
+    _, described = typestore().fielddefs[kind]
+    return {name: _zero(description) for name, description in described}
+
+
+def _zero(description: Any) -> Any:
+    node, detail = description
+    if node is Nodetype.NAME:
+        return typestore().types[detail](**_zeros(detail))
+    if node is Nodetype.BASE:
+        return _zero_number(detail[0])
+    (inner, inner_detail), length = detail
+    length = length if node is Nodetype.ARRAY else 0
+    if inner is Nodetype.BASE and inner_detail[0] != "string":
+        return np.zeros(length, _NUMPY.get(inner_detail[0], inner_detail[0]))
+    return [_zero((inner, inner_detail)) for _ in range(length)]
+
+
+_NUMPY = {"octet": "uint8", "byte": "uint8", "char": "uint8"}
+
+
+def _zero_number(name: str) -> Any:
+    if name == "string":
+        return ""
+    if name == "bool":
+        return False
+    return 0.0 if name.startswith("float") else 0
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[Reader]:
+    """A bag to read; UserError if it is none."""
+    try:
+        reader = Reader(path)
+        reader.open()
+    except Exception as error:  # rosbags passes on what its storages, YAML and zstd raise
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: not a readable rosbag2 ({reason}); give the folder that holds its "
+            "metadata.yaml"
+        ) from error
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def create_bag(path: Path, storage: str = "mcap") -> Writer:
+    """A bag to write, in place of an earlier one; to be used as a context manager.
+
+    Args:
+        path: its folder.
+        storage: ``mcap`` or ``sqlite3``.
+    """
+    remove_bag(path)
+    return Writer(path, version=9, storage_plugin=STORAGES[storage])
+
+
+def add_connection(bag: Writer, topic: str, kind: str) -> Any:
+    """The connection for a topic of a bag that is written; made when it is first asked for."""
+    for connection in bag.connections:
+        if connection.topic == topic:
+            return connection
+    return bag.add_connection(topic, kind, typestore=typestore())
+
+
+def remove_bag(path: Path) -> None:
+    """Remove a bag if there is one; UserError if the folder holds anything else."""
+    if not path.exists():
+        return
+    if not path.is_dir() or any(
+        child.name != "metadata.yaml" and child.suffix not in (".mcap", ".db3")
+        for child in path.iterdir()
+    ):
+        raise UserError(f"{path}: exists and is not a bag of an earlier run; move it away")
+    shutil.rmtree(path)
