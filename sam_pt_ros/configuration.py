@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
-import yaml
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.network_options import NetworkOptions
@@ -19,6 +18,7 @@ from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.registry import Registry
 from sam_pt_ros.segmenters import segmenters
 from sam_pt_ros.trackers import trackers
+from sam_pt_ros.yaml_files import read_yaml
 
 _Options = TypeVar("_Options")
 
@@ -131,6 +131,29 @@ class Configuration:
             made[kind] = described(name, weights)
         return made
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every parameter that counts, defaults included, by its dotted name."""
+        made: dict[str, Any] = {}
+        for prefix, options in (
+            ("", self.backends),
+            ("", self.pipeline),
+            ("", self.node),
+            (f"{self.backends.tracker}.", self.tracker),
+            (f"{self.backends.segmenter}.", self.segmenter),
+        ):
+            for spec in specs(type(options)):
+                made[prefix + spec.name] = getattr(options, spec.name)
+        return made
+
+    def with_seed(self, seed: int) -> Configuration:
+        """The same with another seed of all random choices."""
+        return replace(self, pipeline=replace(self.pipeline, seed=seed))
+
+    def offline(self) -> Configuration:
+        """The same for a recording, which waits: results do not depend on the machine's speed."""
+        return replace(self, node=replace(self.node, mode="every_frame"))
+
     def create(self) -> SamPt:
         """The pipeline; UserError if a backend cannot be made."""
         tracker: Any = trackers.load(self.backends.tracker)
@@ -182,20 +205,6 @@ def _backend_options(
     return build_options(implementation.Options, nested, f"{where}: {name}")
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses keys that are given twice: PyYAML takes the last, and ROS takes both."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for position, key in enumerate(keys):
-            if key.value in {earlier.value for earlier in keys[:position]}:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"'{key.value}' is given twice", key.start_mark
-                )
-        return node
-
-
 def load_configuration(path: str | Path) -> Configuration:
     """Read a configuration file (a ROS parameter file: ``/**: ros__parameters: ...``).
 
@@ -203,13 +212,7 @@ def load_configuration(path: str | Path) -> Configuration:
         UserError: a file that cannot be read, is not of that form, or holds something unknown.
     """
     path = Path(path)
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, not a date, ...
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a YAML file: {reason}") from error
+    content = read_yaml(path)
     sections = list(content.values()) if isinstance(content, Mapping) else []
     if not sections or not all(
         isinstance(section, Mapping) and isinstance(section.get("ros__parameters"), Mapping)

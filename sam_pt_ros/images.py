@@ -100,3 +100,17 @@ def decode_mask(message: Any) -> np.ndarray:
     if message.encoding not in ("mono8", "8UC1"):
         raise UserError(f"a mask must be a mono8 or 8UC1 image, not '{message.encoding}'")
     return np.asarray(_pixels(message, 1, 1)[:, :, 0] != 0)
+
+
+def decode_labels(message: Any) -> np.ndarray:
+    """A label image, ``uint16 (H, W)``, of a mono8, 8UC1, mono16 or 16UC1 Image message.
+
+    Raises:
+        UserError: another encoding, or data that does not fit the size that is claimed.
+    """
+    width = {"mono8": 1, "8UC1": 1, "mono16": 2, "16UC1": 2}.get(message.encoding)
+    if width is None:
+        raise UserError(
+            f"a label image must be a mono8, 8UC1, mono16 or 16UC1 image, not '{message.encoding}'"
+        )
+    return np.asarray(_pixels(message, 1, width)[:, :, 0].astype(np.uint16))

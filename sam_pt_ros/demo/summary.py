@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-import sam_pt_ros
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.recordings.cutting import CutBag
 from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of, typestore
+from sam_pt_ros.versions import versions
 
 OBJECTS_TYPE = "sam_pt_ros/msg/TrackedObjectArray"
 
@@ -149,12 +147,7 @@ def summarize(
         configuration=configuration.name,
         backends=backends,
         seconds={step: round(value, 2) for step, value in seconds.items()},
-        versions={
-            "sam_pt_ros": sam_pt_ros.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-        },
+        versions=versions(),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.messages import ResultMessages
 from sam_pt_ros.recordings.clicks import Click, ClickEvent, check_clicks
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
@@ -30,6 +31,7 @@ from sam_pt_ros.recordings.sources import Source, StampedImage
 IMAGE_TOPIC = "/image"
 CAMERA_INFO_TOPIC = "/camera_info"
 POINTS_TOPIC = "/points"
+TRUTH_TOPIC = "/truth"
 
 FOCAL_LENGTH = 0.87
 """Of a camera that was never calibrated, in image widths: it sees 60 degrees."""
@@ -70,6 +72,9 @@ def cut_bag(
     start: float = 0.0,
     duration: float | None = None,
     on_image: Callable[[], None] = lambda: None,
+    *,
+    truth: Callable[[int], np.ndarray | None] | None = None,
+    storage: str = "mcap",
 ) -> CutBag:
     """Write a bag that the node can be fed with.
 
@@ -80,6 +85,8 @@ def cut_bag(
         start: seconds from the first image to the one that is clicked on.
         duration: seconds of the source to take; None: all.
         on_image: called after each image.
+        truth: gives the label image, ``uint16 (H, W)``, of the image with an index, or None.
+        storage: ``mcap`` or ``sqlite3``.
 
     Raises:
         UserError: bad clicks, images that cannot be had, or a disk that is too small.
@@ -94,7 +101,9 @@ def cut_bag(
     _check_space(path.parent, source, first, duration)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".cut_") as folder:
         new = Path(folder) / path.name
-        cut = _write(new, chain([first], images), source, events, duration, on_image)
+        cut = _write(
+            new, chain([first], images), source, events, duration, on_image, truth, storage
+        )
         remove_bag(path)
         shutil.move(new, path)
     if events and not cut.click_stamps:
@@ -132,20 +141,25 @@ def _write(
     events: Sequence[ClickEvent],
     duration: float | None,
     on_image: Callable[[], None],
+    truth: Callable[[int], np.ndarray | None] | None,
+    storage: str,
 ) -> CutBag:
     waiting = list(events)
     stamps: list[int] = []
     click_stamps = []
     size = (0, 0)
-    with create_bag(path) as bag:
+    kinds = {
+        IMAGE_TOPIC: IMAGE_TYPE,
+        CAMERA_INFO_TOPIC: CAMERA_INFO_TYPE,
+        POINTS_TOPIC: PROMPTS_TYPE,
+    }
+    if truth is not None:
+        kinds[TRUTH_TOPIC] = IMAGE_TYPE
+    with create_bag(path, storage) as bag:
         store = typestore()
         topics = {
             topic: bag.add_connection(topic, kind, typestore=store)
-            for topic, kind in (
-                (IMAGE_TOPIC, IMAGE_TYPE),
-                (CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE),
-                (POINTS_TOPIC, PROMPTS_TYPE),
-            )
+            for topic, kind in kinds.items()
         }
 
         def write(topic: str, message: Any, stamp: int) -> None:
@@ -163,6 +177,9 @@ def _write(
                 click_stamps.append(image.stamp)
             info = camera_info_message(image, source.camera_info)
             write(CAMERA_INFO_TOPIC, info, image.stamp)
+            labels = None if truth is None else truth(len(stamps))
+            if labels is not None:
+                write(TRUTH_TOPIC, label_message(labels, image), image.stamp)
             write(IMAGE_TOPIC, image_message(image), image.stamp)
             stamps.append(image.stamp)
             on_image()
@@ -181,6 +198,25 @@ def image_message(image: StampedImage) -> Any:
         step=image.step,
         data=image.data,
     )
+
+
+def label_message(labels: np.ndarray, image: StampedImage) -> Any:
+    """The label image, ``uint16 (H, W)``, of an image; mono8, or mono16 if it must be.
+
+    Raises:
+        UserError: it is of another size than the image.
+    """
+    if labels.shape != (image.height, image.width):
+        raise UserError(
+            f"the truth of the image with the stamp {image.stamp} ns is of "
+            f"{labels.shape[1]}x{labels.shape[0]} pixels, the image of "
+            f"{image.width}x{image.height}; give a truth of the images' size"
+        )
+    deep = labels.max(initial=0) > 255
+    pixels = labels.astype(np.uint16 if deep else np.uint8)
+    header = make_header(image.stamp, image.frame_id)
+    make_image = ResultMessages(make_message).image
+    return make_image(pixels, "mono16" if deep else "mono8", header)
 
 
 def camera_info_message(image: StampedImage, known: Any | None) -> Any:

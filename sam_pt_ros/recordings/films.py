@@ -41,15 +41,72 @@ def write_film(
     shown, following = next(overlays), next(overlays, None)
     height, width = shown[1].shape[:2]
     with av.open(str(path), "w") as film:
-        # What every browser plays: halved colours, for which both sides must be even.
-        stream = film.add_stream("libx264", _rate(stamps), options={"preset": "veryfast"})
-        stream.pix_fmt = "yuv420p"
-        stream.width, stream.height = width + width % 2, height + height % 2
+        stream = _add_stream(film, _rate(stamps), width, height)
         for stamp in stamps:
             while following and following[0] <= stamp:
                 shown, following = following, next(overlays, None)
             film.mux(stream.encode(av.VideoFrame.from_ndarray(shown[1], format="rgb24")))
         film.mux(stream.encode())
+
+
+class FilmWriter:
+    """Writes images as a video (H.264) one by one, each shown until the next; a context manager.
+
+    Args:
+        path: an ``.mp4`` file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._film: Any = None
+        self._stream: Any = None
+        self._first = 0
+        self._newest = -1
+
+    def __enter__(self) -> FilmWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, stamp: int, image: np.ndarray) -> None:
+        """Show an image, RGB ``uint8 (H, W, 3)``, from its stamp (nanoseconds) on.
+
+        Raises:
+            OSError: the film cannot be written.
+        """
+        if self._film is None:
+            height, width = image.shape[:2]
+            self._film = av.open(str(self._path), "w")
+            self._stream = _add_stream(self._film, Fraction(25), width, height)
+            self._stream.codec_context.time_base = _CLOCK
+            self._first = stamp
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        # Later than the one before, however close the stamps are.
+        self._newest = max(round((stamp - self._first) * _CLOCK_RATE / SECOND), self._newest + 1)
+        frame.pts, frame.time_base = self._newest, _CLOCK
+        self._film.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """End the film; without an image there is none."""
+        film, self._film = self._film, None
+        if film is not None:
+            try:
+                film.mux(self._stream.encode())
+            finally:
+                film.close()
+
+
+_CLOCK_RATE = 90_000  # ticks a second, as MPEG counts time
+_CLOCK = Fraction(1, _CLOCK_RATE)
+
+
+def _add_stream(film: Any, rate: Fraction, width: int, height: int) -> Any:
+    """What every browser plays: halved colours, for which both sides must be even."""
+    stream = film.add_stream("libx264", rate, options={"preset": "veryfast"})
+    stream.pix_fmt = "yuv420p"
+    stream.width, stream.height = width + width % 2, height + height % 2
+    return stream
 
 
 def _rate(stamps: Sequence[int]) -> Fraction:

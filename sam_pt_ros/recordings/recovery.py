@@ -15,6 +15,7 @@ from rosbags.rosbag2 import Reader
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.recordings.rosbag2 import add_connection, create_bag
+from sam_pt_ros.recordings.sources import natural_order
 
 _MAGIC = b"\x89MCAP0\r\n"
 _FOOTER, _CHUNK, _DATA_END = 0x02, 0x06, 0x0F
@@ -35,7 +36,7 @@ def recover(path: Path, folder: Path) -> Path:
     Raises:
         UserError: there is not one message left.
     """
-    files = [path] if path.is_file() else sorted(_files(path))
+    files = storage_files(path)
     bag_path = folder / "recovered"
     count = 0
     with create_bag(bag_path) as bag:
@@ -48,9 +49,11 @@ def recover(path: Path, folder: Path) -> Path:
     return bag_path
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for pattern in ("*.mcap", "*.db3"):
-        yield from folder.glob(pattern)
+def storage_files(path: Path) -> list[Path]:
+    """The storage files of a rosbag2, in the order in which they were recorded."""
+    files = [path] if path.is_file() else path.glob("*") if path.is_dir() else []
+    found = [file for file in files if file.suffix in (".mcap", ".db3")]
+    return sorted(found, key=lambda file: natural_order(file.stem))
 
 
 _Message = tuple[str, str, int, bytes]  # topic, type, stamp, serialised

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -160,6 +161,58 @@ class VideoSource(_Capture):
         """The frames."""
         for index, image in enumerate(self._read()):
             yield StampedImage.from_rgb(image, FIRST_STAMP + round(index * SECOND / self.rate))
+
+
+class FolderSource:
+    """A folder of pictures, as data sets have them; stamped by a frame rate, and never scaled."""
+
+    click_events: tuple[ClickEvent, ...] = ()
+    camera_info: Any | None = None
+
+    def __init__(self, folder: Path, rate: float = FALLBACK_RATE) -> None:
+        self.files = picture_files(folder)
+        first = self._read(self.files[0])
+        self.size = (first.shape[1], first.shape[0])
+        self.name = folder.name
+        self.rate = rate
+        self.seconds = len(self.files) / rate
+
+    def images(self) -> Iterator[StampedImage]:
+        """The pictures, in the order of their names."""
+        for index, path in enumerate(self.files):
+            image = cv2.cvtColor(self._read(path), cv2.COLOR_BGR2RGB)
+            yield StampedImage.from_rgb(image, FIRST_STAMP + round(index * SECOND / self.rate))
+
+    @staticmethod
+    def _read(path: Path) -> np.ndarray:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise UserError(f"{path}: cannot be read as a picture; replace it or take it away")
+        return image
+
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def picture_files(folder: Path) -> tuple[Path, ...]:
+    """The pictures in a folder, by name; numbers in names count as numbers.
+
+    Raises:
+        UserError: there is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; check the path")
+    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    if not files:
+        raise UserError(f"{folder}: there are no pictures ({', '.join(PICTURES)}) in this folder")
+    return tuple(sorted(files, key=lambda path: natural_order(path.stem)))
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """A key to sort names by, in which numbers count as numbers."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+    ]
 
 
 class CameraSource(_Capture):

@@ -1,0 +1,190 @@
+"""Evaluates a configuration on a recording: every frame, without a running ROS graph."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from sam_pt_ros.configuration import Configuration, load_configuration
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth, Truth, TruthTopic
+from sam_pt_ros.evaluation.outputs import ResultWriter
+from sam_pt_ros.evaluation.prompts import PromptSchedule, read_prompts
+from sam_pt_ros.evaluation.run_folder import (
+    BAG_FOLDER,
+    FILM_FILE,
+    RunResults,
+    remove_run,
+    write_run,
+)
+from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.stream import StreamOutcome, run_stream
+from sam_pt_ros.evaluation.truth import TruthFolder
+from sam_pt_ros.recordings.recovery import recover, storage_files
+from sam_pt_ros.recordings.rosbag2 import open_bag, remove_bag
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """What is evaluated, and what is written.
+
+    Attributes:
+        bag: a rosbag2: its folder, or a storage file.
+        configuration: the parameter file.
+        out: the folder to write to.
+        image_topic: of the images; empty: the only one.
+        points_topic: of the clicks; empty: the one there is.
+        prompts: a file of prompts, in place of the bag's clicks.
+        truth_topic: of label images; empty: ``/truth`` if there is one.
+        truth: a folder of label images, in place of a topic.
+        write_bag: whether the results go into a bag.
+        write_film: whether they go into a film.
+    """
+
+    bag: Path
+    configuration: Path
+    out: Path
+    image_topic: str = ""
+    points_topic: str = ""
+    prompts: Path | None = None
+    truth_topic: str = ""
+    truth: Path | None = None
+    write_bag: bool = True
+    write_film: bool = True
+
+    def __post_init__(self) -> None:
+        if self.prompts is not None and self.points_topic:
+            raise UserError("--prompts is in place of the bag's clicks: leave out --points-topic")
+        if self.truth is not None and self.truth_topic:
+            raise UserError("--truth is in place of a topic: leave out --truth-topic")
+
+
+def evaluate_bag(
+    options: BagOptions,
+    on_start: Callable[[int], None] = lambda frames: None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> RunResults:
+    """Evaluate, and write everything to the folder that is asked for.
+
+    Args:
+        options: what, and where to.
+        on_start: called with the number of frames.
+        on_frame: called after each frame.
+
+    Returns:
+        What was found; ``partial`` says why it is of a part of the recording only, if it is.
+
+    Raises:
+        UserError: nothing could be evaluated.
+    """
+    configuration = load_configuration(options.configuration).offline()
+    _check_out(options)
+    with ExitStack() as opened:
+        path, cut_off = opened.enter_context(_readable(options.bag, options.out))
+        bag = BagInput.find(path, options.image_topic, options.points_topic, options.truth_topic)
+        events = read_prompts(options.prompts) if options.prompts is not None else bag.prompts()
+        if not events:
+            raise UserError(
+                f"{options.bag}: nothing in it says what to track; give clicks in a file with "
+                "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
+            )
+        truth = _truth(options, bag, opened)
+        schedule = PromptSchedule(events)
+        scorer = Scorer(Protocol())
+        pipeline = configuration.create()
+        on_start(bag.frames)
+        frames = bag.images(truth)
+        first = next(frames)  # UserError, with nothing written, if not even this one is good
+        remove_run(options.out)
+        writer = ResultWriter(
+            options.out / BAG_FOLDER if options.write_bag else None,
+            options.out / FILM_FILE if options.write_film else None,
+            bag.camera(first.image.shape[:2]),
+        )
+        outcome = run_stream(
+            pipeline, chain([first], frames), schedule, [scorer, writer], on_frame
+        )
+    results = _results(options, configuration, outcome, schedule, scorer, writer, cut_off)
+    write_run(options.out, results)
+    return results
+
+
+def _check_out(options: BagOptions) -> None:
+    """Make the folder; UserError if the input lies where the results would go."""
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{options.out}: cannot be made a folder ({error.strerror}); see --out"
+        ) from error
+    output = (options.out / BAG_FOLDER).resolve()
+    if options.bag.resolve() in (output, *output.glob("*")):
+        raise UserError(f"{options.bag}: the results would replace it; choose another --out")
+    if not options.write_bag:
+        remove_bag(output)
+
+
+@contextmanager
+def _readable(path: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
+    """A bag that can be opened, and, if it is not the one at ``path``, why not."""
+    try:
+        with open_bag(path):
+            pass
+        problem = None
+    except UserError as error:
+        if not storage_files(path):
+            raise
+        problem = error
+    if problem is None:
+        yield path, None
+        return
+    with tempfile.TemporaryDirectory(dir=out, prefix=".recovered_") as folder:
+        yield (
+            recover(path, Path(folder)),
+            f"{path}: the recording was cut off, and what could be read of it was evaluated "
+            f"({problem})",
+        )
+
+
+def _truth(options: BagOptions, bag: BagInput, opened: ExitStack) -> Truth:
+    if options.truth is not None:
+        return TruthFolder(options.truth, bag.frames)
+    if bag.truth_topic is not None:
+        return opened.enter_context(TruthTopic(bag.path, bag.truth_topic))
+    return NoTruth()
+
+
+def _results(
+    options: BagOptions,
+    configuration: Configuration,
+    outcome: StreamOutcome,
+    schedule: PromptSchedule,
+    scorer: Scorer,
+    writer: ResultWriter,
+    cut_off: str | None,
+) -> RunResults:
+    problems = [*outcome.problems]
+    problems += [f"no frame came for the prompt at {event.when}" for event in schedule.unused]
+    problems += [
+        f"object {object_id} of the truth was never pointed at, and is not scored"
+        for object_id in scorer.never_prompted
+    ]
+    if not scorer.rows:
+        reason = "; ".join([*([outcome.broken] if outcome.broken else []), *problems])
+        raise UserError(f"{options.bag}: no object was started: {reason}")
+    return RunResults(
+        title=f"{options.bag.name}, {options.configuration.stem}",
+        source=str(options.bag.name),
+        configuration_name=options.configuration.name,
+        configuration=configuration,
+        rows=scorer.rows,
+        timings=outcome.timings,
+        scores=scorer.scores(options.bag.name, configuration.pipeline.seed),
+        strip=writer.strip.picture(),
+        problems=problems,
+        partial=outcome.broken or cut_off,
+    )

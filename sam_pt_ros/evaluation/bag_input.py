@@ -1,0 +1,272 @@
+"""A bag as the input of an evaluation: its images, its clicks, its calibration and its truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from sam_pt_ros.camera import CameraModel
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.prompts import PromptEvent
+from sam_pt_ros.evaluation.stream import InputFrame
+from sam_pt_ros.images import decode_compressed, decode_image, decode_labels
+from sam_pt_ros.messages import prompt_stamp, requests_from_points
+from sam_pt_ros.recordings.cutting import POINTS_TOPIC, TRUTH_TOPIC
+from sam_pt_ros.recordings.rosbag2 import (
+    CAMERA_INFO_TYPE,
+    COMPRESSED_IMAGE_TYPE,
+    IMAGE_TYPE,
+    PROMPTS_TYPE,
+    open_bag,
+    stamp_of,
+    typestore,
+)
+
+IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
+
+
+class Truth(Protocol):
+    """Where annotations come from."""
+
+    def at(self, index: int, stamp: int) -> np.ndarray | None:
+        """The label image, ``uint16 (H, W)``, of a frame; asked in order of the frames."""
+        ...
+
+
+class NoTruth:
+    """No frame is annotated."""
+
+    def at(self, index: int, stamp: int) -> np.ndarray | None:
+        """None."""
+        return None
+
+
+@dataclass(frozen=True)
+class BagInput:
+    """What a bag offers to an evaluation.
+
+    Attributes:
+        path: of the bag.
+        image_topic: its images.
+        points_topic: its clicks; None if there are none.
+        truth_topic: its label images; None if there are none.
+        frames: how many images there are.
+    """
+
+    path: Path
+    image_topic: str
+    points_topic: str | None
+    truth_topic: str | None
+    frames: int
+
+    @classmethod
+    def find(
+        cls,
+        path: Path,
+        image_topic: str = "",
+        points_topic: str = "",
+        truth_topic: str = "",
+    ) -> BagInput:
+        """Look at what a bag holds.
+
+        Args:
+            path: of the bag.
+            image_topic: of the images; empty: the only topic with images.
+            points_topic: of the clicks; empty: ``/points`` if that holds clicks, else the only
+                topic with clicks, if there is one.
+            truth_topic: of the label images; empty: ``/truth`` if there is such a topic.
+
+        Raises:
+            UserError: no such topic, or one of another type, or several to choose from.
+        """
+        with open_bag(path) as bag:
+            kinds = {c.topic: c.msgtype for c in bag.connections if c.msgcount}
+            counts = {c.topic: c.msgcount for c in bag.connections}
+        truth = _topic(path, kinds, truth_topic, (IMAGE_TYPE,), "label images")
+        if not truth_topic and kinds.get(TRUTH_TOPIC) == IMAGE_TYPE != image_topic:
+            truth = TRUTH_TOPIC
+        images = _topic(path, kinds, image_topic, IMAGE_TYPES, "images")
+        if images is None:
+            found = [t for t, kind in kinds.items() if kind in IMAGE_TYPES and t != truth]
+            if len(found) != 1:
+                raise UserError(
+                    f"{path}: say with --image-topic which of {', '.join(sorted(found))} to take"
+                    if found
+                    else f"{path}: there are no images in this bag; {_offer(kinds)}"
+                )
+            images = found[0]
+        points = _topic(path, kinds, points_topic, (PROMPTS_TYPE,), "clicks")
+        if points is None:
+            found = [t for t, kind in kinds.items() if kind == PROMPTS_TYPE]
+            points = POINTS_TOPIC if POINTS_TOPIC in found else None
+            if points is None and len(found) > 1:
+                raise UserError(
+                    f"{path}: say with --points-topic which of {', '.join(sorted(found))} to take"
+                )
+            points = points or (found[0] if found else None)
+        return cls(path, images, points, truth, counts[images])
+
+    def images(self, truth: Truth) -> Iterator[InputFrame]:
+        """The frames, decoded, in the order of the bag.
+
+        Raises:
+            UserError: an image that cannot be used; those before it were good.
+        """
+        newest, size = -1, None
+        with open_bag(self.path) as bag:
+            connections = [c for c in bag.connections if c.topic == self.image_topic]
+            for index, (connection, recorded, raw) in enumerate(
+                _messages(bag, connections, self.path)
+            ):
+                where = f"{self.path}: image {index} on '{self.image_topic}'"
+                stamp = stamp_of(raw)
+                if stamp <= newest:
+                    raise UserError(
+                        f"{where}: its stamp of {stamp} ns is not later than that of the image "
+                        f"before, {newest} ns; record it again with a driver that stamps images"
+                    )
+                newest = stamp
+                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
+                try:
+                    if connection.msgtype == COMPRESSED_IMAGE_TYPE:
+                        image = decode_compressed(message)
+                    else:
+                        image = decode_image(message)
+                except UserError as error:
+                    raise UserError(f"{where}: {error}") from error
+                if size is not None and image.shape[:2] != size:
+                    raise UserError(
+                        f"{where}: it is {image.shape[1]}x{image.shape[0]} pixels, those before "
+                        f"are {size[1]}x{size[0]}; a recording is evaluated in one size"
+                    )
+                size = image.shape[:2]
+                labels = truth.at(index, stamp)
+                if labels is not None and labels.shape != size:
+                    raise UserError(
+                        f"{where}: its truth is {labels.shape[1]}x{labels.shape[0]} pixels, the "
+                        f"image {size[1]}x{size[0]}; give a truth of the images' size"
+                    )
+                frame_id = message.header.frame_id
+                yield InputFrame(index, stamp, image, labels, frame_id, recorded)
+
+    def prompts(self) -> list[PromptEvent]:
+        """The bag's own clicks, in its order, at their stamps.
+
+        Clicks without a stamp refer to the newest image that was recorded before them, or to
+        the first.
+        """
+        if self.points_topic is None:
+            return []
+        events = []
+        newest = 0
+        with open_bag(self.path) as bag:
+            wanted = (self.image_topic, self.points_topic)
+            connections = [c for c in bag.connections if c.topic in wanted]
+            for connection, _, raw in _messages(bag, connections, self.path):
+                if connection.topic == self.image_topic:
+                    newest = stamp_of(raw)
+                    continue
+                message: Any = typestore().deserialize_cdr(raw, PROMPTS_TYPE)
+                try:
+                    requests = requests_from_points(message.prompts)
+                except UserError as error:
+                    raise UserError(
+                        f"{self.path}: clicks on '{self.points_topic}' with the stamp "
+                        f"{stamp_of(raw)} ns: {error}"
+                    ) from error
+                stamp = prompt_stamp(message.header)
+                events.append(
+                    PromptEvent(tuple(requests), stamp=newest if stamp is None else stamp)
+                )
+        return events
+
+    def camera(self, size: tuple[int, int]) -> CameraModel | None:
+        """The calibration of a camera with images of ``size`` (height, width), if there is one."""
+        with open_bag(self.path) as bag:
+            connections = [c for c in bag.connections if c.msgtype == CAMERA_INFO_TYPE]
+            if not connections:
+                return None
+            for connection, _, raw in _messages(bag, connections, self.path):
+                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
+                if (message.height, message.width) == size:
+                    try:
+                        return CameraModel.from_message(message)
+                    except UserError:  # not calibrated; there are no markers then
+                        return None
+        return None
+
+
+class TruthTopic:
+    """Label images of a bag, each with the stamp of its image; a context manager."""
+
+    def __init__(self, path: Path, topic: str) -> None:
+        self._path, self._topic = path, topic
+        self._next: tuple[int, np.ndarray] | None = None
+        self._images = self._read()
+
+    def __enter__(self) -> TruthTopic:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._images.close()  # type: ignore[attr-defined]
+
+    def at(self, index: int, stamp: int) -> np.ndarray | None:
+        """The label image with this stamp, if there is one; stamps are asked for in order."""
+        while self._next is None or self._next[0] < stamp:
+            self._next = next(self._images, None)
+            if self._next is None:
+                return None
+        return self._next[1] if self._next[0] == stamp else None
+
+    def _read(self) -> Iterator[tuple[int, np.ndarray]]:
+        with open_bag(self._path) as bag:
+            connections = [c for c in bag.connections if c.topic == self._topic]
+            for _, _, raw in _messages(bag, connections, self._path):
+                stamp = stamp_of(raw)
+                try:
+                    yield stamp, decode_labels(typestore().deserialize_cdr(raw, IMAGE_TYPE))
+                except UserError as error:
+                    raise UserError(
+                        f"{self._path}: the truth on '{self._topic}' of {stamp} ns: {error}"
+                    ) from error
+
+
+def _topic(
+    path: Path, kinds: dict[str, str], asked: str, wanted: Sequence[str], what: str
+) -> str | None:
+    """The topic that was asked for, if it is there and of a type that is wanted."""
+    if not asked:
+        return None
+    if asked not in kinds:
+        raise UserError(f"{path}: there is no topic '{asked}' with messages; {_offer(kinds)}")
+    if kinds[asked] not in wanted:
+        raise UserError(
+            f"{path}: the topic '{asked}' is of type {kinds[asked]}, but {what} are of type "
+            f"{' or '.join(wanted)}"
+        )
+    return asked
+
+
+def _offer(kinds: dict[str, str]) -> str:
+    if not kinds:
+        return "there are no messages at all"
+    return "there are " + ", ".join(f"{topic} ({kind})" for topic, kind in sorted(kinds.items()))
+
+
+def _messages(
+    bag: Any, connections: Sequence[Any], path: Path
+) -> Iterator[tuple[Any, int, bytes]]:
+    """The messages of some connections; UserError where the bag cannot be read on."""
+    try:
+        yield from bag.messages(connections)
+    except UserError:
+        raise
+    except Exception as error:  # rosbags passes on what its storages and zstd raise
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: cannot be read on ({reason}); record or copy it again"
+        ) from error

@@ -1,0 +1,74 @@
+"""How the objects of an annotated sequence are pointed at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt
+from sam_pt_ros.pipeline_options import SamPtOptions
+from sam_pt_ros.point_selection import select_points
+
+Start = Literal["points", "click", "mask"]
+STARTS: Mapping[Start, str] = {
+    "points": "query points sampled from the first mask, as in the paper",
+    "click": "one click on the first mask's innermost pixel",
+    "mask": "the first mask itself",
+}
+
+
+def first_prompt(
+    image: np.ndarray,
+    mask: np.ndarray,
+    options: SamPtOptions,
+    rng: np.random.Generator,
+    start: Start = "points",
+) -> ObjectPrompt:
+    """What an object is started from (SAM-PT, arXiv 2307.01197, section 3.3).
+
+    Args:
+        image: RGB ``uint8 (H, W, 3)``, the object's first frame.
+        mask: ``bool (H, W)``, its true mask there.
+        options: how many points, and how they are chosen.
+        rng: the source of all randomness.
+        start: what is shown of the mask; nothing else of the truth is.
+
+    Raises:
+        UserError: the mask is empty.
+    """
+    if not mask.any():
+        raise UserError("the object's first mask is empty; there is nothing to point at")
+    if start == "mask":
+        return ObjectPrompt(mask=mask)
+    if start == "click":
+        return ObjectPrompt(inner_point(mask)[None], np.array([POSITIVE], np.int32))
+    on = select_points(
+        options.positive_selection,
+        options.positive_points,
+        image,
+        mask,
+        rng,
+        options.clustered_pixels,
+    )
+    beside = select_points(
+        options.negative_selection,
+        options.negative_points,
+        image,
+        ~mask,
+        rng,
+        options.clustered_pixels,
+    )
+    labels = np.array([POSITIVE] * len(on) + [NEGATIVE] * len(beside), np.int32)
+    return ObjectPrompt(np.concatenate([on, beside]), labels)
+
+
+def inner_point(mask: np.ndarray) -> np.ndarray:
+    """The pixel of a mask, ``bool (H, W)``, that is farthest from its edge; ``float32 (2,)``."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    distances = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(np.argmax(distances)), mask.shape)
+    return np.array([column, row], np.float32)

@@ -1,0 +1,153 @@
+"""The folder of an evaluation: its tables, its summary and its report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam_pt_ros.configuration import Configuration
+from sam_pt_ros.evaluation.report import LiveFigures, ReportData, write_report
+from sam_pt_ros.evaluation.results import (
+    RESULTS_FILE,
+    SCORES_FILE,
+    SUMMARY_FILE,
+    TIMINGS_FILE,
+    ObjectRow,
+    ScoreRow,
+    TimingRow,
+    write_rows,
+)
+from sam_pt_ros.recordings.films import write_image
+from sam_pt_ros.versions import versions
+
+REPORT_FILE = "report.html"
+STRIP_FILE = "filmstrip.png"
+FILM_FILE = "overlay.mp4"
+BAG_FOLDER = "output"
+PARTIAL_FILE = "PARTIAL.txt"
+"""There exactly if the results are of a part of the input only; it says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunResults:
+    """What an evaluation of one stream found.
+
+    Attributes:
+        title: heading of the report.
+        source: name of the recording or the sequence.
+        configuration_name: of the file.
+        configuration: what it was evaluated with.
+        rows: one per object and frame.
+        timings: one per frame.
+        scores: one per object.
+        strip: the film strip, RGB ``uint8 (H, W, 3)``; None: no object was tracked.
+        problems: what went wrong without ending it.
+        partial: why it ended early; None if it did not.
+        live: of a run through the node in real time.
+        more: what the summary holds besides.
+    """
+
+    title: str
+    source: str
+    configuration_name: str
+    configuration: Configuration
+    rows: Sequence[ObjectRow]
+    timings: Sequence[TimingRow]
+    scores: Sequence[ScoreRow]
+    strip: np.ndarray | None = None
+    problems: Sequence[str] = ()
+    partial: str | None = None
+    live: LiveFigures | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_run(folder: Path, run: RunResults) -> None:
+    """Write all files of a run; OSError if that fails."""
+    write_rows(folder / RESULTS_FILE, ObjectRow, run.rows)
+    write_rows(folder / TIMINGS_FILE, TimingRow, run.timings)
+    write_rows(folder / SCORES_FILE, ScoreRow, run.scores)
+    if run.partial is not None:
+        (folder / PARTIAL_FILE).write_text(run.partial + "\n", encoding="utf-8")
+    if run.strip is not None:
+        write_image(folder / STRIP_FILE, run.strip)
+    write_report(
+        folder / REPORT_FILE,
+        ReportData(
+            title=run.title,
+            source=run.source,
+            configuration=run.configuration.values,
+            versions=versions(),
+            rows=run.rows,
+            timings=run.timings,
+            scores=run.scores,
+            frame_stamps=[timing.stamp for timing in run.timings],
+            strip=run.strip,
+            problems=run.problems,
+            partial=run.partial,
+            live=run.live,
+        ),
+    )
+    summary = {
+        "title": run.title,
+        "source": run.source,
+        "configuration_name": run.configuration_name,
+        "configuration": run.configuration.values,
+        "backends": run.configuration.described,
+        "versions": versions(),
+        "frames": len(run.timings),
+        "frame_ms_median": _median([timing.total for timing in run.timings]),
+        "partial": run.partial,
+        "problems": list(run.problems),
+        "objects": {row.object_id: score_summary(row) for row in run.scores},
+        **run.more,
+    }
+    write_json(folder / SUMMARY_FILE, summary)
+
+
+def score_summary(row: ScoreRow) -> dict[str, Any]:
+    """What is said of an object where there is room for a little."""
+    made = {
+        "label": row.label,
+        "frames": row.frames,
+        "tracked": row.tracked,
+        "score": row.score,
+        "j_mean": row.j_mean,
+        "f_mean": row.f_mean,
+        "j_and_f": row.j_and_f,
+    }
+    return {name: None if _unknown(value) else value for name, value in made.items()}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file for people and programs."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def remove_run(folder: Path) -> None:
+    """Take away what an earlier run left, so that nothing of it can be taken for this one's."""
+    for name in (
+        RESULTS_FILE,
+        TIMINGS_FILE,
+        SCORES_FILE,
+        SUMMARY_FILE,
+        REPORT_FILE,
+        STRIP_FILE,
+        FILM_FILE,
+        PARTIAL_FILE,
+    ):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _unknown(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(values)) if values else None

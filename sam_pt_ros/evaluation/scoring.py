@@ -1,0 +1,152 @@
+"""Results to rows, rows to scores: where each object was, and how that is beside the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sam_pt_ros.evaluation.davis_metrics import boundary_accuracy, region_similarity, statistics
+from sam_pt_ros.evaluation.point_metrics import PointCount, count_points, survival
+from sam_pt_ros.evaluation.results import NAN, ObjectRow, ScoreRow
+from sam_pt_ros.evaluation.sequences import VOID
+from sam_pt_ros.evaluation.stream import InputFrame
+from sam_pt_ros.objects import POSITIVE, ObjectResult, ObjectState, TrackResult
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which frames count.
+
+    Attributes:
+        skip_first: an object's first frame, in which it was pointed at, is not scored.
+        skip_last: the sequence's last frame is not scored (DAVIS).
+    """
+
+    skip_first: bool = True
+    skip_last: bool = True
+
+
+class Scorer:
+    """Compares results with the truth, frame by frame; a :class:`~.stream.Sink`.
+
+    Attributes:
+        rows: one per object and frame, in order of the frames.
+    """
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.rows: list[ObjectRow] = []
+        self._protocol = protocol
+        self._points: dict[int, list[PointCount]] = {}
+        self._annotated: set[int] = set()  # objects of the truth
+        self._tracked: set[int] = set()
+        self._labels: dict[int, str] = {}
+
+    def take(self, frame: InputFrame, result: TrackResult) -> None:
+        """Add the rows of a frame."""
+        truth = frame.truth
+        if truth is not None:
+            self._annotated.update(int(value) for value in np.unique(truth) if 0 < value < VOID)
+        for item in result.objects:
+            self._tracked.add(item.object_id)
+            self.rows.append(self._row(frame, item))
+
+    def close(self) -> None:
+        """Take back the score of the last frame, which is known as such only now."""
+        if not self._protocol.skip_last or not self.rows:
+            return
+        last = self.rows[-1].frame
+        self.rows = [
+            replace(row, j=NAN, f=NAN, points_inside=NAN) if row.frame == last else row
+            for row in self.rows
+        ]
+
+    @property
+    def never_prompted(self) -> list[int]:
+        """Objects of the truth that nobody pointed at."""
+        return sorted(self._annotated - self._tracked)
+
+    def _row(self, frame: InputFrame, item: ObjectResult) -> ObjectRow:
+        centroid = item.mask.centroid or (NAN, NAN)
+        row = ObjectRow(
+            frame.index,
+            frame.stamp,
+            item.object_id,
+            item.label,
+            item.state.name,
+            float(item.score),
+            item.mask.area,
+            *centroid,
+            item.positives_visible,
+            item.positives_total,
+        )
+        if frame.truth is None or (self._protocol.skip_first and item.age == 0):
+            return row
+        void = frame.truth == VOID
+        wanted = frame.truth == item.object_id
+        found = item.mask.full() & ~void
+        positive = item.point_labels == POSITIVE
+        count = count_points(item.points.xy[positive], item.points.visible[positive], wanted)
+        self._points.setdefault(item.object_id, []).append(count)
+        return replace(
+            row,
+            j=region_similarity(found, wanted),
+            f=boundary_accuracy(found, wanted),
+            points_inside=count.share,
+        )
+
+    def scores(
+        self, sequence: str, seed: int, groups: Mapping[int, str] | None = None
+    ) -> list[ScoreRow]:
+        """One row per object, in ascending order of id.
+
+        Args:
+            sequence: its name.
+            seed: of the pipeline.
+            groups: what objects are counted under besides, by id.
+        """
+        by_object: dict[int, list[ObjectRow]] = {}
+        for row in self.rows:
+            by_object.setdefault(row.object_id, []).append(row)
+        return [
+            self._score(rows, sequence, seed, (groups or {}).get(object_id, ""))
+            for object_id, rows in sorted(by_object.items())
+        ]
+
+    def _score(self, rows: Sequence[ObjectRow], sequence: str, seed: int, group: str) -> ScoreRow:
+        tracked = [row for row in rows if row.state == ObjectState.TRACKING.name]
+        made = ScoreRow(
+            sequence,
+            seed,
+            rows[0].object_id,
+            rows[0].label,
+            group,
+            frames=len(rows),
+            tracked=len(tracked) / len(rows),
+            score=_mean([row.score for row in tracked]),
+        )
+        scored = [row for row in rows if not math.isnan(row.j)]
+        if not scored:
+            return made
+        j, f = statistics([row.j for row in scored]), statistics([row.f for row in scored])
+        counts = self._points.get(rows[0].object_id, [])[: len(scored)]
+        return replace(
+            made,
+            scored=len(scored),
+            j_mean=j.mean,
+            j_recall=j.recall,
+            j_decay=j.decay,
+            f_mean=f.mean,
+            f_recall=f.recall,
+            f_decay=f.decay,
+            points_inside=_mean([row.points_inside for row in scored]),
+            survival=survival([count.survives for count in counts]),
+        )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of what is known; NaN if nothing is."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else NAN

@@ -1,0 +1,35 @@
+"""YAML files, read strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sam_pt_ros.errors import UserError
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses keys that are given twice: PyYAML takes the last, and ROS takes both."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for position, key in enumerate(keys):
+            if key.value in {earlier.value for earlier in keys[:position]}:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key.value}' is given twice", key.start_mark
+                )
+        return node
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; UserError if it cannot be read or is none."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, not a date, ...
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a YAML file: {reason}") from error
