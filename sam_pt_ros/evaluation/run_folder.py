@@ -71,7 +71,6 @@ def write_run(folder: Path, run: RunResults) -> None:
     """Write all files of a run; OSError if that fails."""
     write_rows(folder / RESULTS_FILE, ObjectRow, run.rows)
     write_rows(folder / TIMINGS_FILE, TimingRow, run.timings)
-    write_rows(folder / SCORES_FILE, ScoreRow, run.scores)
     if run.partial is not None:
         (folder / PARTIAL_FILE).write_text(run.partial + "\n", encoding="utf-8")
     if run.strip is not None:
@@ -108,6 +107,7 @@ def write_run(folder: Path, run: RunResults) -> None:
         **run.more,
     }
     write_json(folder / SUMMARY_FILE, summary)
+    write_rows(folder / SCORES_FILE, ScoreRow, run.scores)  # last: it says that all is there
 
 
 def score_summary(row: ScoreRow) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from sam_pt_ros.evaluation.point_metrics import PointCount, count_points, surviv
 from sam_pt_ros.evaluation.results import NAN, ObjectRow, ScoreRow
 from sam_pt_ros.evaluation.sequences import VOID
 from sam_pt_ros.evaluation.stream import InputFrame
+from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import POSITIVE, ObjectResult, ObjectState, TrackResult
+from sam_pt_ros.trackers.base import PointTracks
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,19 @@ class Protocol:
 class Scorer:
     """Compares results with the truth, frame by frame; a :class:`~.stream.Sink`.
 
+    Args:
+        protocol: which frames count.
+        expected: first frame of each object that there must be, by id: one that was never
+            started counts as never seen.
+
     Attributes:
         rows: one per object and frame, in order of the frames.
     """
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, protocol: Protocol, expected: Mapping[int, int] | None = None) -> None:
         self.rows: list[ObjectRow] = []
         self._protocol = protocol
+        self._expected = dict(expected or {})
         self._points: dict[int, list[PointCount]] = {}
         self._annotated: set[int] = set()  # objects of the truth
         self._tracked: set[int] = set()
@@ -49,8 +57,14 @@ class Scorer:
         truth = frame.truth
         if truth is not None:
             self._annotated.update(int(value) for value in np.unique(truth) if 0 < value < VOID)
-        for item in result.objects:
-            self._tracked.add(item.object_id)
+        present = {item.object_id for item in result.objects}
+        self._tracked |= present
+        missing = [
+            _unseen(object_id, frame, frame.index - start)
+            for object_id, start in self._expected.items()
+            if start <= frame.index and object_id not in present
+        ]
+        for item in sorted([*result.objects, *missing], key=lambda item: item.object_id):
             self.rows.append(self._row(frame, item))
 
     def close(self) -> None:
@@ -144,6 +158,20 @@ class Scorer:
             points_inside=_mean([row.points_inside for row in scored]),
             survival=survival([count.survives for count in counts]),
         )
+
+
+def _unseen(object_id: int, frame: InputFrame, age: int) -> ObjectResult:
+    return ObjectResult(
+        object_id,
+        "",
+        ObjectState.LOST,
+        0.0,
+        CroppedMask.empty((frame.image.shape[0], frame.image.shape[1])),
+        PointTracks.empty(frame.index),
+        np.zeros(0, np.int32),
+        age,
+        age + 1,
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

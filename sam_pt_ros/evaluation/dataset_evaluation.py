@@ -1,0 +1,324 @@
+"""Evaluates a configuration on a data set, with several seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sam_pt_ros.configuration import Configuration, load_configuration
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.datasets.base import Dataset, mean_and_deviation, summarize
+from sam_pt_ros.evaluation.engines import Outcome, run_jobs
+from sam_pt_ros.evaluation.protocol import Start
+from sam_pt_ros.evaluation.report import write_dataset_report
+from sam_pt_ros.evaluation.results import SCORES_FILE, SUMMARY_FILE, ScoreRow, write_rows
+from sam_pt_ros.evaluation.run_folder import REPORT_FILE, remove_run, write_json
+from sam_pt_ros.evaluation.scoring import Protocol
+from sam_pt_ros.evaluation.sequence_job import (
+    SequenceJob,
+    SequenceOutcome,
+    finished,
+    run_sequence,
+)
+from sam_pt_ros.versions import versions
+
+SEQUENCES_FOLDER = "sequences"
+SUBMISSION_FOLDER = "submission"
+RUN_FILE = "run.json"
+"""What was asked for; an evaluation is only gone on with if it is the same."""
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """What is evaluated, and how.
+
+    Attributes:
+        configuration: the parameter file.
+        out: the folder to write to.
+        seeds: how many, from the configuration's on.
+        start: what is shown of an object's first mask.
+        engine: one of :data:`~sam_pt_ros.evaluation.engines.ENGINES`.
+        workers: jobs at a time.
+        resume: go on with what is in ``out``.
+        masks: write label images also where scores are made here.
+        films: make a film and a report of every sequence.
+    """
+
+    configuration: Path
+    out: Path
+    seeds: int = 1
+    start: Start = "points"
+    engine: str = "serial"
+    workers: int = 1
+    resume: bool = False
+    masks: bool = False
+    films: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise UserError(f"--seeds must be at least 1, got {self.seeds}")
+        if self.workers < 1:
+            raise UserError(f"--workers must be at least 1, got {self.workers}")
+
+
+@dataclass(frozen=True)
+class SequenceFigures:
+    """One sequence: means over its objects and the seeds; NaN without a truth.
+
+    Attributes:
+        name: of the sequence.
+        j: region similarity.
+        f: boundary accuracy.
+        fps: frames per second of the pipeline alone, while the other workers ran.
+    """
+
+    name: str
+    j: float
+    f: float
+    fps: float
+
+    @property
+    def j_and_f(self) -> float:
+        """Mean of both."""
+        return (self.j + self.f) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetResults:
+    """What was found.
+
+    Attributes:
+        dataset: that was evaluated.
+        sequences: in the data set's order, without those of which every seed failed.
+        figures: the official figures: mean and standard deviation over the seeds; empty if the
+            truth is not here.
+        scores: one per sequence, seed and object.
+        failures: what failed, by sequence and seed, in words.
+        problems: what went wrong without ending a sequence.
+        submission: folder with what a server takes; None if there is none.
+    """
+
+    dataset: Dataset
+    sequences: Sequence[SequenceFigures]
+    figures: Mapping[str, tuple[float, float]]
+    scores: Sequence[ScoreRow]
+    failures: Sequence[str]
+    problems: Sequence[str] = ()
+    submission: Path | None = None
+    fps: float = math.nan
+
+
+def evaluate_dataset(
+    dataset: Dataset,
+    options: DatasetOptions,
+    on_start: Callable[[int], None] = lambda jobs: None,
+    on_done: Callable[[SequenceJob, str | None], None] = lambda job, error: None,
+) -> DatasetResults:
+    """Run all sequences with all seeds, and write tables, summary and report.
+
+    A sequence that fails is left out and reported; the others go on. Figures are made of what
+    did not fail.
+
+    Args:
+        dataset: what to evaluate on.
+        options: how.
+        on_start: called with the number of jobs that are to be run.
+        on_done: called when a job has ended, with what went wrong or None.
+
+    Raises:
+        UserError: the configuration is bad, or ``out`` holds another evaluation.
+    """
+    configuration = load_configuration(options.configuration)
+    _prepare(dataset, options, configuration)
+    jobs = _jobs(dataset, options, configuration)
+    known = {index: finished(job) for index, job in enumerate(jobs)} if options.resume else {}
+    outcomes: list[SequenceOutcome | None] = [known.get(index) for index in range(len(jobs))]
+    todo = [index for index, outcome in enumerate(outcomes) if outcome is None]
+    on_start(len(todo))
+
+    def tell(outcome: Outcome[SequenceOutcome]) -> None:
+        on_done(jobs[todo[outcome.index]], outcome.error)
+
+    failures = []
+    ran = run_jobs(
+        run_sequence,
+        [jobs[index] for index in todo],
+        engine=options.engine,
+        workers=options.workers,
+        on_done=tell,
+    )
+    for outcome in ran:
+        index = todo[outcome.index]
+        outcomes[index] = outcome.result
+        if outcome.error is not None:
+            failures.append(f"{_name(jobs[index], options)}: {outcome.error}")
+    results = _results(dataset, options, jobs, outcomes, failures)
+    _write(options, configuration, results)
+    return results
+
+
+def _prepare(dataset: Dataset, options: DatasetOptions, configuration: Configuration) -> None:
+    """Make the folder ready; UserError if it holds something else than what is asked for."""
+    asked = {
+        "dataset": dataset.name,
+        "split": dataset.split,
+        "start": options.start,
+        "configuration": configuration.values,
+        "versions": {"sam_pt_ros": versions()["sam_pt_ros"]},
+    }
+    asked = json.loads(json.dumps(asked, default=str))
+    path = options.out / RUN_FILE
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{options.out}: cannot be made a folder ({error.strerror}); see --out"
+        ) from error
+    if path.is_file() and options.resume:
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{path}: is broken; evaluate again without --resume") from error
+        if before != asked:
+            different = sorted(key for key in asked if before.get(key) != asked[key])
+            raise UserError(
+                f"{options.out}: holds an evaluation with another {', '.join(different)}; give "
+                "another --out, or start again without --resume"
+            )
+        return
+    if not path.is_file() and any(options.out.iterdir()):
+        raise UserError(f"{options.out}: holds other files; give an empty folder with --out")
+    remove_run(options.out)
+    for name in (SEQUENCES_FOLDER, SUBMISSION_FOLDER):
+        if (options.out / name).is_dir():
+            shutil.rmtree(options.out / name)
+    write_json(path, asked)
+
+
+def _jobs(
+    dataset: Dataset, options: DatasetOptions, configuration: Configuration
+) -> list[SequenceJob]:
+    """By sequence, and by seed within it."""
+    out = options.out.absolute()
+    first = configuration.pipeline.seed
+    write_masks = options.masks or not dataset.scored
+    return [
+        SequenceJob(
+            sequence,
+            Protocol(dataset.skip_first, dataset.skip_last),
+            dataset.scored,
+            options.configuration.absolute(),
+            seed,
+            options.start,
+            out / SEQUENCES_FOLDER / sequence.name / f"seed_{seed}",
+            out / SUBMISSION_FOLDER / f"seed_{seed}" / dataset.submission_folder
+            if write_masks
+            else None,
+            options.films,
+        )
+        for sequence in dataset.sequences
+        for seed in range(first, first + options.seeds)
+    ]
+
+
+def _name(job: SequenceJob, options: DatasetOptions) -> str:
+    seed = f", seed {job.seed}" if options.seeds > 1 else ""
+    return f"{job.sequence.name}{seed}"
+
+
+def _results(
+    dataset: Dataset,
+    options: DatasetOptions,
+    jobs: Sequence[SequenceJob],
+    outcomes: Sequence[SequenceOutcome | None],
+    failures: Sequence[str],
+) -> DatasetResults:
+    done = [(job, outcome) for job, outcome in zip(jobs, outcomes) if outcome is not None]
+    by_seed: dict[int, list[ScoreRow]] = {}
+    by_sequence: dict[str, list[SequenceOutcome]] = {}
+    for job, outcome in done:
+        by_seed.setdefault(job.seed, []).extend(outcome.scores)
+        by_sequence.setdefault(job.sequence.name, []).append(outcome)
+    figures = {}
+    if dataset.scored and by_seed:
+        figures = mean_and_deviation([summarize(dataset, rows) for rows in by_seed.values()])
+    return DatasetResults(
+        dataset,
+        [_figures(name, found) for name, found in by_sequence.items()],
+        figures,
+        [row for _, outcome in done for row in outcome.scores],
+        failures,
+        [f"{_name(job, options)}: {text}" for job, outcome in done for text in outcome.problems],
+        next((job.masks.parents[0] for job in jobs if job.masks is not None), None),
+        _rate([outcome for _, outcome in done]),
+    )
+
+
+def _figures(name: str, outcomes: Sequence[SequenceOutcome]) -> SequenceFigures:
+    rows = [row for outcome in outcomes for row in outcome.scores if not math.isnan(row.j_mean)]
+    j, f = (
+        float(np.mean([getattr(row, measure) for row in rows])) if rows else math.nan
+        for measure in ("j_mean", "f_mean")
+    )
+    return SequenceFigures(name, j, f, _rate(outcomes))
+
+
+def _rate(outcomes: Sequence[SequenceOutcome]) -> float:
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    return sum(outcome.frames for outcome in outcomes) / seconds if seconds > 0 else math.nan
+
+
+def _write(options: DatasetOptions, configuration: Configuration, results: DatasetResults) -> None:
+    dataset = results.dataset
+    title = f"{dataset.name} {dataset.split}, {options.configuration.stem}"
+    write_json(
+        options.out / SUMMARY_FILE,
+        {
+            "title": title,
+            "dataset": dataset.name,
+            "split": dataset.split,
+            "start": options.start,
+            "seeds": options.seeds,
+            "figures": {
+                name: {"mean": known(mean), "deviation": known(deviation)}
+                for name, (mean, deviation) in results.figures.items()
+            },
+            "sequences": {
+                each.name: {
+                    "j": known(each.j),
+                    "f": known(each.f),
+                    "j_and_f": known(each.j_and_f),
+                    "fps": known(each.fps),
+                }
+                for each in results.sequences
+            },
+            "fps": known(results.fps),
+            "failures": list(results.failures),
+            "problems": list(results.problems),
+            "configuration_name": options.configuration.name,
+            "configuration": configuration.values,
+            "backends": configuration.described,
+            "versions": versions(),
+        },
+    )
+    write_dataset_report(
+        options.out / REPORT_FILE,
+        title,
+        configuration.values,
+        versions(),
+        results.scores,
+        results.figures,
+        [*results.failures, *results.problems],
+    )
+    write_rows(options.out / SCORES_FILE, ScoreRow, results.scores)
+
+
+def known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,200 @@
+"""One sequence of a data set with one seed and one configuration: a job that stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sam_pt_ros.configuration import load_configuration
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.label_images import write_gray, write_indexed
+from sam_pt_ros.evaluation.outputs import ResultWriter
+from sam_pt_ros.evaluation.protocol import Start, first_prompt
+from sam_pt_ros.evaluation.results import (
+    RESULTS_FILE,
+    SCORES_FILE,
+    TIMINGS_FILE,
+    ObjectRow,
+    ScoreRow,
+    TimingRow,
+    read_rows,
+    write_rows,
+)
+from sam_pt_ros.evaluation.run_folder import FILM_FILE, RunResults, write_run
+from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.sequences import VideoSequence
+from sam_pt_ros.evaluation.stream import InputFrame, Sink, run_stream
+from sam_pt_ros.objects import PromptRequest, TrackResult
+from sam_pt_ros.pipeline_options import SamPtOptions
+from sam_pt_ros.recordings.rosbag2 import SECOND
+
+FRAME_PERIOD = SECOND // 24
+"""Between the stamps of a sequence's frames, which have none of their own; DAVIS' film rate."""
+
+
+@dataclass(frozen=True)
+class SequenceJob:
+    """What is to be done; it can be sent to another process.
+
+    Attributes:
+        sequence: frames and annotations.
+        protocol: which frames are scored.
+        scored: whether the annotations hold the truth of all frames that are scored.
+        configuration: the parameter file.
+        seed: of all random choices, those of the first points included.
+        start: what is shown of an object's first mask.
+        folder: where its tables go.
+        masks: folder for the label images; None: they are not written.
+        film: whether a film and a report are made of it.
+    """
+
+    sequence: VideoSequence
+    protocol: Protocol
+    scored: bool
+    configuration: Path
+    seed: int
+    start: Start
+    folder: Path
+    masks: Path | None = None
+    film: bool = False
+
+
+@dataclass(frozen=True)
+class SequenceOutcome:
+    """What a job found.
+
+    Attributes:
+        scores: one per object.
+        frames: how many there were.
+        seconds: that the pipeline took for them, without reading them and with starting objects.
+        problems: what went wrong without ending it.
+    """
+
+    scores: tuple[ScoreRow, ...]
+    frames: int
+    seconds: float
+    problems: tuple[str, ...] = ()
+
+
+def run_sequence(job: SequenceJob) -> SequenceOutcome:
+    """Track all objects of a sequence, and compare with the truth.
+
+    Raises:
+        UserError: a frame or an annotation that cannot be used.
+    """
+    sequence = job.sequence
+    configuration = load_configuration(job.configuration).offline().with_seed(job.seed)
+    prompter = _FirstMasks(sequence, configuration.pipeline, job.seed, job.start)
+    scorer = Scorer(job.protocol, sequence.first_frames)
+    sinks: list[Sink] = [scorer]
+    job.folder.mkdir(parents=True, exist_ok=True)
+    (job.folder / SCORES_FILE).unlink(missing_ok=True)
+    writer = ResultWriter(None, job.folder / FILM_FILE if job.film else None)
+    if job.film:
+        sinks.append(writer)
+    if job.masks is not None:
+        sinks.append(_MaskWriter(sequence, job.masks))
+    outcome = run_stream(configuration.create(), _frames(sequence, job.scored), prompter, sinks)
+    if outcome.broken is not None:
+        raise UserError(outcome.broken)
+    scores = scorer.scores(sequence.name, job.seed, sequence.groups)
+    if job.film:
+        write_run(
+            job.folder,
+            RunResults(
+                title=f"{sequence.name}, {job.configuration.stem}",
+                source=sequence.name,
+                configuration_name=job.configuration.name,
+                configuration=configuration,
+                rows=scorer.rows,
+                timings=outcome.timings,
+                scores=scores,
+                strip=writer.strip.picture(),
+                problems=outcome.problems,
+            ),
+        )
+    else:
+        write_rows(job.folder / RESULTS_FILE, ObjectRow, scorer.rows)
+        write_rows(job.folder / TIMINGS_FILE, TimingRow, outcome.timings)
+        write_rows(job.folder / SCORES_FILE, ScoreRow, scores)
+    return SequenceOutcome(tuple(scores), *_time(outcome.timings), outcome.problems)
+
+
+def finished(job: SequenceJob) -> SequenceOutcome | None:
+    """What an earlier run of the job found; None if there was none or it did not end."""
+    if not (job.folder / SCORES_FILE).is_file():
+        return None
+    try:
+        scores = read_rows(job.folder / SCORES_FILE, ScoreRow)
+        timings = read_rows(job.folder / TIMINGS_FILE, TimingRow)
+    except UserError:
+        return None
+    if len(timings) != len(job.sequence.images):
+        return None
+    return SequenceOutcome(tuple(scores), *_time(timings))
+
+
+def _time(timings: Sequence[TimingRow]) -> tuple[int, float]:
+    return len(timings), sum(timing.total for timing in timings) / 1e3
+
+
+def _frames(sequence: VideoSequence, scored: bool) -> Iterator[InputFrame]:
+    for index in range(len(sequence.images)):
+        image = sequence.image(index)
+        truth = sequence.truth(index) if scored else None
+        if truth is not None and truth.shape != image.shape[:2]:
+            raise UserError(
+                f"{sequence.annotations[index]}: is of {truth.shape[1]}x{truth.shape[0]} pixels, "
+                f"its image of {image.shape[1]}x{image.shape[0]}"
+            )
+        # Stamp 0 would mean that there is none.
+        yield InputFrame(index, (index + 1) * FRAME_PERIOD, image, truth)
+
+
+class _FirstMasks:
+    """Points at each object in its first frame; a :class:`~.stream.Prompter`."""
+
+    def __init__(
+        self, sequence: VideoSequence, options: SamPtOptions, seed: int, start: Start
+    ) -> None:
+        self._sequence, self._options, self._start = sequence, options, start
+        self._rng = np.random.default_rng(seed)
+
+    def __call__(self, frame: InputFrame) -> Sequence[PromptRequest]:
+        first = self._sequence.first_frames
+        due = sorted(object_id for object_id, index in first.items() if index == frame.index)
+        if not due:
+            return []
+        labels = self._sequence.truth(frame.index)
+        assert labels is not None  # an object's first frame has an annotation
+        return [
+            PromptRequest(
+                first_prompt(
+                    frame.image, labels == object_id, self._options, self._rng, self._start
+                ),
+                object_id,
+            )
+            for object_id in due
+        ]
+
+
+class _MaskWriter:
+    """Writes label images as a server takes them; a :class:`~.stream.Sink`."""
+
+    def __init__(self, sequence: VideoSequence, folder: Path) -> None:
+        self._sequence, self._folder = sequence, folder
+        deep = max(sequence.first_frames, default=0) > 255
+        self._write = write_gray if deep else write_indexed
+
+    def take(self, frame: InputFrame, result: TrackResult) -> None:
+        """Write the label image of a frame that a submission holds."""
+        saved = self._sequence.saved
+        if saved is None or frame.index in saved:
+            name = self._sequence.images[frame.index].stem + ".png"
+            self._write(self._folder / self._sequence.name / name, result.label_image)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
