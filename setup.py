@@ -50,6 +50,7 @@ setup(
         "evaluation": [
             "av>=12",
             "matplotlib>=3.5",
+            "pillow>=9",
             "pycocotools>=2.0.6",
             "rosbags>=0.10.10",
         ],

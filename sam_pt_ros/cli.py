@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NoReturn
 
 from sam_pt_ros import __version__
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.recordings.clicks import Click, parse_click
+from sam_pt_ros.evaluation.arguments import add_evaluation_commands, click, seconds
 
 BAD_INPUT = 2
 """Exit code for what the user can put right."""
@@ -67,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
+    add_evaluation_commands(commands)
     _add_download(commands)
     return parser
 
@@ -89,7 +89,7 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     demo.add_argument(
         "--click",
-        type=_click,
+        type=click,
         action="append",
         default=[],
         metavar="X,Y[,+|-[,OBJECT]]",
@@ -98,14 +98,14 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     demo.add_argument(
         "--start",
-        type=_seconds,
+        type=seconds,
         default=0.0,
         metavar="SECONDS",
         help="when to click, from the first image (default: in it)",
     )
     demo.add_argument(
         "--duration",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="how much of the input to take (default: all; 10 of a camera)",
     )
@@ -194,29 +194,12 @@ def _missing(error: ImportError) -> str:
     )
 
 
-def _click(text: str) -> Click:
-    try:
-        return parse_click(text)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def _camera(text: str) -> int:
     if not (text.isdecimal() and int(text) <= MAX_CAMERA):
         raise argparse.ArgumentTypeError(
             f"the N of /dev/videoN, from 0 to {MAX_CAMERA}, not '{text}'"
         )
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"a number of seconds from 0 on, not '{text}'")
-    return value
 
 
 if __name__ == "__main__":

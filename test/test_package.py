@@ -29,7 +29,7 @@ ROS = {
     "rcl_interfaces",
     "rclpy",
 }
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "PyYAML"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "PyYAML"}
 
 needs_build = pytest.mark.skipif(not BUILT, reason="the messages are not built (make build)")
 

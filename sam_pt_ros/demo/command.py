@@ -17,7 +17,6 @@ from typing import Any
 import cv2
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sam_pt_ros.configuration import load_configuration
@@ -26,6 +25,7 @@ from sam_pt_ros.demo.summary import Summary, read_objects, summarize
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.images import decode_image
 from sam_pt_ros.paths import configuration_file, default_configuration_file
+from sam_pt_ros.progress import progress_display, step_of
 from sam_pt_ros.recordings.clicks import SYNTAX, Click
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.films import (
@@ -140,8 +140,8 @@ def run_demo(options: DemoOptions) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: cannot be made a folder ({error.strerror}); see --out") from error
-    with _sigterm_ends_it(), _progress(console) as progress:
-        with _measured(seconds, "input"), _step(progress, "Cutting the bag") as advance:
+    with _sigterm_ends_it(), progress_display(console) as progress:
+        with _measured(seconds, "input"), step_of(progress, "Cutting the bag") as advance:
             source = options.open_source()
             if not options.clicks and not source.click_events:
                 raise _ask_for_clicks(source, options)
@@ -152,13 +152,13 @@ def run_demo(options: DemoOptions) -> None:
         start = time.monotonic()
         with ExitStack() as steps:
             starting = steps.enter_context(ExitStack())
-            starting.enter_context(_step(progress, "Starting the node"))
+            starting.enter_context(step_of(progress, "Starting the node"))
             advance_play: list[Callable[[], None]] = []
 
             def on_ready() -> None:
                 seconds["start"] = time.monotonic() - start
                 starting.close()
-                step = _step(progress, _playing(options, bag), len(bag.stamps))
+                step = step_of(progress, _playing(options, bag), len(bag.stamps))
                 advance_play.append(steps.enter_context(step))
 
             recording = run(
@@ -171,7 +171,7 @@ def run_demo(options: DemoOptions) -> None:
                 lambda: advance_play[0](),
             )
         seconds["play"] = time.monotonic() - start - seconds["start"]
-        with _measured(seconds, "pictures"), _step(progress, "Drawing") as _:
+        with _measured(seconds, "pictures"), step_of(progress, "Drawing") as _:
             history = read_objects(recording.path, OBJECTS_TOPIC)
             if recording.received[OVERLAY_TOPIC]:
                 write_film(
@@ -227,36 +227,6 @@ def _playing(options: DemoOptions, bag: CutBag) -> str:
     if options.every_frame:
         return "Playing every frame"
     return f"Playing {bag.seconds:.1f} s in real time"
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-
-
-@contextmanager
-def _step(
-    progress: Progress, description: str, total: int | None = None
-) -> Iterator[Callable[[], None]]:
-    """A line of the progress display; yields what to call when something is done."""
-    if progress.disable:
-        progress.console.print(description)
-    task = progress.add_task(description, total=total)
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        progress.update(task, completed=done)
-
-    yield advance
-    progress.update(task, total=done or 1, completed=done or 1)
 
 
 @contextmanager

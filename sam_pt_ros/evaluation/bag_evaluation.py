@@ -184,6 +184,7 @@ def _results(
         rows=scorer.rows,
         timings=outcome.timings,
         scores=scorer.scores(options.bag.name, configuration.pipeline.seed),
+        stamps=[timing.stamp for timing in outcome.timings],
         strip=writer.strip.picture(),
         problems=problems,
         partial=outcome.broken or cut_off,

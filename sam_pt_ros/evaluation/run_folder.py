@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,13 @@ class RunResults:
         configuration_name: of the file.
         configuration: what it was evaluated with.
         rows: one per object and frame.
-        timings: one per frame.
+        timings: one per frame; none of a run through the node.
         scores: one per object.
+        stamps: of all frames, nanoseconds.
         strip: the film strip, RGB ``uint8 (H, W, 3)``; None: no object was tracked.
         problems: what went wrong without ending it.
         partial: why it ended early; None if it did not.
         live: of a run through the node in real time.
-        more: what the summary holds besides.
     """
 
     title: str
@@ -60,11 +60,11 @@ class RunResults:
     rows: Sequence[ObjectRow]
     timings: Sequence[TimingRow]
     scores: Sequence[ScoreRow]
+    stamps: Sequence[int]
     strip: np.ndarray | None = None
     problems: Sequence[str] = ()
     partial: str | None = None
     live: LiveFigures | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_run(folder: Path, run: RunResults) -> None:
@@ -85,7 +85,7 @@ def write_run(folder: Path, run: RunResults) -> None:
             rows=run.rows,
             timings=run.timings,
             scores=run.scores,
-            frame_stamps=[timing.stamp for timing in run.timings],
+            frame_stamps=run.stamps,
             strip=run.strip,
             problems=run.problems,
             partial=run.partial,
@@ -99,15 +99,27 @@ def write_run(folder: Path, run: RunResults) -> None:
         "configuration": run.configuration.values,
         "backends": run.configuration.described,
         "versions": versions(),
-        "frames": len(run.timings),
+        "frames": len(run.stamps),
         "frame_ms_median": _median([timing.total for timing in run.timings]),
         "partial": run.partial,
         "problems": list(run.problems),
         "objects": {row.object_id: score_summary(row) for row in run.scores},
-        **run.more,
+        "live": None if run.live is None else _live(run.live),
     }
     write_json(folder / SUMMARY_FILE, summary)
     write_rows(folder / SCORES_FILE, ScoreRow, run.scores)  # last: it says that all is there
+
+
+def _live(live: LiveFigures) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "frames_in": live.frames_in,
+        "frames_out": live.frames_out,
+        "dropped": live.dropped,
+    }
+    if len(live.latencies_ms):
+        p50, p95 = np.percentile(live.latencies_ms, [50, 95])
+        made |= {"latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
+    return made
 
 
 def score_summary(row: ScoreRow) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
                 rows=scorer.rows,
                 timings=outcome.timings,
                 scores=scores,
+                stamps=[timing.stamp for timing in outcome.timings],
                 strip=writer.strip.picture(),
                 problems=outcome.problems,
             ),

@@ -240,11 +240,13 @@ class CameraSource(_Capture):
 class BagSource:
     """An image topic of a rosbag2; its messages are taken as they are, if the node can take them.
 
-    Compressed images are decoded. Clicks on a topic of type PointPromptArray come along.
+    Compressed images are decoded. Clicks come along, from one topic of type PointPromptArray or,
+    if none is named, from all of them.
     """
 
     path: Path
     topic: str = ""
+    points_topic: str | None = None
     name: str = field(init=False)
     size: tuple[int, int] = field(init=False)
     click_events: tuple[ClickEvent, ...] = field(init=False)
@@ -308,7 +310,10 @@ class BagSource:
         new_ids: dict[str, int] = {}
         with open_bag(self.path) as bag:
             wanted = [
-                c for c in bag.connections if c.topic == self.topic or c.msgtype == PROMPTS_TYPE
+                c
+                for c in bag.connections
+                if c.topic == self.topic
+                or (c.msgtype == PROMPTS_TYPE and self.points_topic in (None, c.topic))
             ]
             if all(c.topic == self.topic for c in wanted):
                 return ()

@@ -1,0 +1,360 @@
+"""What data sets have in common: how they are opened, and how scores become official figures."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.results import ScoreRow
+from sam_pt_ros.evaluation.sequences import VOID, VideoSequence
+from sam_pt_ros.options import did_you_mean
+
+Measures = Callable[[Sequence[ScoreRow]], dict[str, float]]
+"""Makes the figures of one seed, in official order, of the rows of its objects."""
+
+Opener = Callable[[Path, str, "Sequence[str] | None"], "Dataset"]
+"""Opens a data set: its folder, the split, and the names of the sequences (None: all)."""
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+ANNOTATION_SUFFIXES = (".png",)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split of a data set, and its protocol.
+
+    An object is scored from the frame in which it is given to the last frame of its sequence,
+    in the frames that are annotated.
+
+    Attributes:
+        name: as in :data:`DATASETS`.
+        split: which part it is.
+        sequences: at least one; names are unique.
+        scored: whether the annotations that scores need are here; otherwise only a submission
+            can be made.
+        skip_first: whether the frame in which an object is given is not scored.
+        skip_last: whether the last frame of a sequence is not scored.
+        measures: how the scores are summarized; a function of a module.
+        submission_folder: what the folders of the sequences lie in, for a server; may be empty.
+    """
+
+    name: str
+    split: str
+    sequences: tuple[VideoSequence, ...]
+    scored: bool
+    skip_first: bool
+    skip_last: bool
+    measures: Measures
+    submission_folder: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.sequences:
+            raise UserError(f"{self.name}, {self.split}: there is no sequence; check the folder")
+        names = [sequence.name for sequence in self.sequences]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UserError(f"{self.name}, {self.split}: two sequences are named '{twice[0]}'")
+
+    def scored_frames(self, sequence: VideoSequence, object_id: int) -> range:
+        """The frames that the protocol scores of an object, annotated or not."""
+        start = sequence.first_frames[object_id] + int(self.skip_first)
+        return range(start, len(sequence.images) - int(self.skip_last))
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What is known of a data set before it is opened.
+
+    Attributes:
+        splits: its parts, by name.
+        default_split: one of them.
+        description: one line for people.
+        opener: ``"module:function"`` of an :data:`Opener`.
+    """
+
+    splits: tuple[str, ...]
+    default_split: str
+    description: str
+    opener: str
+
+    def __post_init__(self) -> None:
+        if self.default_split not in self.splits:
+            raise ValueError(f"{self.default_split} is not among {self.splits}")
+
+
+_HERE = "sam_pt_ros.evaluation.datasets"
+
+DATASETS: Mapping[str, DatasetSpec] = {
+    "davis2016": DatasetSpec(
+        ("train", "val", "trainval"),
+        "val",
+        "DAVIS 2016, 480p: one object per sequence; J, F, recall and decay",
+        f"{_HERE}.davis:open_davis2016",
+    ),
+    "davis2017": DatasetSpec(
+        ("train", "val", "test-dev", "test-challenge"),
+        "val",
+        "DAVIS 2017, 480p: several objects; J, F, recall and decay; tests are for the server",
+        f"{_HERE}.davis:open_davis2017",
+    ),
+    "youtube_vos2018": DatasetSpec(
+        ("train", "valid", "test"),
+        "valid",
+        "YouTube-VOS 2018, 6 frames a second: valid and test are for the server",
+        f"{_HERE}.youtube_vos:open_youtube_vos2018",
+    ),
+    "mose2023": DatasetSpec(
+        ("train", "valid"),
+        "valid",
+        "MOSE 2023: crowds and occlusions; valid is for the server",
+        f"{_HERE}.mose:open_mose2023",
+    ),
+    "bdd100k": DatasetSpec(
+        ("train", "val"),
+        "val",
+        "BDD100K's segmentation tracking as VOS, 100 objects at a time; J&F by length of track",
+        f"{_HERE}.bdd100k:open_bdd100k",
+    ),
+}
+"""By name, as in commands."""
+
+
+def open_dataset(
+    name: str, root: Path, split: str | None = None, sequences: Sequence[str] | None = None
+) -> Dataset:
+    """Find the sequences of a data set in its official folders.
+
+    Frames are read only when they are asked for; annotations as far as the objects' first
+    frames have to be found in them.
+
+    Args:
+        name: one of :data:`DATASETS`.
+        root: the data set's folder.
+        split: one of its splits; None: the usual one.
+        sequences: names of those that are wanted; None: all. They keep the data set's order.
+
+    Raises:
+        UserError: an unknown name, split or sequence; a folder or file that is not there or not
+            as it should be.
+    """
+    spec = DATASETS.get(name)
+    if spec is None:
+        raise UserError(f"unknown data set '{name}'{did_you_mean(name, DATASETS)}")
+    split = spec.default_split if split is None else split
+    if split not in spec.splits:
+        raise UserError(f"{name} has no split '{split}'{did_you_mean(split, spec.splits)}")
+    if not root.is_dir():
+        raise UserError(f"{root}: there is no such folder; name the one that {name} is in")
+    module, _, function = spec.opener.partition(":")
+    opener: Opener = getattr(importlib.import_module(module), function)
+    # Absolute, because a process that reads the files may run in another folder.
+    return opener(root.absolute(), split, sequences)
+
+
+def summarize(dataset: Dataset, rows: Sequence[ScoreRow]) -> dict[str, float]:
+    """The figures of one seed, in the order of the data set's publications.
+
+    Objects without a row, or whose row has no scores, are not counted. What there is nothing
+    for is NaN.
+
+    Args:
+        dataset: says how.
+        rows: of one seed, at most one per object.
+
+    Raises:
+        ValueError: several seeds, or two rows of one object.
+    """
+    if len({row.seed for row in rows}) > 1:
+        raise ValueError("summarize() takes the rows of one seed")
+    if len({(row.sequence, row.object_id) for row in rows}) < len(rows):
+        raise ValueError("summarize() takes one row per object")
+    return dataset.measures(rows)
+
+
+def mean_and_deviation(
+    summaries: Sequence[Mapping[str, float]],
+) -> dict[str, tuple[float, float]]:
+    """Mean and standard deviation of each figure over the seeds.
+
+    The deviation is that of a sample (n - 1 below the sum of squares): a few seeds stand for
+    all. It is NaN for one seed, and both are NaN if a seed's figure is.
+
+    Args:
+        summaries: of :func:`summarize`, one per seed, at least one, with the same figures.
+    """
+    if not summaries or any(set(each) != set(summaries[0]) for each in summaries):
+        raise ValueError("mean_and_deviation() takes one or more summaries of the same figures")
+    found = {}
+    for name in summaries[0]:
+        values = [each[name] for each in summaries]
+        known = not any(math.isnan(value) for value in values)
+        found[name] = (
+            statistics.fmean(values),
+            statistics.stdev(values) if known and len(values) > 1 else math.nan,
+        )
+    return found
+
+
+def mean(values: Iterable[float]) -> float:
+    """Plain mean of the values that are known; NaN if none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.fmean(known) if known else math.nan
+
+
+def region_and_boundary(rows: Sequence[ScoreRow]) -> dict[str, float]:
+    """J&F, J and F: plain means over objects, whatever sequence they are of (a measure)."""
+    j, f = mean(row.j_mean for row in rows), mean(row.f_mean for row in rows)
+    return {"J&F": (j + f) / 2, "J mean": j, "F mean": f}
+
+
+def choose(names: Iterable[str], chosen: Sequence[str] | None, where: str) -> list[str]:
+    """Those of ``names`` that were chosen, in the order of ``names``.
+
+    Args:
+        names: what there is.
+        chosen: what is wanted; None: all.
+        where: what has the names, for messages.
+
+    Raises:
+        UserError: an unknown name, or none at all.
+    """
+    names = list(names)
+    if chosen is None:
+        return names
+    if not chosen:
+        raise UserError(f"{where}: no sequence is chosen; name one, or leave the choice out")
+    for name in chosen:
+        if name not in names:
+            raise UserError(f"{where}: unknown sequence '{name}'{did_you_mean(name, names)}")
+    return [name for name in names if name in chosen]
+
+
+def need_folder(path: Path, what: str) -> Path:
+    """``path``, which must be a folder; ``what`` is in it, for the message."""
+    if not path.is_dir():
+        raise UserError(f"{path}: this folder, with {what}, is missing; check the data set's path")
+    return path
+
+
+def folder_names(path: Path) -> list[str]:
+    """Names of the folders in ``path``, sorted."""
+    return sorted(
+        each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")
+    )
+
+
+def files_in(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files in a folder that end so, sorted by name, but hidden ones."""
+    return sorted(
+        each
+        for each in path.iterdir()
+        if each.suffix.lower() in suffixes and not each.name.startswith(".")
+    )
+
+
+def frames_and_annotations(
+    images: Path, annotations: Path
+) -> tuple[tuple[Path, ...], dict[int, Path]]:
+    """The frames of a sequence and, by index of their frame, its annotations of the same name.
+
+    Args:
+        images: the folder of the frames.
+        annotations: the folder of the annotations; it need not hold every frame's.
+
+    Raises:
+        UserError: a folder is missing or empty, or an annotation has no frame.
+    """
+    frames = tuple(files_in(need_folder(images, "a sequence's frames"), IMAGE_SUFFIXES))
+    if not frames:
+        raise UserError(f"{images}: there are no images in this folder; get the sequence again")
+    found = files_in(need_folder(annotations, "a sequence's annotations"), ANNOTATION_SUFFIXES)
+    if not found:
+        raise UserError(f"{annotations}: there are no PNGs in this folder; get the sequence again")
+    indices = {path.stem: index for index, path in enumerate(frames)}
+    if len(indices) < len(frames):
+        raise UserError(f"{images}: two images are of one frame; get the sequence again")
+    for path in found:
+        if path.stem not in indices:
+            raise UserError(f"{path}: its frame is not in {images}; get the sequence again")
+    return frames, {indices[path.stem]: path for path in found}
+
+
+def labels_in(labels: np.ndarray) -> list[int]:
+    """The object ids in a label image, ascending: neither background nor :data:`VOID`."""
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=1))
+    return [int(value) for value in present if 0 < value < VOID]
+
+
+def first_appearances(
+    annotations: Mapping[int, Path],
+    read_labels: Callable[[Path], np.ndarray],
+    ids: Iterable[int] | None = None,
+) -> dict[int, int]:
+    """The first annotated frame that each object is in, by object id, ascending.
+
+    Args:
+        annotations: by index of their frame.
+        read_labels: makes a label image of a file.
+        ids: the objects; no more annotations are read once all are found. None: whatever
+            objects there are.
+    """
+    wanted = None if ids is None else set(ids)
+    found: dict[int, int] = {}
+    for index in sorted(annotations):
+        if wanted is not None and wanted <= found.keys():
+            break
+        for object_id in labels_in(read_labels(annotations[index])):
+            if wanted is None or object_id in wanted:
+                found.setdefault(object_id, index)
+    return dict(sorted(found.items()))
+
+
+def check_sizes(sequence: VideoSequence) -> None:
+    """UserError if an annotation in which an object is given is not of its frame's size."""
+    for index in sorted(set(sequence.first_frames.values())):
+        image, annotation = sequence.images[index], sequence.annotations[index]
+        sizes = []
+        for path in (image, annotation):
+            try:
+                with Image.open(path) as opened:  # which reads no pixel
+                    sizes.append(f"{opened.width}x{opened.height}")
+            except (OSError, SyntaxError) as error:
+                raise UserError(
+                    f"{path}: cannot be read as an image; get the data set's file again"
+                ) from error
+        if sizes[0] != sizes[1]:
+            raise UserError(
+                f"{annotation}: the annotation is {sizes[1]}, its frame {sizes[0]} pixels; get "
+                "images and annotations of one resolution"
+            )
+
+
+def unannotated(sequence: VideoSequence) -> list[int]:
+    """Frames that scores need and that have no annotation.
+
+    They are those that a submission holds, else all, from the first frame with an object on.
+    """
+    start = min(sequence.first_frames.values(), default=0)
+    needed = range(len(sequence.images)) if sequence.saved is None else sequence.saved
+    return [index for index in needed if index >= start and index not in sequence.annotations]
+
+
+def check_complete(sequences: Iterable[VideoSequence]) -> None:
+    """UserError names the first frame whose annotation scores need and that has none."""
+    for sequence in sequences:
+        missing = unannotated(sequence)
+        if missing:
+            folder = next(iter(sequence.annotations.values())).parent
+            name = sequence.images[missing[0]].stem + ".png"
+            raise UserError(
+                f"{folder / name}: this annotation is missing (and {len(missing) - 1} more of "
+                f"'{sequence.name}'); get the sequence again"
+            )

@@ -1,0 +1,58 @@
+"""MOSE 2023, in the folders of its archives.
+
+Ding et al., "MOSE: A New Dataset for Video Object Segmentation in Complex Scenes", ICCV 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.datasets.base import (
+    Dataset,
+    check_complete,
+    check_sizes,
+    choose,
+    first_appearances,
+    frames_and_annotations,
+    region_and_boundary,
+    unannotated,
+)
+from sam_pt_ros.evaluation.datasets.youtube_vos import split_folders
+from sam_pt_ros.evaluation.label_images import read_indexed
+from sam_pt_ros.evaluation.sequences import VideoSequence
+
+
+def open_mose2023(root: Path, split: str, chosen: Sequence[str] | None) -> Dataset:
+    """MOSE 2023: ``root`` holds ``train`` and ``valid``, each with JPEGImages and Annotations.
+
+    Objects start where they are first seen in an annotation; ``train`` is annotated in every
+    frame, so opening all of it takes minutes.
+    """
+    images, annotations, names = split_folders(root / split)
+    sequences = tuple(
+        _sequence(name, images / name, annotations / name)
+        for name in choose(names, chosen, str(root / split))
+    )
+    if split == "train":
+        check_complete(sequences)
+    return Dataset(
+        "mose2023",
+        split,
+        sequences,
+        scored=not any(unannotated(sequence) for sequence in sequences),
+        skip_first=True,
+        skip_last=False,
+        measures=region_and_boundary,
+    )
+
+
+def _sequence(name: str, images: Path, annotations: Path) -> VideoSequence:
+    frames, files = frames_and_annotations(images, annotations)
+    first_frames = first_appearances(files, read_indexed)
+    if not first_frames:
+        raise UserError(f"{annotations}: no object is marked; get the sequence again")
+    sequence = VideoSequence(name, frames, files, first_frames, read_indexed)
+    check_sizes(sequence)
+    return sequence

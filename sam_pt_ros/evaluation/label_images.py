@@ -1,0 +1,144 @@
+"""Label images in PNG files: palette indices read as they are, and what a server takes.
+
+OpenCV turns a palette PNG into colours, so these files go through Pillow.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from sam_pt_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from sam_pt_ros.evaluation.datasets.base import Dataset
+    from sam_pt_ros.evaluation.sequences import VideoSequence
+
+MAX_INDEX = 255
+"""The largest label of an 8-bit indexed PNG."""
+
+MAX_GRAY = 65535
+"""The largest label of a 16-bit gray PNG."""
+
+_MODES = ("P", "L", "1", "I;16", "I;16B", "I")
+_SCALED = ("L;2", "L;4")  # gray of few bits, which Pillow spreads over 0 to 255
+
+
+def davis_palette() -> np.ndarray:
+    """The colours of DAVIS' label images (PASCAL VOC's), RGB ``uint8 (256, 3)``.
+
+    The bits of an index, lowest first and in turn to red, green and blue, are the bits of its
+    colour, highest first.
+    """
+    index = np.arange(256)
+    colours = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(
+                np.uint8
+            )
+    return colours
+
+
+def read_indexed(path: Path) -> np.ndarray:
+    """A label image as ``uint16 (H, W)``: palette indices or gray values, not colours.
+
+    Args:
+        path: an indexed, an 8-bit or a 16-bit gray PNG.
+
+    Raises:
+        UserError: it cannot be read, or is a colour image.
+    """
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            scaled = bool(image.tile) and image.tile[0][3] in _SCALED
+            labels = np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read as a label image ({error}); get the data set's file again"
+        ) from error
+    if mode not in _MODES or scaled:
+        raise UserError(
+            f"{path}: pixels of the kind '{mode}' are not labels; save it as an indexed or a "
+            "gray PNG of 8 or 16 bits"
+        )
+    return labels.astype(np.uint16)
+
+
+def write_indexed(path: Path, labels: np.ndarray) -> None:
+    """Write an 8-bit indexed PNG with DAVIS' palette, which is how servers take masks.
+
+    The file appears whole or not at all; its folder is made.
+
+    Args:
+        path: where to.
+        labels: ``(H, W)`` of integers, 0 to 255; :func:`read_indexed` gives them back.
+
+    Raises:
+        UserError: a label does not fit (see :func:`write_gray`), or it cannot be written.
+    """
+    _check(labels)
+    if labels.max() > MAX_INDEX:
+        raise UserError(
+            f"{path}: label {labels.max()} does not fit into an indexed PNG, which holds "
+            f"{MAX_INDEX} objects; use fewer objects, or a 16-bit gray PNG"
+        )
+    image = Image.fromarray(labels.astype(np.uint8))
+    image.putpalette(davis_palette().tobytes())
+    _save(path, image)
+
+
+def write_gray(path: Path, labels: np.ndarray) -> None:
+    """Write a 16-bit gray PNG, for more than 255 objects; otherwise as :func:`write_indexed`.
+
+    Args:
+        path: where to.
+        labels: ``(H, W)`` of integers, 0 to 65535; :func:`read_indexed` gives them back.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    _check(labels)
+    _save(path, Image.fromarray(labels.astype(np.uint16)))
+
+
+def submission_path(dataset: Dataset, sequence: VideoSequence, frame: int) -> Path:
+    """Where a server looks for the masks of one frame, relative to what is sent to it.
+
+    Args:
+        dataset: says how its server lays files out.
+        sequence: one of it.
+        frame: index of the frame in ``sequence``.
+    """
+    name = sequence.images[frame].stem + ".png"
+    return Path(dataset.submission_folder, sequence.name, name)
+
+
+def _check(labels: np.ndarray) -> None:
+    integers = labels.ndim == 2 and labels.size and np.issubdtype(labels.dtype, np.integer)
+    if not integers or labels.min() < 0 or labels.max() > MAX_GRAY:
+        raise ValueError(
+            f"labels must be integers (H, W) of 0 to {MAX_GRAY}, got {labels.dtype} {labels.shape}"
+        )
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(unfinished, "PNG")
+        unfinished.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); check the folder and the "
+            "free space"
+        ) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()

@@ -1,0 +1,181 @@
+"""Plays a recording to the real node over DDS in real time: what it drops, and how late it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.configuration import Configuration, load_configuration
+from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, NODE_NAME, OVERLAY_TOPIC
+from sam_pt_ros.demo.session import Recording, run
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth, TruthTopic
+from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
+from sam_pt_ros.evaluation.recorded_results import read_results
+from sam_pt_ros.evaluation.report import LiveFigures
+from sam_pt_ros.evaluation.run_folder import (
+    BAG_FOLDER,
+    FILM_FILE,
+    STRIP_FILE,
+    RunResults,
+    remove_run,
+    write_run,
+)
+from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.stream import InputFrame
+from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.recordings.clicks import Click, ClickEvent
+from sam_pt_ros.recordings.cutting import CutBag, cut_bag
+from sam_pt_ros.recordings.films import choose_evenly, read_overlays, write_film, write_strip
+from sam_pt_ros.recordings.sources import BagSource
+from sam_pt_ros.trackers import trackers
+
+INPUT_FOLDER = "input"
+LOG_FILE = "node.log"
+
+Step = Callable[[str, "int | None"], AbstractContextManager[Callable[[], None]]]
+"""Shows a step of so many parts; gives what to call after each."""
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What is played, and where the results go; as in
+    :class:`~sam_pt_ros.evaluation.bag_evaluation.BagOptions`.
+    """
+
+    bag: Path
+    configuration: Path
+    out: Path
+    image_topic: str = ""
+    points_topic: str = ""
+    prompts: Path | None = None
+
+
+def replay_live(options: LiveOptions, step: Step) -> RunResults:
+    """Play, record, and write everything to the folder that is asked for.
+
+    Raises:
+        UserError: bad input.
+        RuntimeError: the node failed.
+    """
+    configuration = load_configuration(options.configuration)
+    tracker = trackers.load(configuration.backends.tracker)
+    if late := tracker.lag(configuration.tracker):
+        raise UserError(
+            f"{options.configuration}: the tracker answers up to {late} frames late; take one "
+            "that streams, or evaluate without --live"
+        )
+    found = BagInput.find(options.bag, options.image_topic, options.points_topic)
+    source = BagSource(options.bag, found.image_topic, found.points_topic)
+    if options.prompts is not None:
+        source.click_events = _click_events(read_prompts(options.prompts), source)
+    if not source.click_events:
+        raise UserError(
+            f"{options.bag}: nothing in it says what to track; give clicks in a file with "
+            "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
+        )
+    options.out.mkdir(parents=True, exist_ok=True)
+    with step("Cutting the bag", found.frames) as advance:
+        cut = cut_bag(options.out / INPUT_FOLDER, source, on_image=advance)
+    remove_run(options.out)
+    with ExitStack() as steps:
+        advances = [steps.enter_context(step("Starting the node", None))]
+
+        def on_ready() -> None:
+            playing = step(f"Playing {cut.seconds:.1f} s in real time", len(cut.stamps))
+            advances.append(steps.enter_context(playing))
+
+        recording = run(
+            cut,
+            options.configuration,
+            False,
+            options.out / BAG_FOLDER,
+            options.out / LOG_FILE,
+            on_ready,
+            lambda: advances[-1](),
+        )
+    results = _results(options, configuration, found, cut, recording)
+    write_run(options.out, results)
+    return results
+
+
+def _click_events(events: tuple[PromptEvent, ...], source: BagSource) -> tuple[ClickEvent, ...]:
+    """Prompts by the stamps of their images."""
+    stamps = [image.stamp for image in source.images()]
+    made = []
+    for event in events:
+        if event.frame is not None and event.frame >= len(stamps):
+            raise UserError(
+                f"there is no frame {event.frame} to point at; the recording has {len(stamps)}"
+            )
+        stamp = event.stamp if event.frame is None else stamps[event.frame]
+        clicks = [
+            Click(float(x), float(y), int(label), request.object_id or 1, request.label)
+            for request in event.requests
+            for (x, y), label in zip(request.prompt.points, request.prompt.labels, strict=True)
+        ]
+        made.append(ClickEvent(stamp or 0, tuple(clicks)))
+    return tuple(sorted(made, key=lambda event: event.stamp))
+
+
+def _results(
+    options: LiveOptions,
+    configuration: Configuration,
+    found: BagInput,
+    cut: CutBag,
+    recording: Recording,
+) -> RunResults:
+    indices = {stamp: index for index, stamp in enumerate(cut.stamps)}
+    scorer = Scorer(Protocol())
+    with ExitStack() as opened:
+        truth = (
+            NoTruth() if found.truth_topic is None else TruthTopic(found.path, found.truth_topic)
+        )
+        if isinstance(truth, TruthTopic):
+            opened.enter_context(truth)
+        for result in read_results(recording.path, NODE_NAME, indices):
+            labels = truth.at(result.index, result.stamp)
+            scorer.take(_frame(result, labels), result)
+    if scorer.rows and scorer.rows[-1].frame == len(cut.stamps) - 1:
+        scorer.close()
+    received = recording.received[LABEL_IMAGE_TOPIC]
+    latencies = [
+        (when - recording.due[stamp]) * 1e-6 for stamp, when in received if stamp in recording.due
+    ]
+    tracked = sorted({row.stamp for row in scorer.rows})
+    strip = None
+    if recording.received[OVERLAY_TOPIC]:
+        write_film(
+            options.out / FILM_FILE, read_overlays(recording.path, OVERLAY_TOPIC), cut.stamps
+        )
+        overlays = read_overlays(recording.path, OVERLAY_TOPIC)
+        path = options.out / STRIP_FILE
+        write_strip(path, overlays, choose_evenly(tracked), cut.stamps)
+        if path.is_file():
+            strip = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    name = options.bag.name
+    return RunResults(
+        title=f"{name}, {options.configuration.stem}, live",
+        source=name,
+        configuration_name=options.configuration.name,
+        configuration=configuration,
+        rows=scorer.rows,
+        timings=(),
+        scores=scorer.scores(name, configuration.pipeline.seed),
+        stamps=cut.stamps,
+        strip=strip,
+        live=LiveFigures(
+            len(cut.stamps), len(received), len(cut.stamps) - len(received), latencies
+        ),
+    )
+
+
+def _frame(result: TrackResult, labels: np.ndarray | None) -> InputFrame:
+    """What the scorer has to know of a frame; its image is not looked at."""
+    image = np.broadcast_to(np.uint8(0), (*result.label_image.shape, 3))
+    return InputFrame(result.index, result.stamp, image, labels)
