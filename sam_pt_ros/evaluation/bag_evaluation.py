@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +13,7 @@ from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth, Truth, TruthTopic
 from sam_pt_ros.evaluation.outputs import ResultWriter
-from sam_pt_ros.evaluation.prompts import PromptSchedule, read_prompts
+from sam_pt_ros.evaluation.prompts import PromptEvent, PromptSchedule, read_prompts
 from sam_pt_ros.evaluation.run_folder import (
     BAG_FOLDER,
     FILM_FILE,
@@ -86,7 +86,11 @@ def evaluate_bag(
     with ExitStack() as opened:
         path, cut_off = opened.enter_context(_readable(options.bag, options.out))
         bag = BagInput.find(path, options.image_topic, options.points_topic, options.truth_topic)
-        events = read_prompts(options.prompts) if options.prompts is not None else bag.prompts()
+        if options.prompts is not None:
+            events: Sequence[PromptEvent] = read_prompts(options.prompts)
+        else:
+            events, unreadable = bag.prompts()
+            cut_off = cut_off or unreadable
         if not events:
             raise UserError(
                 f"{options.bag}: nothing in it says what to track; give clicks in a file with "

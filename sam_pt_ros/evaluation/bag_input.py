@@ -29,6 +29,10 @@ from sam_pt_ros.recordings.rosbag2 import (
 IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
 
 
+class UnreadableError(UserError):
+    """A bag cannot be read from some message on."""
+
+
 class Truth(Protocol):
     """Where annotations come from."""
 
@@ -153,15 +157,27 @@ class BagInput:
                 frame_id = message.header.frame_id
                 yield InputFrame(index, stamp, image, labels, frame_id, recorded)
 
-    def prompts(self) -> list[PromptEvent]:
+    def prompts(self) -> tuple[list[PromptEvent], str | None]:
         """The bag's own clicks, in its order, at their stamps.
 
         Clicks without a stamp refer to the newest image that was recorded before them, or to
         the first.
+
+        Returns:
+            The clicks, and why there may have been more: where the bag cannot be read on.
+
+        Raises:
+            UserError: clicks that mean nothing.
         """
-        if self.points_topic is None:
-            return []
-        events = []
+        events: list[PromptEvent] = []
+        if self.points_topic is not None:
+            try:
+                self._read_prompts(events)
+            except UnreadableError as error:
+                return events, str(error)
+        return events, None
+
+    def _read_prompts(self, events: list[PromptEvent]) -> None:
         newest = 0
         with open_bag(self.path) as bag:
             wanted = (self.image_topic, self.points_topic)
@@ -182,7 +198,6 @@ class BagInput:
                 events.append(
                     PromptEvent(tuple(requests), stamp=newest if stamp is None else stamp)
                 )
-        return events
 
     def camera(self, size: tuple[int, int]) -> CameraModel | None:
         """The calibration of a camera with images of ``size`` (height, width), if there is one."""
@@ -267,6 +282,6 @@ def _messages(
         raise
     except Exception as error:  # rosbags passes on what its storages and zstd raise
         reason = " ".join(str(error).split())
-        raise UserError(
+        raise UnreadableError(
             f"{path}: cannot be read on ({reason}); record or copy it again"
         ) from error

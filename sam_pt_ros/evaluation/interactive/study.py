@@ -1,0 +1,87 @@
+"""The study of one sequence: each object by itself, in each way of working."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.interactive.annotator import Truth
+from sam_pt_ros.evaluation.interactive.curve import StudyCurve
+from sam_pt_ros.evaluation.interactive.methods import METHODS, Budget, annotate, method_named
+from sam_pt_ros.evaluation.interactive.prompted import Footage, PromptedObject
+from sam_pt_ros.evaluation.sequences import VOID, VideoSequence
+from sam_pt_ros.pipeline import SamPt
+
+
+def run_study(
+    sequence: VideoSequence,
+    create: Callable[[], SamPt],
+    methods: Sequence[str] = tuple(METHODS),
+    budget: Budget | None = None,
+    object_ids: Sequence[int] | None = None,
+) -> list[StudyCurve]:
+    """Let the simulated annotator work on the objects of a sequence, one at a time.
+
+    Nothing is random: the same arguments give the same curves.
+
+    Args:
+        sequence: the video and its truth; what counts are the annotated frames from the one on
+            in which an object is given. All frames are held in memory.
+        create: makes the pipeline, whose tracker and segmenter are used, and of whose options
+            ``require_positive``: ``Configuration.create``.
+        methods: names of ways of working.
+        budget: for each object and way of working; None: the paper's.
+        object_ids: which objects; None: all of the sequence.
+
+    Returns:
+        A curve per object and way of working, in this order.
+
+    Raises:
+        UserError: an unknown way of working or object, files that cannot be read or do not fit
+            together, or a backend that cannot be made.
+    """
+    chosen = [method_named(name) for name in methods]
+    ids = sorted(sequence.first_frames) if object_ids is None else list(object_ids)
+    for object_id in ids:
+        if object_id not in sequence.first_frames:
+            known = ", ".join(map(str, sorted(sequence.first_frames))) or "none"
+            raise UserError(
+                f"sequence '{sequence.name}' has no object {object_id}; it has {known}"
+            )
+    budget = budget or Budget()
+    pipeline = create()
+    footage = Footage(
+        (sequence.image(index) for index in range(len(sequence.images))),
+        pipeline.tracker if any(method.tracked for method in chosen) else None,
+    )
+    curves = []
+    for object_id in ids:
+        truths = _truths(sequence, footage, object_id)
+        for method in chosen:
+            prompted = PromptedObject(
+                footage,
+                pipeline.segmenter,
+                tracked=method.tracked,
+                require_positive=pipeline.options.require_positive,
+                object_id=object_id,
+            )
+            annotation = annotate(prompted, truths, method, budget, object_id)
+            curves.append(StudyCurve(sequence.name, method.name, object_id, annotation))
+    return curves
+
+
+def _truths(sequence: VideoSequence, footage: Footage, object_id: int) -> dict[int, Truth]:
+    """The truth of all annotated frames that the object counts in, by index."""
+    truths = {}
+    for index in sorted(sequence.annotations):
+        labels = sequence.truth(index)
+        if labels is None or index < sequence.first_frames[object_id]:
+            continue
+        if labels.shape != footage.frame(index).size:
+            height, width = footage.frame(index).size
+            raise UserError(
+                f"{sequence.annotations[index]}: the annotation is {labels.shape[1]}x"
+                f"{labels.shape[0]} pixels, its frame {width}x{height}; get the files again"
+            )
+        truths[index] = Truth(labels == object_id, labels == VOID)
+    return truths
