@@ -49,7 +49,7 @@ setup(
         # Offline evaluation: bags, films, charts, the masks of UVO.
         "evaluation": [
             "av>=12",
-            "matplotlib>=3.5",
+            "matplotlib>=3.9",
             "pillow>=9",
             "pycocotools>=2.0.6",
             "rosbags>=0.10.10",

@@ -72,10 +72,10 @@ class Bench:
         self.options = options
         self.weights = {"checkpoint": options.checkpoint} if options.checkpoint else RANDOM_WEIGHTS
         self.segmenter = self.create()
-        self.network = self.segmenter._network
+        self.network = self.segmenter.network
         self.device = self.network.device
         package: Any = importlib.import_module(MODELS[options.model].module)
-        self.predictor = package.SamPredictor(self.network._sam)
+        self.predictor = package.SamPredictor(self.network.sam)
         self.image = images(1)[0]
 
     def create(self, **options: Any) -> Any:
@@ -147,13 +147,13 @@ class Bench:
         """A whole frame with four objects, its encoding included, and its passes."""
         segmenter = self.create(iou_threshold=0.0, **options)
         calls: list[int] = []
-        decode = segmenter._network.decode
+        decode = segmenter.network.decode
 
         def counted(*arguments: Any, **named: Any) -> Any:
             calls.append(len(arguments[1]))
             return decode(*arguments, **named)
 
-        segmenter._network.decode = counted
+        segmenter.network.decode = counted
         asked, times = prompts(FRAME_OBJECTS), []
         for index in range(self.options.turns + 1):
             frame = Frame(self.image, index, index)

@@ -49,7 +49,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
         raise UserError("--live plays a BAG; a data set has no time of its own")
     if arguments.root is None:
         raise UserError("--dataset needs --root, the data set's folder")
-    _evaluate_dataset(arguments)
+    if arguments.dataset == "uvo":
+        _evaluate_uvo(arguments)
+    else:
+        _evaluate_dataset(arguments)
 
 
 def _configuration(arguments: argparse.Namespace) -> Path:
@@ -149,23 +152,29 @@ def replay(arguments: argparse.Namespace) -> None:
 
 
 def _open(arguments: argparse.Namespace) -> Dataset:
+    if arguments.dataset == "uvo":
+        raise UserError("UVO gives no object's first mask; it is for `sam-pt evaluate` only")
     return open_dataset(
         arguments.dataset, arguments.root, arguments.split, arguments.sequences or None
     )
 
 
+def _engine(arguments: argparse.Namespace) -> str:
+    engine: str = arguments.engine or ("processes" if arguments.workers > 1 else "serial")
+    if engine == "serial" and arguments.workers > 1:
+        raise UserError("--engine serial runs one sequence at a time; leave out --workers")
+    return engine
+
+
 def _dataset_options(
     arguments: argparse.Namespace, configuration: Path, out: Path
 ) -> DatasetOptions:
-    engine = arguments.engine or ("processes" if arguments.workers > 1 else "serial")
-    if engine == "serial" and arguments.workers > 1:
-        raise UserError("--engine serial runs one sequence at a time; leave out --workers")
     return DatasetOptions(
         configuration,
         out,
         arguments.seeds,
         arguments.start,
-        engine,
+        _engine(arguments),
         arguments.workers,
         getattr(arguments, "resume", False),
         getattr(arguments, "masks", False),
@@ -228,6 +237,39 @@ def _print_dataset(
     if results.submission is not None:
         console.print(f"Label images are in {results.submission}", markup=False, highlight=False)
     console.print(f"The report is {options.out / REPORT_FILE}", markup=False, highlight=False)
+
+
+def _evaluate_uvo(arguments: argparse.Namespace) -> None:
+    from sam_pt_ros.evaluation.uvo_evaluation import evaluate_uvo, figures, open_uvo
+
+    for option in ("resume", "masks", "films"):
+        if getattr(arguments, option):
+            raise UserError(f"--{option} is not for UVO")
+    if arguments.seeds != 1 or arguments.start != "points":
+        raise UserError("UVO's objects start from proposals; leave out --seeds and --start")
+    videos = open_uvo(arguments.root, arguments.split, arguments.sequences or None)
+    console = Console()
+    with (
+        progress_display(console) as progress,
+        step_of(progress, "Tracking proposals", len(videos)) as advance,
+    ):
+        results = evaluate_uvo(
+            videos,
+            _configuration(arguments),
+            arguments.out,
+            _engine(arguments),
+            arguments.workers,
+            advance,
+        )
+    if results.scores is not None:
+        for name, value in figures(results.scores).items():
+            console.print(f"{name:<10} {_figure(value)}", highlight=False)
+    console.print(f"Results are in {arguments.out}", markup=False, highlight=False)
+    if results.failures:
+        raise IncompleteError(
+            f"{len(results.failures)} of {results.videos} videos failed and are in no figure: "
+            + "; ".join(results.failures)
+        )
 
 
 # --- bags, comparisons, sweeps, the study -------------------------------------------------

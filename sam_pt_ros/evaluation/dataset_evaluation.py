@@ -18,7 +18,7 @@ from sam_pt_ros.evaluation.engines import Outcome, run_jobs
 from sam_pt_ros.evaluation.protocol import Start
 from sam_pt_ros.evaluation.report import write_dataset_report
 from sam_pt_ros.evaluation.results import SCORES_FILE, SUMMARY_FILE, ScoreRow, write_rows
-from sam_pt_ros.evaluation.run_folder import REPORT_FILE, remove_run, write_json
+from sam_pt_ros.evaluation.run_folder import REPORT_FILE, known, remove_run, write_json
 from sam_pt_ros.evaluation.scoring import Protocol
 from sam_pt_ros.evaluation.sequence_job import (
     SequenceJob,
@@ -317,8 +317,3 @@ def _write(options: DatasetOptions, configuration: Configuration, results: Datas
         [*results.failures, *results.problems],
     )
     write_rows(options.out / SCORES_FILE, ScoreRow, results.scores)
-
-
-def known(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value

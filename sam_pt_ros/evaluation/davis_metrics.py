@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 
 RECALL_THRESHOLD = 0.5
+BOUND_TH = 0.008
+"""How far boundaries may lie apart, as a share of the image's diagonal."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,11 @@ def region_similarity(prediction: np.ndarray, truth: np.ndarray) -> float:
         prediction: ``(H, W)``; what is not zero is the object.
         truth: ``(H, W)``, likewise.
     """
-    prediction, truth = _cropped(prediction, truth)
-    union = int(np.count_nonzero(prediction | truth))
-    if union == 0:
-        return 1.0
-    return int(np.count_nonzero(prediction & truth)) / union
+    return _region(*_cropped(prediction, truth))
 
 
 def boundary_accuracy(
-    prediction: np.ndarray, truth: np.ndarray, bound_th: float = 0.008
+    prediction: np.ndarray, truth: np.ndarray, bound_th: float = BOUND_TH
 ) -> float:
     """F: harmonic mean of the precision and the recall of the boundary.
 
@@ -59,21 +57,21 @@ def boundary_accuracy(
         bound_th: how far boundaries may lie apart: below 1 a share of the image's diagonal,
             from 1 on pixels.
     """
-    height, width = truth.shape
-    radius = int(
-        bound_th if bound_th >= 1 else math.ceil(bound_th * math.sqrt(height**2 + width**2))
-    )
-    prediction, truth = _cropped(prediction, truth)
-    found, wanted = _boundary(prediction), _boundary(truth)
-    found_count, wanted_count = int(found.sum()), int(wanted.sum())
-    if found_count == 0 or wanted_count == 0:
-        return float(found_count == wanted_count)
-    disk = _disk(radius)
-    precision = int((found & cv2.dilate(wanted, disk)).sum()) / found_count
-    recall = int((wanted & cv2.dilate(found, disk)).sum()) / wanted_count
-    if precision + recall == 0:
-        return 0.0
-    return 2 * precision * recall / (precision + recall)
+    return _contour(*_cropped(prediction, truth), _radius(truth.shape, bound_th))
+
+
+def region_and_boundary(
+    prediction: np.ndarray, truth: np.ndarray, bound_th: float = BOUND_TH
+) -> tuple[float, float]:
+    """J and F, as the two functions give them, and faster than both.
+
+    Args:
+        prediction: ``(H, W)``; what is not zero is the object.
+        truth: ``(H, W)``, likewise.
+        bound_th: that of :func:`boundary_accuracy`.
+    """
+    found, wanted = _cropped(prediction, truth)
+    return _region(found, wanted), _contour(found, wanted, _radius(truth.shape, bound_th))
 
 
 def statistics(values: Sequence[float] | np.ndarray) -> Statistics:
@@ -103,18 +101,54 @@ def _cropped(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.
     """Both masks as 0/1 ``uint8``, cut to their common bounding box and a pixel around it."""
     if prediction.shape != truth.shape or truth.ndim != 2:
         raise ValueError(f"masks must be of one size, got {prediction.shape} and {truth.shape}")
-    first, second = (prediction != 0).view(np.uint8), (truth != 0).view(np.uint8)
+    first, second = _binary(prediction), _binary(truth)
     x, y, w, h = cv2.boundingRect(first | second)
     window = slice(max(y - 1, 0), y + h + 1), slice(max(x - 1, 0), x + w + 1)
     return first[window], second[window]
 
 
+def _binary(mask: np.ndarray) -> np.ndarray:
+    """0/1 ``uint8``; of a mask that is ``bool`` no copy is made."""
+    return (mask if mask.dtype == np.bool_ else mask != 0).view(np.uint8)
+
+
+def _count(mask: np.ndarray) -> int:
+    """Pixels that are set; NumPy counts bools several times as fast as it adds bytes."""
+    return int(np.count_nonzero(mask.view(np.bool_)))
+
+
+def _region(prediction: np.ndarray, truth: np.ndarray) -> float:
+    union = _count(prediction | truth)
+    return _count(prediction & truth) / union if union else 1.0
+
+
+def _contour(prediction: np.ndarray, truth: np.ndarray, radius: int) -> float:
+    found, wanted = _boundary(prediction), _boundary(truth)
+    found_count, wanted_count = _count(found), _count(wanted)
+    if found_count == 0 or wanted_count == 0:
+        return float(found_count == wanted_count)
+    disk = _disk(radius)
+    precision = _count(found & cv2.dilate(wanted, disk)) / found_count
+    recall = _count(wanted & cv2.dilate(found, disk)) / wanted_count
+    if precision + recall == 0:
+        return 0.0
+    return 2 * precision * recall / (precision + recall)
+
+
+def _radius(image_size: tuple[int, ...], bound_th: float) -> int:
+    """How far boundaries may lie apart, in pixels of the whole image."""
+    if bound_th >= 1:
+        return int(bound_th)
+    return math.ceil(bound_th * math.sqrt(image_size[0] ** 2 + image_size[1] ** 2))
+
+
 def _boundary(mask: np.ndarray) -> np.ndarray:
     """1 where a pixel differs from its right, lower or lower right neighbour."""
-    padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
-    return (
-        (mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:])
-    ).astype(np.uint8)
+    edges = np.zeros(mask.shape, np.uint8)
+    edges[:, :-1] = mask[:, :-1] ^ mask[:, 1:]
+    edges[:-1] |= mask[:-1] ^ mask[1:]
+    edges[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
+    return edges
 
 
 @lru_cache(maxsize=16)

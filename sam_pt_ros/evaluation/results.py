@@ -96,7 +96,7 @@ class ScoreRow:
             (:class:`~sam_pt_ros.evaluation.davis_metrics.Statistics`).
         points_inside: mean over the frames of the share of the visible positive points that are
             inside of the true mask.
-        survival: share of the annotated frames after the first in which at least half of the
+        survival: share of the scored frames that show the object in which at least half of its
             positive points are visible and inside of the true mask, up to the first where that
             is not so.
     """

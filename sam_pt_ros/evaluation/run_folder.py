@@ -133,7 +133,9 @@ def score_summary(row: ScoreRow) -> dict[str, Any]:
         "f_mean": row.f_mean,
         "j_and_f": row.j_and_f,
     }
-    return {name: None if _unknown(value) else value for name, value in made.items()}
+    return {
+        name: known(value) if isinstance(value, float) else value for name, value in made.items()
+    }
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -157,8 +159,9 @@ def remove_run(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _unknown(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def known(value: float) -> float | None:
+    """The value, or None for NaN, which JSON has not got."""
+    return None if math.isnan(value) else value
 
 
 def _median(values: Sequence[float]) -> float | None:

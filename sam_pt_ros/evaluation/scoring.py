@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sam_pt_ros.evaluation.davis_metrics import boundary_accuracy, region_similarity, statistics
+from sam_pt_ros.evaluation.davis_metrics import region_and_boundary, statistics
 from sam_pt_ros.evaluation.point_metrics import PointCount, count_points, survival
 from sam_pt_ros.evaluation.results import NAN, ObjectRow, ScoreRow
 from sam_pt_ros.evaluation.sequences import VOID
@@ -47,7 +47,7 @@ class Scorer:
         self.rows: list[ObjectRow] = []
         self._protocol = protocol
         self._expected = dict(expected or {})
-        self._points: dict[int, list[PointCount]] = {}
+        self._points: dict[int, dict[int, PointCount]] = {}  # by object and frame
         self._annotated: set[int] = set()  # objects of the truth
         self._tracked: set[int] = set()
         self._labels: dict[int, str] = {}
@@ -103,13 +103,10 @@ class Scorer:
         found = item.mask.full() & ~void
         positive = item.point_labels == POSITIVE
         count = count_points(item.points.xy[positive], item.points.visible[positive], wanted)
-        self._points.setdefault(item.object_id, []).append(count)
-        return replace(
-            row,
-            j=region_similarity(found, wanted),
-            f=boundary_accuracy(found, wanted),
-            points_inside=count.share,
-        )
+        if wanted.any():  # points of a hidden object are not lost
+            self._points.setdefault(item.object_id, {})[frame.index] = count
+        j, f = region_and_boundary(found, wanted)
+        return replace(row, j=j, f=f, points_inside=count.share)
 
     def scores(
         self, sequence: str, seed: int, groups: Mapping[int, str] | None = None
@@ -145,7 +142,8 @@ class Scorer:
         if not scored:
             return made
         j, f = statistics([row.j for row in scored]), statistics([row.f for row in scored])
-        counts = self._points.get(rows[0].object_id, [])[: len(scored)]
+        counts = self._points.get(rows[0].object_id, {})
+        counted = [counts[row.frame] for row in scored if row.frame in counts]
         return replace(
             made,
             scored=len(scored),
@@ -156,7 +154,7 @@ class Scorer:
             f_recall=f.recall,
             f_decay=f.decay,
             points_inside=_mean([row.points_inside for row in scored]),
-            survival=survival([count.survives for count in counts]),
+            survival=survival([count.survives for count in counted]),
         )
 
 

@@ -96,7 +96,7 @@ class Compared:
     """Our network; every answer is compared with one call of their predictor per object."""
 
     def __init__(self, name: str) -> None:
-        self.ours: Any = segmenter(name)._network
+        self.ours: Any = segmenter(name).network
         self.theirs = predictor(name, features(name))
         self.device, self.input_side = self.ours.device, self.ours.input_side
         self.compared, self.batches, self.worst = 0, [], 0.0
@@ -167,7 +167,7 @@ def test_an_image_is_encoded_as_the_authors_predictor_of_sam_does() -> None:
 
 def check_encoder(name: str) -> None:
     with torch.inference_mode():
-        ours: Any = segmenter(name)._network
+        ours: Any = segmenter(name).network
         embedding = ours.embed(image())
         theirs = predictor(name)
         wanted = theirs.features[0].flatten(1).T
@@ -189,8 +189,8 @@ def frame(index: int = 0) -> Frame:
 def test_a_frame_is_encoded_once_and_keeps_its_embedding() -> None:
     made = segmenter("mobile_sam", refinement_iterations=0)
     calls = []
-    original = made._network.embed
-    made._network.embed = lambda picture: (calls.append(1), original(picture))[1]
+    original = made.network.embed
+    made.network.embed = lambda picture: (calls.append(1), original(picture))[1]
     try:
         shown = frame()
         made.set_image(shown)
@@ -200,7 +200,7 @@ def test_a_frame_is_encoded_once_and_keeps_its_embedding() -> None:
         made.set_image(shown)
         again = made.predict(prompts(2))
     finally:
-        made._network.embed = original
+        made.network.embed = original
     assert len(calls) == 1
     assert len(shown.features) == 1
     assert all(np.array_equal(a.logits, b.logits) for a, b in zip(one, again))
@@ -295,7 +295,7 @@ def test_a_checkpoint_is_loaded_as_by_the_authors(name: str, tmp_path: Path) -> 
     made = create_segmenter(name, checkpoint=str(path), device="cpu")
     package = importlib.import_module(model.module)
     theirs = package.sam_model_registry[model.variant](checkpoint=str(path))
-    ours: Any = made._network._sam
+    ours: Any = made.network.sam
     assert not ours.training
     used = {key: value for key, value in state.items() if not key.startswith(CLASSIFIER)}
     assert len(used) > 200

@@ -27,7 +27,7 @@ from sam_pt_ros.evaluation.datasets.base import (
     region_and_boundary,
 )
 from sam_pt_ros.evaluation.results import ScoreRow
-from sam_pt_ros.evaluation.sequences import VOID, VideoSequence
+from sam_pt_ros.evaluation.sequences import VideoSequence
 
 OBJECTS_AT_A_TIME = 100
 SHORT, MEDIUM, LONG = "short", "medium", "long"
@@ -70,8 +70,8 @@ def read_bitmask(path: Path, instances: tuple[int, ...]) -> np.ndarray:
 
     Args:
         path: an RGBA PNG: category, attributes, and the instance in blue (high) and alpha (low).
-        instances: they become 1, 2, ...; others are background. Ignored and crowd regions are
-            :data:`~sam_pt_ros.evaluation.sequences.VOID`.
+        instances: they become 1, 2, ...; others are background, and so are ignored and crowd
+            regions, as in the authors' conversion.
 
     Raises:
         UserError: it cannot be read, or is no such image.
@@ -80,7 +80,7 @@ def read_bitmask(path: Path, instances: tuple[int, ...]) -> np.ndarray:
     table = np.zeros(_INSTANCES, np.uint16)
     table[list(instances)] = np.arange(1, len(instances) + 1)
     labels = table[found]
-    labels[void] = VOID
+    labels[void] = 0
     return np.asarray(labels)
 
 

@@ -113,7 +113,7 @@ class SamNetwork:
         sam.image_encoder.to(dtype)
         sam.mask_decoder.to(dtype)
         # In this order: TinyViT makes tables of its weights, where they lie, when it is told to.
-        self._sam = sam.requires_grad_(False).train().eval()
+        self.sam = sam.requires_grad_(False).train().eval()
         self._dtype = dtype
         self.input_side = int(sam.image_encoder.img_size)
         self._transform = load_predictor_transform(model)(self.input_side)
@@ -127,9 +127,9 @@ class SamNetwork:
     def embed(self, image: np.ndarray) -> ImageEmbedding:
         """Encode an image, RGB ``uint8 (H, W, 3)``."""
         scaled = torch.from_numpy(self._transform.apply_image(image)).to(self.device)
-        pixels = self._sam.preprocess(scaled.permute(2, 0, 1)[None].float())
+        pixels = self.sam.preprocess(scaled.permute(2, 0, 1)[None].float())
         with reproducible(self.device):
-            found = self._sam.image_encoder(pixels.to(self._dtype))
+            found = self.sam.image_encoder(pixels.to(self._dtype))
             if self.model.high_quality:
                 features, early = found
                 return self._decoder.embed(features, early[0])
@@ -153,7 +153,7 @@ class SamNetwork:
     def _decode(
         self, image: ImageEmbedding, prompts: PromptBatch, candidates: bool
     ) -> tuple[Tensor, Tensor]:
-        encoder = self._sam.prompt_encoder
+        encoder = self.sam.prompt_encoder
         sparse, _ = encoder(
             points=(prompts.points, prompts.labels), boxes=prompts.boxes, masks=None
         )
@@ -166,5 +166,5 @@ class SamNetwork:
     def enlarge(self, logits: Tensor, image_size: tuple[int, int]) -> Tensor:
         """See :class:`Network`."""
         inner = input_size(image_size, self.input_side)
-        enlarged: Tensor = self._sam.postprocess_masks(logits, inner, image_size)
+        enlarged: Tensor = self.sam.postprocess_masks(logits, inner, image_size)
         return enlarged

@@ -41,7 +41,7 @@ class SamSegmenter(Segmenter):
         require(MODELS[self.model])
         from sam_pt_ros.segmenters.sam.network import SamNetwork
 
-        self._network = SamNetwork(MODELS[self.model], options)
+        self.network = SamNetwork(MODELS[self.model], options)
         self._frame: Frame | None = None
         # Frames keep what any model saw of them.
         self._key = f"{self.model} {next(_SERIAL)}"
@@ -49,14 +49,14 @@ class SamSegmenter(Segmenter):
     @property
     def details(self) -> str:
         options = self.options
-        return f"{options.weights_text}, {self._network.device}, {options.precision}"
+        return f"{options.weights_text}, {self.network.device}, {options.precision}"
 
     def set_image(self, frame: Frame) -> None:
         self._frame = frame
 
     def reset(self) -> None:
         self._frame = None
-        self._network.forget()
+        self.network.forget()
 
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         return self._ask(prompts, candidates=False)
@@ -82,7 +82,7 @@ class SamSegmenter(Segmenter):
         found: list[MaskPrediction] = []
         if open_:
             with torch.inference_mode():
-                passes = Passes(self._network, self._embedding(frame), frame.size, self.options)
+                passes = Passes(self.network, self._embedding(frame), frame.size, self.options)
                 found = (passes.propose if candidates else passes.predict)(open_)
         answers = iter(found)
         return [next(answers) if p.mask is None else _drawn(p.mask) for p in prompts]
@@ -90,7 +90,7 @@ class SamSegmenter(Segmenter):
     def _embedding(self, frame: Frame) -> ImageEmbedding:
         found: ImageEmbedding | None = frame.features.get(self._key)
         if found is None:
-            found = self._network.embed(frame.image)
+            found = self.network.embed(frame.image)
             frame.features[self._key] = found
         return found
 

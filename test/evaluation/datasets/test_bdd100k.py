@@ -16,7 +16,6 @@ from sam_pt_ros.evaluation.datasets.base import Dataset, open_dataset, summarize
 from sam_pt_ros.evaluation.datasets.bdd100k import read_bitmask
 from sam_pt_ros.evaluation.label_images import submission_path
 from sam_pt_ros.evaluation.results import ScoreRow
-from sam_pt_ros.evaluation.sequences import VOID
 
 IGNORED, CROWD, OCCLUDED, TRUNCATED = 1, 2, 4, 8
 Pixel = tuple[int, int]  # instance, attributes
@@ -52,7 +51,7 @@ def slow_reading(path: Path, instances: tuple[int, ...]) -> list[list[int]]:
                 _, attributes, high, low = image.getpixel((x, y))  # type: ignore[misc]
                 instance = 256 * high + low
                 label = instances.index(instance) + 1 if instance in instances else 0
-                line.append(VOID if attributes % 4 else label)
+                line.append(0 if attributes % 4 else label)
             result.append(line)
         return result
 
@@ -76,7 +75,7 @@ def test_bitmasks_are_read_as_the_format_says(tmp_path: Path) -> None:
         labels = read_bitmask(path, instances)
         assert labels.dtype == np.uint16
         assert labels.tolist() == slow_reading(path, instances)
-    assert {0, VOID} < set(read_bitmask(path, (1,)).ravel().tolist())
+    assert set(read_bitmask(path, (1,)).ravel().tolist()) == {0, 1}
 
 
 def test_objects_start_where_they_first_count(tmp_path: Path) -> None:
@@ -92,8 +91,8 @@ def test_objects_start_where_they_first_count(tmp_path: Path) -> None:
     (sequence,) = dataset.sequences
     assert dict(sequence.first_frames) == {1: 2, 2: 1, 3: 1}  # 20, 40, 300; never 7
     first, second = sequence.truth(0), sequence.truth(1)
-    assert first is not None and first[0, :3].tolist() == [VOID, VOID, 0]
-    assert second is not None and second[0, :4].tolist() == [3, 2, VOID, 0]
+    assert first is not None and first[0, :3].tolist() == [0, 0, 0]
+    assert second is not None and second[0, :4].tolist() == [3, 2, 0, 0]
     assert list(dataset.scored_frames(sequence, 2)) == [2]
     assert submission_path(dataset, sequence, 1) == Path("a/a-0000002.png")
     again = pickle.loads(pickle.dumps(dataset)).sequences[0].truth(1)

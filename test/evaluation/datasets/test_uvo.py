@@ -10,9 +10,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.uvo import InstanceVideo, read_uvo, write_results
+from sam_pt_ros.evaluation.datasets.uvo import (
+    InstanceVideo,
+    _code,
+    _runs,
+    read_uvo,
+    write_results,
+)
 from sam_pt_ros.evaluation.video_instances import (
     InstanceTrack,
     decode_mask,
@@ -95,6 +103,21 @@ def test_masks_are_read_from_run_lengths_codes_and_polygons(tmp_path: Path) -> N
     np.testing.assert_array_equal(found, MASK)
     assert second.mask(0) is None and second.mask(2) is None
     assert (first.crowd, second.crowd) == (False, True)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_codes_of_all_masks_are_taken_as_they_are(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 300, 2)
+    mask = rng.random((height, width)) < rng.choice([0.0, 0.001, 0.5, 0.999, 1.0])
+    if rng.random() < 0.5:
+        mask = cv2.dilate(mask.astype(np.uint8), np.ones((9, 40))) > 0
+    edges = np.flatnonzero(np.diff(mask.T.ravel().astype(int), prepend=0))
+    wanted = np.diff(edges, prepend=0, append=mask.size)
+    code = encode_mask(mask)
+    np.testing.assert_array_equal(_runs(code["counts"]), wanted)
+    assert _code(text_code(mask), mask.shape) == code  # type: ignore[arg-type]
 
 
 def test_parts_of_an_object_are_one_mask(tmp_path: Path) -> None:
@@ -212,6 +235,15 @@ FIRST = ("annotations", 0, "segmentations")
             change((*FIRST, 0), {"size": [4, 6], "counts": [9, 2]}),
             "annotation 1: run lengths of 11",
         ),
+        (change((*FIRST, 0), {"size": [4, 6], "counts": [-1, 25]}), "annotation 1: run lengths"),
+        # A code of 4 runs: 10, 10, 10 and 20.
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "::::"}), "run lengths of 50 pixels"),
+        (change((*FIRST, 2, "counts"), text_code(MASK)["counts"][:-1]), "run lengths of"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": ""}), "cut off"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "9P"}), "cut off"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "9 1"}), "cut off"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "PPPPPPPPPPPPP0"}), "code is none"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "9\u00fc"}), "annotation 1: "),
         (change((*FIRST, 0), [[1, 1, 3, 3]]), "annotation 1: a polygon of 4 numbers"),
         (change((*FIRST, 0), [[1, 1, 3, 1, 3, 3, 1]]), "a polygon of 7 numbers"),
         (change((*FIRST, 0), 5), "not annotations of videos"),

@@ -1,0 +1,226 @@
+"""UVO's densely annotated videos, and the file of results that its evaluation takes.
+
+Wang et al., "Unidentified Video Objects", ICCV 2021 (arXiv 2104.04691). The annotations of
+``VideoDenseSet`` are JSON in the format of YouTube-VIS: each has a segmentation or null for every
+frame of its video. Categories are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.sequences import read_image
+from sam_pt_ros.evaluation.video_instances import InstanceTrack, Rle
+
+CATEGORY = 1
+"""The only one: an object."""
+
+_TRIANGLE = 6  # numbers that a polygon has at least
+_DIGITS = 7  # that a run length has at most
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceVideo:
+    """A video, and the objects that are annotated in it.
+
+    Attributes:
+        video_id: of the annotation file.
+        name: unique within its data set: the folder of the images, with the id if others share it.
+        images: files of the frames, in order.
+        size: height, width of the frames, pixels.
+        tracks: the objects, one mask or None per frame; none in a set that gives away no truth.
+    """
+
+    video_id: int
+    name: str
+    images: tuple[Path, ...]
+    size: tuple[int, int]
+    tracks: tuple[InstanceTrack, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise UserError(f"video '{self.name}' has no images")
+        for number, track in enumerate(self.tracks, 1):
+            self.check(track, f"object {number}")
+
+    def check(self, track: InstanceTrack, what: str) -> None:
+        """UserError, about ``what``, if a track does not fit the video."""
+        if len(track.masks) != len(self.images):
+            raise UserError(
+                f"video '{self.name}', {what}: {len(track.masks)} masks for "
+                f"{len(self.images)} frames; give a mask or none for every frame"
+            )
+        code = next((code for code in track.masks if code is not None), None)
+        if code is not None and tuple(code["size"]) != self.size:
+            raise UserError(
+                f"video '{self.name}', {what}: masks of {tuple(code['size'])} do not fit images "
+                f"of {self.size} (height, width)"
+            )
+
+    def image(self, index: int) -> np.ndarray:
+        """A frame, RGB ``uint8 (H, W, 3)``; UserError if its file cannot be read."""
+        return read_image(self.images[index])
+
+
+def read_uvo(annotations: Path, images: Path) -> list[InstanceVideo]:
+    """Read a set's annotations; no image is opened.
+
+    Args:
+        annotations: such as ``VideoDenseSet/UVO_video_val_dense.json``.
+        images: the folder that the file's names of images begin in.
+
+    Returns:
+        The videos in ascending order of their ids.
+
+    Raises:
+        UserError: the file cannot be read, or is not such a file.
+    """
+    try:
+        data = json.loads(annotations.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{annotations}: cannot be read ({error.strerror}); check the path"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{annotations}: no JSON ({error}); get the file again") from error
+    try:
+        videos = sorted(data["videos"], key=lambda video: int(video["id"]))
+        sizes = {int(v["id"]): (int(v["height"]), int(v["width"])) for v in videos}
+        if len(sizes) != len(videos):
+            raise ValueError("two videos have the same id")
+        tracks = _tracks(data.get("annotations") or [], sizes)
+        folders = [str(PurePosixPath(video["file_names"][0]).parent) for video in videos]
+        uses = Counter(folders)
+        return [
+            InstanceVideo(
+                video_id=int(video["id"]),
+                name=folder if uses[folder] == 1 else f"{folder}_{video['id']}",
+                images=tuple(images / name for name in video["file_names"]),
+                size=sizes[int(video["id"])],
+                tracks=tuple(tracks[int(video["id"])]),
+            )
+            for video, folder in zip(videos, folders)
+        ]
+    except UserError as error:
+        raise UserError(f"{annotations}: {error}") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{annotations}: not annotations of videos as YouTube-VIS and UVO have them "
+            f"({reason}); give the file of VideoDenseSet"
+        ) from error
+
+
+def _tracks(
+    annotations: Sequence[Mapping[str, Any]], sizes: Mapping[int, tuple[int, int]]
+) -> dict[int, list[InstanceTrack]]:
+    """The tracks by video, in the order of the file."""
+    tracks: dict[int, list[InstanceTrack]] = {video_id: [] for video_id in sizes}
+    for annotation in annotations:
+        video_id = int(annotation["video_id"])
+        if video_id not in sizes:
+            raise UserError(f"annotation {annotation['id']} is of a video {video_id} not listed")
+        try:
+            codes = [_code(each, sizes[video_id]) for each in annotation["segmentations"]]
+        except ValueError as error:
+            raise UserError(f"annotation {annotation['id']}: {error}") from error
+        crowd = bool(annotation.get("iscrowd", 0))
+        tracks[video_id].append(InstanceTrack(tuple(codes), crowd=crowd))
+    return tracks
+
+
+def _code(segmentation: Any, size: tuple[int, int]) -> Rle | None:
+    """A compressed code of a frame's segmentation: polygons, run lengths or a code; or None."""
+    if not segmentation:
+        return None
+    if isinstance(segmentation, list):
+        for polygon in segmentation:
+            if len(polygon) < _TRIANGLE or len(polygon) % 2:
+                raise ValueError(f"a polygon of {len(polygon)} numbers; it has 6, 8, 10, ...")
+        merged: Rle = coco.merge(coco.frPyObjects(segmentation, *size))
+        return merged
+    if tuple(segmentation["size"]) != size:
+        raise ValueError(f"a mask of {segmentation['size']} in a video of {list(size)}")
+    counts = segmentation["counts"]
+    runs = np.array(counts) if isinstance(counts, list) else _runs(counts.encode("ascii"))
+    # COCO's functions run forever, or out of their memory, on what is not whole.
+    if (runs < 0).any() or runs.sum() != size[0] * size[1]:
+        raise ValueError(f"run lengths of {runs.sum()} pixels in an image of {list(size)}")
+    if isinstance(counts, list):
+        packed: Rle = coco.frPyObjects({"size": list(size), "counts": counts}, *size)
+        return packed
+    return Rle(size=list(size), counts=counts.encode("ascii"))
+
+
+def _runs(code: bytes) -> np.ndarray:
+    """The run lengths in a compressed code, ``int64``.
+
+    Each is a number of digits of 5 bits, the lowest first, of which bit 32 says that another
+    follows, and bit 16 of the last is the sign. From the fourth on it is the difference to the one
+    before the last.
+    """
+    digits = np.frombuffer(code, np.uint8).astype(np.int64) - ord("0")
+    if len(digits) == 0 or digits.min() < 0 or digits.max() >= 64 or digits[-1] & 32:
+        raise ValueError("a mask whose code is cut off or none")
+    ends = np.flatnonzero(digits & 32 == 0)
+    lengths = np.diff(ends, prepend=-1)
+    if lengths.max() > _DIGITS:
+        raise ValueError("a mask whose code is none")
+    starts = ends + 1 - lengths
+    places = np.arange(len(digits)) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((digits & 31) << 5 * places, starts)
+    runs -= np.where(digits[ends] & 16, 1 << 5 * lengths, 0)
+    for first in (1, 2):
+        runs[first::2] = np.cumsum(runs[first::2])
+    return runs
+
+
+def write_results(
+    path: Path, results: Iterable[tuple[InstanceVideo, Sequence[InstanceTrack]]]
+) -> None:
+    """Write what was found as the JSON that UVO's and YouTube-VIS's evaluations take.
+
+    It is one list of detections, each with the id of its video, its score and a compressed
+    run-length code or null per frame. Videos are written as they come, so that they need not all
+    be kept.
+
+    Args:
+        path: a file; it is written anew.
+        results: the videos, each with its detections.
+
+    Raises:
+        UserError: a detection does not fit its video.
+    """
+    with path.open("w", encoding="ascii") as file:
+        file.write("[")
+        separator = "\n"
+        for video, tracks in results:
+            for number, track in enumerate(tracks, 1):
+                video.check(track, f"detection {number}")
+                entry = {
+                    "video_id": video.video_id,
+                    "category_id": CATEGORY,
+                    "score": float(track.score),
+                    "segmentations": [
+                        None if each is None else _text(each) for each in track.masks
+                    ],
+                }
+                file.write(separator + json.dumps(entry))
+                separator = ",\n"
+        file.write("\n]\n")
+
+
+def _text(code: Rle) -> dict[str, Any]:
+    return {
+        "size": [int(side) for side in code["size"]],
+        "counts": code["counts"].decode("ascii"),
+    }

@@ -1,0 +1,119 @@
+"""Masks of everything in an image, to start video instances from, by SAM's mask generator.
+
+A grid of points prompts the network, and of the masks those are kept that are sure, stable and
+no duplicates (Kirillov et al., "Segment Anything", arXiv 2304.02643, appendix B). SAM-PT tracks at
+most 100 of the first frame's through a video (arXiv 2307.01197, on UVO).
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.segmenters.base import Segmenter
+
+LIMIT = 100
+"""Proposals of an image, at most, as SAM-PT has them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What may be an object.
+
+    Attributes:
+        mask: ``bool (H, W)``; it may overlap others.
+        score: the IoU that the network predicts; about 0 to 1.
+    """
+
+    mask: np.ndarray
+    score: float
+
+
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """Options of the authors' generator, by their names; the values are theirs and SAM-PT's.
+
+    Attributes:
+        points_per_side: points of the grid, per side.
+        points_per_batch: points that are decoded at a time.
+        pred_iou_thresh: IoU that the network must predict for a mask, at least.
+        stability_score_thresh: IoU, at least, of a mask with itself at a lower and at a higher
+            threshold of its logits.
+        box_nms_thresh: IoU of two masks' boxes above which the less sure one is a duplicate.
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int = 64
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    box_nms_thresh: float = 0.7
+
+    def __post_init__(self) -> None:
+        for name in ("points_per_side", "points_per_batch"):
+            if getattr(self, name) < 1:
+                raise UserError(f"proposals: {name} must be 1 or more, got {getattr(self, name)}")
+        for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"proposals: {name} must be 0 to 1, got {getattr(self, name)}")
+
+
+DEFAULTS = GeneratorOptions()
+
+
+def propose_masks(
+    segmenter: Segmenter,
+    image: np.ndarray,
+    limit: int = LIMIT,
+    options: GeneratorOptions = DEFAULTS,
+) -> list[Proposal]:
+    """Propose masks for an image, the surest first.
+
+    Args:
+        segmenter: one of the SAM family, whose network is used, and nothing that it remembers.
+        image: RGB ``uint8 (H, W, 3)``.
+        limit: proposals, at most.
+        options: of the generator.
+
+    Raises:
+        UserError: the segmenter has no such network, or computes in half precision, which the
+            authors' generator cannot.
+    """
+    if limit < 1:
+        raise UserError(f"proposals: the limit must be 1 or more, got {limit}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise UserError(
+            f"proposals: the image must be RGB uint8 (H, W, 3), got {image.dtype} {image.shape}"
+        )
+    network, package = _network(segmenter)
+    generator = importlib.import_module(package).SamAutomaticMaskGenerator
+    from sam_pt_ros.networks import reproducible
+
+    with reproducible(network.device):
+        records = generator(network, **asdict(options)).generate(np.ascontiguousarray(image))
+    records.sort(key=lambda record: -record["predicted_iou"])
+    return [
+        Proposal(np.asarray(record["segmentation"], np.bool_), float(record["predicted_iou"]))
+        for record in records[:limit]
+    ]
+
+
+def _network(segmenter: Segmenter) -> tuple[Any, str]:
+    """The authors' network of a segmenter, and the package that it comes from."""
+    from sam_pt_ros.segmenters.sam import SamSegmenter
+    from sam_pt_ros.segmenters.sam.models import MODELS
+
+    if not isinstance(segmenter, SamSegmenter):
+        raise UserError(
+            f"proposals: {type(segmenter).__name__} has no network that proposes masks; choose "
+            f"one of the segmenters {', '.join(sorted(MODELS))}"
+        )
+    if segmenter.options.precision != "float32":
+        raise UserError(
+            f"proposals: the authors' generator does not compute in "
+            f"{segmenter.options.precision}; set the segmenter's 'precision: float32'"
+        )
+    return segmenter.network.sam, MODELS[segmenter.model].module

@@ -1,0 +1,299 @@
+"""Average precision and recall of video instance segmentation, without classes, as UVO scores it.
+
+Yang et al., "Video Instance Segmentation", ICCV 2019, section 3; Wang et al., "Unidentified
+Video Objects", ICCV 2021 (arXiv 2104.04691): COCO's measures, with the intersection over union
+of two masks' whole course through a video. The values are those of YouTube-VIS's ``YTVOSeval``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypedDict
+
+import numpy as np
+from pycocotools import mask as coco
+
+from sam_pt_ros.errors import UserError
+
+# COCO's own, bit for bit: the last but one IoU is a little below 0.9.
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALL_POINTS = np.linspace(0, 1, 101)
+MAX_DETECTIONS = 100
+"""Detections of a video that count: those with the highest scores."""
+
+_ALL, _SMALL, _MEDIUM, _LARGE = range(4)
+_AREAS = np.array([(0, math.inf), (0, 128**2), (128**2, 256**2), (256**2, math.inf)])
+_AT_50, _AT_75 = 0, 5  # of IOU_THRESHOLDS
+
+
+class Rle(TypedDict):
+    """A mask as COCO's compressed run-length code."""
+
+    size: list[int]
+    """Height and width."""
+    counts: bytes
+
+
+def encode_mask(mask: np.ndarray) -> Rle:
+    """The code of a mask ``(H, W)``; what is not zero is the object."""
+    code: Rle = coco.encode(np.asfortranarray(mask != 0).view(np.uint8))
+    return code
+
+
+def decode_mask(code: Rle) -> np.ndarray:
+    """The mask of a code, ``bool (H, W)``."""
+    return np.ascontiguousarray(coco.decode(code)).view(np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceTrack:
+    """An object's masks through a whole video, true or found.
+
+    Attributes:
+        masks: one code per frame; None where the object is not seen.
+        score: how sure a detection is; higher is surer. Of no meaning for a true object.
+        crowd: whether a true object is a group that is neither to be found nor wrong to find.
+    """
+
+    masks: tuple[Rle | None, ...]
+    score: float = 1.0
+    crowd: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.masks:
+            raise UserError("an object's track has no frames; give one entry per frame")
+        sizes = {tuple(code["size"]) for code in self.masks if code is not None}
+        if len(sizes) > 1:
+            raise UserError(f"the masks of a track must be of one size, got {sorted(sizes)}")
+        if not math.isfinite(self.score):
+            raise UserError(f"the score of a track must be a number, got {self.score}")
+
+    @classmethod
+    def of_masks(
+        cls, masks: Iterable[np.ndarray | None], score: float = 1.0, crowd: bool = False
+    ) -> InstanceTrack:
+        """From masks ``(H, W)``, one per frame, which may be made one at a time."""
+        codes = tuple(None if mask is None else encode_mask(mask) for mask in masks)
+        return cls(codes, score, crowd)
+
+    def mask(self, index: int) -> np.ndarray | None:
+        """The mask in a frame, ``bool (H, W)``; None where the object is not seen."""
+        code = self.masks[index]
+        return None if code is None else decode_mask(code)
+
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """Pixels in every frame, ``int64 (T,)``."""
+        return np.array(
+            [0 if code is None else int(coco.area(code)) for code in self.masks], np.int64
+        )
+
+    @property
+    def mean_area(self) -> float:
+        """Mean pixels over the frames in which there is any; 0 if there is none."""
+        seen = self.areas[self.areas > 0]
+        return float(seen.mean()) if len(seen) else 0.0
+
+
+def track_ious(found: Sequence[InstanceTrack], true: Sequence[InstanceTrack]) -> np.ndarray:
+    """Spatio-temporal IoU of all pairs of one video, ``float64 (D, G)``.
+
+    It is the sum of the intersections over the sum of the unions, over all frames; 0 for two
+    tracks without a pixel.
+
+    Raises:
+        UserError: the tracks are not of one video: they differ in frames or in size.
+    """
+    ious = np.zeros((len(found), len(true)))
+    tracks = (*found, *true)
+    if len({len(track.masks) for track in tracks}) > 1:
+        lengths = sorted({len(track.masks) for track in tracks})
+        raise UserError(f"tracks of one video must have as many frames each, got {lengths}")
+    if ious.size == 0:
+        return ious
+    intersections = np.zeros(ious.shape, np.int64)
+    for index in range(len(tracks[0].masks)):
+        rows = [row for row, track in enumerate(found) if track.areas[index]]
+        columns = [column for column, track in enumerate(true) if track.areas[index]]
+        if not rows or not columns:
+            continue
+        codes = [[track.masks[index] for track in tracks] for tracks in (found, true)]
+        shares = np.asarray(
+            coco.iou(
+                [codes[0][row] for row in rows],
+                [codes[1][column] for column in columns],
+                [0] * len(columns),
+            )
+        )
+        if (shares < 0).any():
+            raise UserError(f"frame {index}: masks of one video must be of one size")
+        areas = np.add.outer(
+            np.array([found[row].areas[index] for row in rows]),
+            np.array([true[column].areas[index] for column in columns]),
+        )
+        # From i / (a - i), a the sum of both areas: a whole number again, once it is rounded.
+        pixels = np.rint(shares * areas / (1 + shares)).astype(np.int64)
+        intersections[np.ix_(rows, columns)] += pixels
+    totals = np.add.outer(
+        np.array([track.areas.sum() for track in found]),
+        np.array([track.areas.sum() for track in true]),
+    )
+    unions = totals - intersections
+    np.divide(intersections, unions, out=ious, where=unions > 0)
+    return ious
+
+
+@dataclass(frozen=True, eq=False)
+class VideoMatches:
+    """What of one video enters the scores: A areas, T thresholds, D detections, surest first.
+
+    Attributes:
+        scores: ``float64 (D,)``.
+        matched: ``bool (A, T, D)``: whether a true object was found.
+        ignored: ``bool (A, T, D)``: counts neither as right nor as wrong.
+        true: ``int64 (A,)``: true objects to be found.
+    """
+
+    scores: np.ndarray
+    matched: np.ndarray
+    ignored: np.ndarray
+    true: np.ndarray
+
+
+def match_video(true: Sequence[InstanceTrack], found: Sequence[InstanceTrack]) -> VideoMatches:
+    """Match the detections of one video to its true objects, the surest first.
+
+    A detection takes the free object that it overlaps most, of those that it overlaps enough. The
+    :data:`MAX_DETECTIONS` surest are looked at; among equally sure ones the earlier.
+
+    Raises:
+        UserError: the tracks are not of one video: they differ in frames or in size.
+    """
+    order = np.argsort([-track.score for track in found], kind="stable")[:MAX_DETECTIONS]
+    found = [found[index] for index in order]
+    ious = track_ious(found, true)
+    crowd = np.array([track.crowd for track in true], np.bool_)
+    outside = _outside([track.mean_area for track in true]) | crowd
+    shape = len(_AREAS), len(IOU_THRESHOLDS), len(found)
+    matched, ignored = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    too_small_or_large = _outside([track.mean_area for track in found])
+    for area, level in np.ndindex(shape[:2]):
+        partners = _assign(ious >= IOU_THRESHOLDS[level], ious, outside[area], crowd)
+        hit = partners >= 0
+        matched[area, level] = hit
+        ignored[area, level] = ~hit & too_small_or_large[area]
+        ignored[area, level, hit] = outside[area][partners[hit]]
+    scores = np.array([track.score for track in found], np.float64)
+    return VideoMatches(scores, matched, ignored, np.count_nonzero(~outside, axis=1))
+
+
+def _outside(areas: Sequence[float]) -> np.ndarray:
+    """Which tracks are outside of each range of areas, ``bool (A, N)``."""
+    values = np.asarray(areas, np.float64)
+    return (values < _AREAS[:, :1]) | (values > _AREAS[:, 1:])
+
+
+def _assign(
+    enough: np.ndarray, ious: np.ndarray, ignored: np.ndarray, crowd: np.ndarray
+) -> np.ndarray:
+    """The true object of each detection, ``int64 (D,)``; -1: none.
+
+    One that is ignored is taken only where no other can be; a crowd any number of times.
+    """
+    partners = np.full(len(ious), -1, np.int64)
+    free = np.ones(ious.shape[1], np.bool_)
+    for row in range(len(ious)):
+        possible = enough[row] & (free | crowd)
+        if (possible & ~ignored).any():
+            possible &= ~ignored
+        columns = np.flatnonzero(possible)
+        if len(columns) == 0:
+            continue
+        # Of equal ones COCO takes the last.
+        best = columns[::-1][np.argmax(ious[row, columns[::-1]])]
+        partners[row] = best
+        free[best] = False
+    return partners
+
+
+@dataclass(frozen=True)
+class InstanceScores:
+    """Scores of a data set, 0 to 1; NaN where there is no true object.
+
+    Attributes:
+        ap: average precision, mean over the IoUs 0.50, 0.55, ... 0.95, at most 100 detections a
+            video.
+        ap50: at the IoU 0.50.
+        ap75: at the IoU 0.75.
+        ap_small: of objects of a mean area up to 128² pixels.
+        ap_medium: up to 256² pixels.
+        ap_large: above.
+        ar1: average recall, mean over the same IoUs, of the surest detection of each video.
+        ar10: of the 10 surest.
+        ar100: of the 100 surest.
+        ar_small: of objects of a mean area up to 128² pixels, 100 detections.
+        ar_medium: up to 256² pixels.
+        ar_large: above.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
+    ar1: float
+    ar10: float
+    ar100: float
+    ar_small: float
+    ar_medium: float
+    ar_large: float
+
+
+def score_videos(videos: Sequence[VideoMatches]) -> InstanceScores:
+    """Scores over videos; among equally sure detections those of earlier videos come first."""
+    precision, recall = _measure(videos, _ALL, MAX_DETECTIONS)
+    by_area = {area: _measure(videos, area, MAX_DETECTIONS) for area in (_SMALL, _MEDIUM, _LARGE)}
+    ap, ar = ({area: float(v[i].mean()) for area, v in by_area.items()} for i in (0, 1))
+    return InstanceScores(
+        ap=float(precision.mean()),
+        ap50=float(precision[_AT_50]),
+        ap75=float(precision[_AT_75]),
+        ap_small=ap[_SMALL],
+        ap_medium=ap[_MEDIUM],
+        ap_large=ap[_LARGE],
+        ar1=float(_measure(videos, _ALL, 1)[1].mean()),
+        ar10=float(_measure(videos, _ALL, 10)[1].mean()),
+        ar100=float(recall.mean()),
+        ar_small=ar[_SMALL],
+        ar_medium=ar[_MEDIUM],
+        ar_large=ar[_LARGE],
+    )
+
+
+def _measure(
+    videos: Sequence[VideoMatches], area: int, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average precision and recall by threshold, ``float64 (T,)`` each; NaN without an object."""
+    levels = len(IOU_THRESHOLDS)
+    total = sum(int(video.true[area]) for video in videos)
+    if total == 0:
+        return np.full(levels, math.nan), np.full(levels, math.nan)
+    scores = np.concatenate([video.scores[:limit] for video in videos])
+    order = np.argsort(-scores, kind="stable")
+    matched = np.concatenate([v.matched[area, :, :limit] for v in videos], axis=1)[:, order]
+    counts = ~np.concatenate([v.ignored[area, :, :limit] for v in videos], axis=1)[:, order]
+    right = np.cumsum(matched & counts, axis=1)
+    given = np.cumsum(counts, axis=1)
+    precision, recall = np.zeros(levels), np.zeros(levels)
+    for level in range(levels if len(scores) else 0):
+        recalls = right[level] / total
+        precisions = right[level] / np.maximum(given[level], 1)
+        # The best precision at this recall or a higher one, and 0 where no recall is as high.
+        best = np.append(np.maximum.accumulate(precisions[::-1])[::-1], 0.0)
+        precision[level] = best[np.searchsorted(recalls, RECALL_POINTS)].mean()
+        recall[level] = recalls[-1]
+    return precision, recall
