@@ -19,7 +19,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.davis import DEFAULT_ROOT, RESOLUTION
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.davis_metrics import (
     boundary_accuracy,
@@ -27,6 +26,8 @@ from sam_pt_ros.evaluation.davis_metrics import (
     region_similarity,
 )
 
+RESOLUTION = "480p"
+DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "shared" / "data" / "davis2016"
 TURNS = 3
 MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], object]] = {
     "j": region_similarity,

@@ -58,13 +58,14 @@ class CroppedMask:
         height, width = self.pixels.shape
         return (*self.origin, width, height)
 
-    @property
+    @cached_property
     def centroid(self) -> tuple[float, float] | None:
         """Mean x and y of the pixels; None if empty."""
-        rows, columns = np.nonzero(self.pixels)
-        if len(rows) == 0:
+        if self.area == 0:
             return None
-        return self.origin[0] + float(columns.mean()), self.origin[1] + float(rows.mean())
+        moments = cv2.moments(self.pixels.view(np.uint8), binaryImage=True)
+        x, y = self.origin
+        return x + moments["m10"] / self.area, y + moments["m01"] / self.area
 
     def full(self) -> np.ndarray:
         """``bool (H, W)`` over the whole image."""

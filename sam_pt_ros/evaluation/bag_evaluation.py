@@ -11,8 +11,7 @@ from pathlib import Path
 
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth, Truth, TruthTopic
-from sam_pt_ros.evaluation.outputs import ResultWriter
+from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.prompts import PromptEvent, PromptSchedule, read_prompts
 from sam_pt_ros.evaluation.run_folder import (
     BAG_FOLDER,
@@ -21,9 +20,9 @@ from sam_pt_ros.evaluation.run_folder import (
     remove_run,
     write_run,
 )
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.scoring import Protocol
+from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import StreamOutcome, run_stream
-from sam_pt_ros.evaluation.truth import TruthFolder
 from sam_pt_ros.recordings.recovery import recover, storage_files
 from sam_pt_ros.recordings.rosbag2 import open_bag, remove_bag
 
@@ -96,23 +95,25 @@ def evaluate_bag(
                 f"{options.bag}: nothing in it says what to track; give clicks in a file with "
                 "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
             )
-        truth = _truth(options, bag, opened)
+        truth = opened.enter_context(bag.open_truth(options.truth))
         schedule = PromptSchedule(events)
-        scorer = Scorer(Protocol())
         pipeline = configuration.create()
         on_start(bag.frames)
         frames = bag.images(truth)
         first = next(frames)  # UserError, with nothing written, if not even this one is good
         remove_run(options.out)
-        writer = ResultWriter(
-            options.out / BAG_FOLDER if options.write_bag else None,
-            options.out / FILM_FILE if options.write_film else None,
-            bag.camera(first.image.shape[:2]),
+        side = SideProcess(
+            SideJob(
+                bag,
+                options.truth,
+                Protocol(),
+                options.out / BAG_FOLDER if options.write_bag else None,
+                options.out / FILM_FILE if options.write_film else None,
+                bag.camera(first.image.shape[:2]),
+            )
         )
-        outcome = run_stream(
-            pipeline, chain([first], frames), schedule, [scorer, writer], on_frame
-        )
-    results = _results(options, configuration, outcome, schedule, scorer, writer, cut_off)
+        outcome = run_stream(pipeline, chain([first], frames), schedule, [side], on_frame)
+    results = _results(options, configuration, outcome, schedule, side, cut_off)
     write_run(options.out, results)
     return results
 
@@ -154,30 +155,21 @@ def _readable(path: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
         )
 
 
-def _truth(options: BagOptions, bag: BagInput, opened: ExitStack) -> Truth:
-    if options.truth is not None:
-        return TruthFolder(options.truth, bag.frames)
-    if bag.truth_topic is not None:
-        return opened.enter_context(TruthTopic(bag.path, bag.truth_topic))
-    return NoTruth()
-
-
 def _results(
     options: BagOptions,
     configuration: Configuration,
     outcome: StreamOutcome,
     schedule: PromptSchedule,
-    scorer: Scorer,
-    writer: ResultWriter,
+    side: SideProcess,
     cut_off: str | None,
 ) -> RunResults:
     problems = [*outcome.problems]
     problems += [f"no frame came for the prompt at {event.when}" for event in schedule.unused]
     problems += [
         f"object {object_id} of the truth was never pointed at, and is not scored"
-        for object_id in scorer.never_prompted
+        for object_id in side.scorer.never_prompted
     ]
-    if not scorer.rows:
+    if not side.scorer.rows:
         reason = "; ".join([*([outcome.broken] if outcome.broken else []), *problems])
         raise UserError(f"{options.bag}: no object was started: {reason}")
     return RunResults(
@@ -185,11 +177,11 @@ def _results(
         source=str(options.bag.name),
         configuration_name=options.configuration.name,
         configuration=configuration,
-        rows=scorer.rows,
+        rows=side.scorer.rows,
         timings=outcome.timings,
-        scores=scorer.scores(options.bag.name, configuration.pipeline.seed),
+        scores=side.scorer.scores(options.bag.name, configuration.pipeline.seed),
         stamps=[timing.stamp for timing in outcome.timings],
-        strip=writer.strip.picture(),
+        strip=side.strip.picture(),
         problems=problems,
         partial=outcome.broken or cut_off,
     )

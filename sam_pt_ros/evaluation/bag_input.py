@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.prompts import PromptEvent
 from sam_pt_ros.evaluation.stream import InputFrame
+from sam_pt_ros.evaluation.truth import TruthFolder
 from sam_pt_ros.images import decode_compressed, decode_image, decode_labels
 from sam_pt_ros.messages import prompt_stamp, requests_from_points
 from sam_pt_ros.recordings.cutting import POINTS_TOPIC, TRUTH_TOPIC
@@ -113,6 +115,21 @@ class BagInput:
                 )
             points = points or (found[0] if found else None)
         return cls(path, images, points, truth, counts[images])
+
+    @contextmanager
+    def open_truth(self, folder: Path | None = None) -> Iterator[Truth]:
+        """The annotations: those of a folder, or those of the bag, if it has any.
+
+        Raises:
+            UserError: a folder whose files cannot be matched with the frames.
+        """
+        if folder is not None:
+            yield TruthFolder(folder, self.frames)
+        elif self.truth_topic is None:
+            yield NoTruth()
+        else:
+            with TruthTopic(self.path, self.truth_topic) as truth:
+                yield truth
 
     def images(self, truth: Truth) -> Iterator[InputFrame]:
         """The frames, decoded, in the order of the bag.

@@ -24,7 +24,7 @@ from sam_pt_ros.evaluation.dataset_evaluation import (
     evaluate_dataset,
 )
 from sam_pt_ros.evaluation.datasets.base import Dataset, open_dataset
-from sam_pt_ros.evaluation.results import ScoreRow
+from sam_pt_ros.evaluation.results import SUMMARY_FILE, ScoreRow
 from sam_pt_ros.evaluation.run_folder import REPORT_FILE, RunResults
 from sam_pt_ros.evaluation.sequence_job import SequenceJob
 from sam_pt_ros.paths import configuration_file, default_configuration_file
@@ -207,10 +207,9 @@ def _evaluate_dataset(arguments: argparse.Namespace) -> None:
     results = _run_dataset(dataset, options, console, title)
     _print_dataset(console, results, options, title)
     if results.failures:
-        failed = "; ".join(results.failures)
         raise IncompleteError(
-            f"{len(results.failures)} of {len(dataset.sequences) * options.seeds} runs failed "
-            f"and are in no figure: {failed}"
+            f"{len(results.failures)} of {len(dataset.sequences) * options.seeds} runs failed, "
+            f"are in no figure, and are named in the report; the first: {results.failures[0]}"
         )
 
 
@@ -267,8 +266,8 @@ def _evaluate_uvo(arguments: argparse.Namespace) -> None:
     console.print(f"Results are in {arguments.out}", markup=False, highlight=False)
     if results.failures:
         raise IncompleteError(
-            f"{len(results.failures)} of {results.videos} videos failed and are in no figure: "
-            + "; ".join(results.failures)
+            f"{len(results.failures)} of {results.videos} videos failed, are in no figure, and "
+            f"are named in {SUMMARY_FILE}; the first: {results.failures[0]}"
         )
 
 

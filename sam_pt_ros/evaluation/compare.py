@@ -44,13 +44,13 @@ class Run:
     Attributes:
         path: where it was read from.
         title: its name, for people.
-        configuration: what it was run with, in words; may be empty.
+        configuration: what it was run with, by parameter; may be empty.
         rows: its scores, at least one, each sequence, seed and object once.
     """
 
     path: Path
     title: str
-    configuration: str
+    configuration: Mapping[str, object]
     rows: tuple[ScoreRow, ...]
 
     def __post_init__(self) -> None:
@@ -156,9 +156,9 @@ def load_run(path: Path) -> Run:
             f"{path}: not a run; name a folder that an evaluation wrote, which holds {SCORES_FILE}"
         )
     summary = _read_summary(scores.with_name(SUMMARY_FILE))
-    configuration = summary.get("configuration", "")
-    if not isinstance(configuration, str):
-        configuration = json.dumps(configuration, ensure_ascii=False)
+    configuration = summary.get("configuration")
+    if not isinstance(configuration, dict):
+        configuration = {}
     title = str(summary.get("title") or scores.resolve().parent.name)
     return Run(path, title, configuration, tuple(read_rows(scores, ScoreRow)))
 
@@ -394,7 +394,7 @@ def worse_than(comparison: Comparison, tolerance: float) -> list[str]:
 def format_comparison(comparison: Comparison) -> str:
     """A comparison as a table of text, for a terminal; the values in percent."""
     a, b = comparison.before, comparison.after
-    lines = [f"before: {_described(a)}", f"after:  {_described(b)}"]
+    lines = [f"before: {_described(a)}", f"after:  {_described(b)}", *_changes(a, b)]
     for mean in comparison.means:
         items = [item for item in comparison.differences if item.measure == mean.measure]
         name = MEASURES[mean.measure]
@@ -427,8 +427,19 @@ def format_comparison(comparison: Comparison) -> str:
 
 
 def _described(run: Run) -> str:
-    details = f", {run.configuration}" if run.configuration else ""
-    return f"{run.title} ({run.path}){details}"
+    return f"{run.title} ({run.path})"
+
+
+def _changes(before: Run, after: Run) -> list[str]:
+    """The parameters that the runs differ in, a line each."""
+    first, second = before.configuration, after.configuration
+    if not first or not second:
+        return []
+    return [
+        f"{name}: {first.get(name, 'none')} → {second.get(name, 'none')}"
+        for name in sorted(first.keys() | second.keys())
+        if first.get(name) != second.get(name)
+    ]
 
 
 def _cells(item: Difference) -> list[str]:

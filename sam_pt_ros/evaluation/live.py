@@ -14,7 +14,7 @@ from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, NODE_NAME, OVERLAY_TOPIC
 from sam_pt_ros.demo.session import Recording, run
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth, TruthTopic
+from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
 from sam_pt_ros.evaluation.recorded_results import read_results
 from sam_pt_ros.evaluation.report import LiveFigures
@@ -132,12 +132,7 @@ def _results(
 ) -> RunResults:
     indices = {stamp: index for index, stamp in enumerate(cut.stamps)}
     scorer = Scorer(Protocol())
-    with ExitStack() as opened:
-        truth = (
-            NoTruth() if found.truth_topic is None else TruthTopic(found.path, found.truth_topic)
-        )
-        if isinstance(truth, TruthTopic):
-            opened.enter_context(truth)
+    with found.open_truth() as truth:
         for result in read_results(recording.path, NODE_NAME, indices):
             labels = truth.at(result.index, result.stamp)
             scorer.take(_frame(result, labels), result)

@@ -30,7 +30,7 @@ TILE_WIDTH = 480
 """Width of a picture of the film strip, in pixels, at most."""
 
 
-_KEPT = 4 * STRIP_IMAGES  # overlays; when there are more, every second one is dropped
+_KEPT = 2 * STRIP_IMAGES  # overlays; when there are more, every second one is dropped
 
 
 class Strip:

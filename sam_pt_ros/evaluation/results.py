@@ -151,7 +151,7 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
                 kind(**{name: _value(text, types[name]) for name, text in line.items()})
                 for line in reader
             ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
             f"{path}: not a file of this version's evaluation ({error}); evaluate again"
         ) from error

@@ -56,13 +56,13 @@ class Scorer:
         """Add the rows of a frame."""
         truth = frame.truth
         if truth is not None:
-            self._annotated.update(int(value) for value in np.unique(truth) if 0 < value < VOID)
-        present = {item.object_id for item in result.objects}
-        self._tracked |= present
+            self._annotated |= _new_objects(truth, self._annotated)
+        tracked = {item.object_id for item in result.objects}
+        self._tracked |= tracked
         missing = [
             _unseen(object_id, frame, frame.index - start)
             for object_id, start in self._expected.items()
-            if start <= frame.index and object_id not in present
+            if start <= frame.index and object_id not in tracked
         ]
         for item in sorted([*result.objects, *missing], key=lambda item: item.object_id):
             self.rows.append(self._row(frame, item))
@@ -156,6 +156,14 @@ class Scorer:
             points_inside=_mean([row.points_inside for row in scored]),
             survival=survival([count.survives for count in counted]),
         )
+
+
+def _new_objects(truth: np.ndarray, known: set[int]) -> set[int]:
+    """Ids in a label image that are not known; looked for only if some pixel is neither."""
+    explained = sum(int(np.count_nonzero(truth == value)) for value in (0, VOID, *known))
+    if explained == truth.size:
+        return set()
+    return {int(value) for value in np.unique(truth)} - known - {0, VOID}
 
 
 def _unseen(object_id: int, frame: InputFrame, age: int) -> ObjectResult:

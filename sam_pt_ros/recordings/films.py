@@ -45,7 +45,7 @@ def write_film(
         for stamp in stamps:
             while following and following[0] <= stamp:
                 shown, following = following, next(overlays, None)
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(shown[1], format="rgb24")))
+            film.mux(stream.encode(_video_frame(shown[1])))
         film.mux(stream.encode())
 
 
@@ -81,7 +81,7 @@ class FilmWriter:
             self._stream = _add_stream(self._film, Fraction(25), width, height)
             self._stream.codec_context.time_base = _CLOCK
             self._first = stamp
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = _video_frame(image)
         # Later than the one before, however close the stamps are.
         self._newest = max(round((stamp - self._first) * _CLOCK_RATE / SECOND), self._newest + 1)
         frame.pts, frame.time_base = self._newest, _CLOCK
@@ -103,10 +103,20 @@ _CLOCK = Fraction(1, _CLOCK_RATE)
 
 def _add_stream(film: Any, rate: Fraction, width: int, height: int) -> Any:
     """What every browser plays: halved colours, for which both sides must be even."""
-    stream = film.add_stream("libx264", rate, options={"preset": "veryfast"})
+    stream = film.add_stream("libx264", rate, options={"preset": "ultrafast"})
     stream.pix_fmt = "yuv420p"
+    stream.codec_context.thread_count = 1  # the other cores have other work
     stream.width, stream.height = width + width % 2, height + height % 2
     return stream
+
+
+def _video_frame(image: np.ndarray) -> Any:
+    """An RGB image as a frame of the film, the last row and column repeated to even sides."""
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+    return av.VideoFrame.from_ndarray(planes, format="yuv420p")
 
 
 def _rate(stamps: Sequence[int]) -> Fraction:

@@ -51,10 +51,20 @@ def stamp_of(cdr: bytes | memoryview) -> int:
 
 def make_message(kind: str, **fields: Any) -> Any:
     """One of rosbags' messages: the :class:`~sam_pt_ros.messages.Maker` of what goes into bags."""
-    message_class = typestore().types[kind]
+    message_class, described = _type(kind)
+    if len(fields) < len(described):
+        for name, description in described.items():
+            if name not in fields:
+                fields[name] = _zero(description)
     if "data" in fields and not isinstance(fields["data"], np.ndarray):
         fields["data"] = np.frombuffer(fields["data"], np.uint8)
-    return message_class(**{**_zeros(kind), **fields})
+    return message_class(**fields)
+
+
+@cache
+def _type(kind: str) -> tuple[Any, dict[str, Any]]:
+    """The class of a message type, and its fields as rosbags describes them."""
+    return typestore().types[kind], dict(typestore().fielddefs[kind][1])
 
 
 def make_header(stamp: int, frame_id: str) -> Any:
@@ -64,16 +74,10 @@ def make_header(stamp: int, frame_id: str) -> Any:
     return make_message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
 
 
-def _zeros(kind: str) -> dict[str, Any]:
-    """The fields of a message type as ROS would begin with them."""
-    _, described = typestore().fielddefs[kind]
-    return {name: _zero(description) for name, description in described}
-
-
 def _zero(description: Any) -> Any:
     node, detail = description
     if node is Nodetype.NAME:
-        return typestore().types[detail](**_zeros(detail))
+        return make_message(detail)
     if node is Nodetype.BASE:
         return _zero_number(detail[0])
     (inner, inner_detail), length = detail

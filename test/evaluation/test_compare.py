@@ -310,16 +310,16 @@ def write_run(folder: Path, rows: Sequence[ScoreRow], summary: object = None) ->
 def test_runs_are_read_from_folders_and_files(tmp_path: Path) -> None:
     rows = [score("bear", 0.1 + 0.2), score("bag", NAN, label="cup", seed=3)]
     plain = load_run(write_run(tmp_path / "plain", rows))
-    assert plain.title == "plain" and plain.configuration == ""
+    assert plain.title == "plain" and plain.configuration == {}
     assert repr(plain.rows) == repr(tuple(rows))  # NaN is not equal to itself
-    summary = {"title": "Night", "configuration": "classical.yaml", "other": [1]}
+    summary = {"title": "Night", "configuration": {"tracker": "a"}, "other": [1]}
     full = write_run(tmp_path / "full", rows, summary)
     for path in (full, full / SCORES_FILE):
         found = load_run(path)
-        assert (found.path, found.title, found.configuration) == (path, "Night", "classical.yaml")
-    nested = write_run(tmp_path / "nested", rows, {"configuration": {"tracker": "x"}})
-    assert load_run(nested).configuration == '{"tracker": "x"}'
-    assert load_run(nested).title == "nested"
+        assert (found.path, found.title, found.configuration) == (path, "Night", {"tracker": "a"})
+    odd = write_run(tmp_path / "odd", rows, {"configuration": "classical.yaml"})
+    assert load_run(odd).configuration == {}
+    assert load_run(odd).title == "odd"
 
 
 def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
@@ -388,3 +388,15 @@ def test_the_plot_is_an_image_with_the_objects(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "bear 1" in text and "J&amp;F" in text
     assert "bag" not in text  # another measure, another axis
+
+
+def test_the_parameters_that_changed_are_named(tmp_path: Path) -> None:
+    rows = [score("a", 1)]
+    before = {"tracker": "x", "threads": 1, "gone": True}
+    after = {"tracker": "x", "threads": 2, "new": [1]}
+    runs = [
+        load_run(write_run(tmp_path / name, rows, {"configuration": values}))
+        for name, values in (("a", before), ("b", after))
+    ]
+    lines = format_comparison(compare(*runs)).splitlines()
+    assert lines[2:5] == ["gone: True → none", "new: none → [1]", "threads: 1 → 2"]

@@ -1,0 +1,147 @@
+"""Takes care of results in another process, so that the pipeline has its own to itself.
+
+Drawing, encoding, scoring and storing a frame take about as long as the fastest pipelines take
+for it. In a thread they would hold Python's lock for a good part of that. The process reads the
+recording once more: sending images would cost more than reading them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from sam_pt_ros.camera import CameraModel
+from sam_pt_ros.evaluation.bag_input import BagInput
+from sam_pt_ros.evaluation.outputs import ResultWriter, Strip
+from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.stream import InputFrame
+from sam_pt_ros.objects import TrackResult
+
+Answer = TypeVar("Answer")
+
+_NO_LABELS = np.zeros((0, 0), np.uint16)
+
+
+@dataclass(frozen=True)
+class SideJob:
+    """What the other process has to know.
+
+    Attributes:
+        bag: the recording.
+        truth: a folder of label images, in place of the recording's; None: the recording's.
+        protocol: which frames are scored.
+        output: folder of the bag to write; None: none.
+        film: file of the film to write; None: none.
+        camera: of the images; None: there are no markers.
+    """
+
+    bag: BagInput
+    truth: Path | None
+    protocol: Protocol
+    output: Path | None
+    film: Path | None
+    camera: CameraModel | None
+
+
+class SideProcess:
+    """Scores, draws and writes results; a :class:`~.stream.Sink`.
+
+    Attributes:
+        scorer: what it found out; once it is closed.
+        strip: the same of the film strip.
+    """
+
+    def __init__(self, job: SideJob) -> None:
+        self.scorer = Scorer(job.protocol)
+        self.strip = Strip()
+        # Not a copy of this process, whose threads and GPU must not be copied.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, job), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def take(self, frame: InputFrame, result: TrackResult) -> None:
+        """Send a result.
+
+        Raises:
+            Exception: what went wrong with an earlier one.
+        """
+        # The label image follows from the masks, and is most of what there is.
+        self._do(lambda: self._connection.send(replace(result, label_image=_NO_LABELS)))
+
+    def close(self) -> None:
+        """Wait until everything is done; raises what went wrong."""
+        try:
+            self._do(lambda: self._connection.send(None))
+            self.scorer, self.strip = self._do(self._answer)
+        finally:
+            self._connection.close()
+            self._process.join()
+
+    def _answer(self) -> tuple[Scorer, Strip]:
+        answer = self._connection.recv()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _do(self, step: Callable[[], Answer]) -> Answer:
+        try:
+            return step()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            with suppress(EOFError, ConnectionResetError):
+                self._answer()  # it says why it has stopped, if it could
+            raise RuntimeError(
+                "the process that writes the results died (killed, or out of memory)"
+            ) from None
+
+
+def _work(connection: Connection, job: SideJob) -> None:
+    """The other process: ends when it is told to, or when nobody is left to tell it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that evaluates
+    os.nice(10)  # the pipeline goes first
+    cv2.setNumThreads(1)
+    with connection, suppress(EOFError, BrokenPipeError):
+        try:
+            connection.send(_take_all(connection, job))
+        except EOFError:
+            raise
+        except Exception as error:
+            connection.send(error)
+
+
+def _take_all(connection: Connection, job: SideJob) -> tuple[Scorer, Strip]:
+    scorer = Scorer(job.protocol)
+    writer = ResultWriter(job.output, job.film, job.camera)
+    try:
+        with job.bag.open_truth(job.truth) as truth:
+            frames = job.bag.images(truth)
+            while (result := connection.recv()) is not None:
+                frame = next(frame for frame in frames if frame.index == result.index)
+                whole = replace(result, label_image=_labels(result, frame))
+                scorer.take(frame, whole)
+                writer.take(frame, whole)
+        scorer.close()
+    finally:
+        writer.close()
+    return scorer, writer.strip
+
+
+def _labels(result: TrackResult, frame: InputFrame) -> np.ndarray:
+    """The label image, ``uint16 (H, W)``, of the objects' masks, which do not overlap."""
+    labels = np.zeros(frame.image.shape[:2], np.uint16)
+    for item in result.objects:
+        x, y, width, height = item.mask.roi
+        labels[y : y + height, x : x + width][item.mask.pixels] = item.object_id
+    return labels
