@@ -24,13 +24,14 @@ import numpy as np
 from benchmarks.metrics import DEFAULT_ROOT, RESOLUTION
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.bag_input import BagInput
+from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
 from sam_pt_ros.evaluation.prompts import PromptSchedule
 from sam_pt_ros.evaluation.run_folder import RunResults, write_run
 from sam_pt_ros.evaluation.scoring import Protocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import InputFrame, StreamOutcome, run_stream
+from sam_pt_ros.recordings.sources import picture_files
 
 TURNS = 5
 LENGTHENED = 2
@@ -39,7 +40,7 @@ SEQUENCE = "dog"
 
 def lengthened(source: Path, folder: Path) -> Path:
     """A sequence forwards and backwards in turns, so that what is done once counts for little."""
-    files = sorted(source.iterdir())
+    files = picture_files(source)
     folder.mkdir()
     there_and_back = [*files, *files[-2:0:-1]]
     for index, path in enumerate(there_and_back * LENGTHENED):
@@ -65,7 +66,7 @@ def evaluated(config: Path, bag: BagInput, out: Path) -> tuple[float, StreamOutc
     """Seconds of the evaluation, without its report, and what it found."""
     pipeline = load_configuration(config).offline().create()
     schedule = PromptSchedule(bag.prompts()[0])
-    camera = bag.camera((480, 854))
+    camera = bag.camera(next(bag.images(NoTruth())).image.shape[:2])
     job = SideJob(bag, None, Protocol(), out / "output", out / "overlay.mp4", camera)
     with bag.open_truth() as truth:
         begin = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from scene import THING, passing_scene
 
-from benchmarks import davis, tracker
+from benchmarks import evaluation, metrics, tracker
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "classical.yaml"
 
@@ -37,49 +38,37 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("click", [False, True])
-def test_davis_scores_what_is_tracked(
-    root: Path, click: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = ["--click"] if click else []
-    assert davis.main(["--config", str(CONFIG), "--root", str(root), *options]) == 0
+def test_metrics_are_timed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert metrics.main(["--root", str(root)]) == 0
     summary = last_line(capsys)
-    assert set(summary) >= {"j_and_f_mean", "j_mean", "f_mean", "fps", "sequences"}
-    (scores,) = summary["sequences"].values()  # type: ignore[attr-defined]
-    assert scores["frames"] == 6 and scores["fps"] > 0
-    assert summary["j_and_f_mean"] == pytest.approx((scores["j"] + scores["f"]) / 2)
-    assert scores["j"] > 0.8
+    for name in ("j_ms_median", "f_ms_median", "both_ms_median"):
+        assert 0 < summary[name] < 1000  # type: ignore[operator]
+    assert list(summary["sequences"]) == ["passing"]  # type: ignore[call-overload]
+    assert metrics.main(["--root", str(root), "--sequences", "other"]) == 2
 
 
-def test_davis_gives_the_same_twice(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    values = []
-    for _ in range(2):
-        davis.main(["--config", str(CONFIG), "--root", str(root)])
-        values.append(last_line(capsys)["j_and_f_mean"])
-    assert values[0] == values[1]
-
-
-def test_davis_paints_what_it_found(root: Path, tmp_path: Path) -> None:
-    output = tmp_path / "pictures"
-    davis.main(["--config", str(CONFIG), "--root", str(root), "--output", str(output)])
-    assert len(list((output / "passing").glob("*.png"))) == 6
-
-
-def test_davis_is_skipped_visibly_without_its_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_evaluation_is_timed_beside_the_pipeline(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert davis.main(["--config", str(CONFIG), "--root", str(tmp_path / "nowhere")]) == 0
+    monkeypatch.setattr(evaluation, "TURNS", 1)
+    assert evaluation.main(["--root", str(root), "--sequence", "passing"]) == 0
+    summary = last_line(capsys)
+    assert summary["frames"] == 20  # there and back, twice
+    assert summary["ratio_median"] == pytest.approx(
+        summary["evaluation_ms_per_frame"] / summary["pipeline_ms_per_frame"],  # type: ignore[operator]
+        rel=1e-6,
+    )
+    assert evaluation.main(["--root", str(root), "--sequence", "other"]) == 2
+
+
+@pytest.mark.parametrize("benchmark", [metrics, evaluation])
+def test_without_the_folder_they_are_skipped_visibly(
+    tmp_path: Path, benchmark: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert benchmark.main(["--root", str(tmp_path / "nowhere")]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("skipped: no DAVIS 2016 sequences in")
+    assert said[0].startswith("skipped: no DAVIS 2016")
     assert list(json.loads(said[-1])) == ["skipped"]
-
-
-def test_davis_refuses_what_is_not_there(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    common = ["--config", str(CONFIG), "--root", str(root)]
-    assert davis.main([*common, "--sequences", "other"]) == 2
-    assert "no sequence 'other'; there are passing" in capsys.readouterr().err
-    assert davis.main(["--config", "nowhere.yaml", "--root", str(root)]) == 2
-    assert "cannot be read" in capsys.readouterr().err
 
 
 def test_tracker_gives_the_time_of_both_modes_and_their_stages(

@@ -101,7 +101,7 @@ class DatasetResults:
         scores: one per sequence, seed and object.
         failures: what failed, by sequence and seed, in words.
         problems: what went wrong without ending a sequence.
-        submission: folder with what a server takes; None if there is none.
+        submission: folder with what a server takes, by seed; None if there is none.
     """
 
     dataset: Dataset
@@ -183,6 +183,8 @@ def _prepare(dataset: Dataset, options: DatasetOptions, configuration: Configura
     if path.is_file() and options.resume:
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(before, dict):
+                raise ValueError("not an object of JSON")
         except ValueError as error:
             raise UserError(f"{path}: is broken; evaluate again without --resume") from error
         if before != asked:
@@ -255,7 +257,7 @@ def _results(
         [row for _, outcome in done for row in outcome.scores],
         failures,
         [f"{_name(job, options)}: {text}" for job, outcome in done for text in outcome.problems],
-        next((job.masks.parents[0] for job in jobs if job.masks is not None), None),
+        options.out / SUBMISSION_FOLDER if any(job.masks for job in jobs) else None,
         _rate([outcome for _, outcome in done]),
     )
 

@@ -23,7 +23,7 @@ from sam_pt_ros.evaluation.results import (
     read_rows,
     write_rows,
 )
-from sam_pt_ros.evaluation.run_folder import FILM_FILE, RunResults, write_run
+from sam_pt_ros.evaluation.run_folder import FILM_FILE, REPORT_FILE, RunResults, write_run
 from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.sequences import VideoSequence
 from sam_pt_ros.evaluation.stream import InputFrame, Sink, run_stream
@@ -33,6 +33,9 @@ from sam_pt_ros.recordings.rosbag2 import SECOND
 
 FRAME_PERIOD = SECOND // 24
 """Between the stamps of a sequence's frames, which have none of their own; DAVIS' film rate."""
+
+PROBLEMS_FILE = "problems.txt"
+"""What went wrong without ending a job, a line each; not there if nothing did."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     scorer = Scorer(job.protocol, sequence.first_frames)
     sinks: list[Sink] = [scorer]
     job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / SCORES_FILE).unlink(missing_ok=True)
+    for name in (SCORES_FILE, PROBLEMS_FILE):
+        (job.folder / name).unlink(missing_ok=True)
     writer = ResultWriter(None, job.folder / FILM_FILE if job.film else None)
     if job.film:
         sinks.append(writer)
@@ -101,6 +105,9 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     if outcome.broken is not None:
         raise UserError(outcome.broken)
     scores = scorer.scores(sequence.name, job.seed, sequence.groups)
+    if outcome.problems:
+        lines = "".join(" ".join(text.split()) + "\n" for text in outcome.problems)
+        (job.folder / PROBLEMS_FILE).write_text(lines, encoding="utf-8")
     if job.film:
         write_run(
             job.folder,
@@ -125,17 +132,47 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
 
 
 def finished(job: SequenceJob) -> SequenceOutcome | None:
-    """What an earlier run of the job found; None if there was none or it did not end."""
-    if not (job.folder / SCORES_FILE).is_file():
+    """What an earlier run of the job found; None if there was none, or not all is there.
+
+    Label images and a film are part of it if the job asks for them, which need not have been so
+    in the earlier run.
+    """
+    if not all(path.is_file() for path in _outputs(job)):
         return None
     try:
         scores = read_rows(job.folder / SCORES_FILE, ScoreRow)
         timings = read_rows(job.folder / TIMINGS_FILE, TimingRow)
-    except UserError:
+        problems = _read_problems(job.folder / PROBLEMS_FILE)
+    except (OSError, UserError, UnicodeDecodeError):
         return None
-    if len(timings) != len(job.sequence.images):
+    if len(timings) != len(job.sequence.images) or len(scores) != len(job.sequence.first_frames):
         return None
-    return SequenceOutcome(tuple(scores), *_time(timings))
+    return SequenceOutcome(tuple(scores), *_time(timings), problems)
+
+
+def _outputs(job: SequenceJob) -> Iterator[Path]:
+    """The files that a job leaves, whatever it finds."""
+    names = [SCORES_FILE, TIMINGS_FILE, RESULTS_FILE]
+    if job.film:
+        names += [FILM_FILE, REPORT_FILE]
+    yield from (job.folder / name for name in names)
+    if job.masks is not None:
+        for index in range(len(job.sequence.images)):
+            if _saved(job.sequence, index):
+                yield _mask_file(job.masks, job.sequence, index)
+
+
+def _read_problems(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
+
+
+def _saved(sequence: VideoSequence, index: int) -> bool:
+    """Whether a submission holds the masks of a frame."""
+    return sequence.saved is None or index in sequence.saved
+
+
+def _mask_file(folder: Path, sequence: VideoSequence, index: int) -> Path:
+    return folder / sequence.name / f"{sequence.images[index].stem}.png"
 
 
 def _time(timings: Sequence[TimingRow]) -> tuple[int, float]:
@@ -192,10 +229,9 @@ class _MaskWriter:
 
     def take(self, frame: InputFrame, result: TrackResult) -> None:
         """Write the label image of a frame that a submission holds."""
-        saved = self._sequence.saved
-        if saved is None or frame.index in saved:
-            name = self._sequence.images[frame.index].stem + ".png"
-            self._write(self._folder / self._sequence.name / name, result.label_image)
+        if _saved(self._sequence, frame.index):
+            path = _mask_file(self._folder, self._sequence, frame.index)
+            self._write(path, result.label_image)
 
     def close(self) -> None:
         """Nothing is left to do."""

@@ -130,9 +130,17 @@ def evaluate_uvo(
         engine: one of :data:`~sam_pt_ros.evaluation.engines.ENGINES`.
         workers: videos at a time.
         on_done: called after each video.
+
+    Raises:
+        UserError: the configuration is bad, or ``out`` cannot be made.
     """
     loaded = load_configuration(configuration)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made a folder ({error.strerror}); see --out") from error
+    for name in (RESULTS_JSON, SUMMARY_FILE):  # of an earlier run
+        (out / name).unlink(missing_ok=True)
     jobs = [VideoJob(video, configuration.absolute(), loaded.pipeline.seed) for video in videos]
     outcomes = run_jobs(
         run_video, jobs, engine=engine, workers=workers, on_done=lambda outcome: on_done()

@@ -67,7 +67,7 @@ class Motion:
         outside = _affine(basis, self.back, 1 - cv2.dilate(probability, certain))
         if inside is None or outside is None:
             return np.zeros_like(probability)
-        apart = [basis @ model - self.back for model in (inside, outside)]
+        apart = [_product(basis, model) - self.back for model in (inside, outside)]
         error = [np.sqrt(np.einsum("ijk,ijk->ij", d, d)) for d in apart]
         difference: np.ndarray = np.clip((error[1] - error[0]) / (2 * _ERROR_SCALE), -1, 1)
         return difference.astype(np.float32)
@@ -86,8 +86,13 @@ def _affine(basis: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> np.ndarr
     model = np.zeros((3, 2), np.float32)
     for _ in range(_ROUNDS):
         weighted = a * robust[:, None]
-        normal = weighted.T @ a + 1e-3 * np.eye(3, dtype=np.float32)
-        model = np.linalg.solve(normal, weighted.T @ b)
-        error = np.square(a @ model - b).sum(axis=1)
+        normal = _product(weighted.T, a) + 1e-3 * np.eye(3, dtype=np.float32)
+        model = np.linalg.solve(normal, _product(weighted.T, b))
+        error = np.square(_product(a, model) - b).sum(axis=1)
         robust = w / (1 + error / _ERROR_SCALE**2)
     return model
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """``a @ b`` without BLAS, whose sums depend on how many threads it has."""
+    return np.asarray(np.einsum("...ij,jk->...ik", a, b))
