@@ -24,7 +24,10 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["sam_pt_ros", "sam_pt_ros.*"]),
     package_data={"": ["py.typed", "*.yaml", "*.json"]},
-    data_files=[("share/sam_pt_ros/config", sorted(map(str, Path("config").glob("*.*"))))],
+    data_files=[
+        (f"share/sam_pt_ros/{folder}", sorted(map(str, Path(folder).glob("*.*"))))
+        for folder in ("config", "msg")
+    ],
     install_requires=[
         "kmedoids>=0.5",
         "numpy>=1.21",
