@@ -106,8 +106,8 @@ def _print_run(console: Console, results: RunResults, out: Path) -> None:
         )
     console.print(table)
     for text in results.problems:
-        console.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"The report is {out / REPORT_FILE}", markup=False, highlight=False)
+        _say(console, f"note: {text}")
+    _say(console, f"The report is {out / REPORT_FILE}")
 
 
 def replay(arguments: argparse.Namespace) -> None:
@@ -143,7 +143,7 @@ def replay(arguments: argparse.Namespace) -> None:
     if len(live.latencies_ms):
         p50, p95 = np.percentile(live.latencies_ms, [50, 95])
         text += f"; from stamp to mask {p50:.1f} ms (median), {p95:.1f} ms (95 %)"
-    console.print(text, highlight=False)
+    _say(console, text)
     if live.frames_out == 0:
         raise IncompleteError(f"the node published nothing; see {options.out / LOG_FILE}")
 
@@ -192,7 +192,7 @@ def _run_dataset(
             progress.advance(task)
             if error is not None:
                 text = f"{job.sequence.name}, seed {job.seed} failed: {error}"
-                progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+                _say(progress.console, text)
 
         return evaluate_dataset(
             dataset, options, lambda jobs: progress.update(task, total=jobs), tell
@@ -229,13 +229,13 @@ def _print_dataset(
     console.print(table)
     for name, (mean, deviation) in results.figures.items():
         spread = "" if math.isnan(deviation) else f" ± {deviation:.3f}"
-        console.print(f"{name:<10} {_figure(mean)}{spread}", markup=False, highlight=False)
-    console.print(f"{'fps':<10} {results.fps:.1f}", highlight=False)
+        _say(console, f"{name:<10} {_figure(mean)}{spread}")
+    _say(console, f"{'fps':<10} {results.fps:.1f}")
     for text in results.problems:
-        console.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
+        _say(console, f"note: {text}")
     if results.submission is not None:
-        console.print(f"Label images are in {results.submission}", markup=False, highlight=False)
-    console.print(f"The report is {options.out / REPORT_FILE}", markup=False, highlight=False)
+        _say(console, f"Label images are in {results.submission}")
+    _say(console, f"The report is {options.out / REPORT_FILE}")
 
 
 def _evaluate_uvo(arguments: argparse.Namespace) -> None:
@@ -262,8 +262,8 @@ def _evaluate_uvo(arguments: argparse.Namespace) -> None:
         )
     if results.scores is not None:
         for name, value in figures(results.scores).items():
-            console.print(f"{name:<10} {_figure(value)}", highlight=False)
-    console.print(f"Results are in {arguments.out}", markup=False, highlight=False)
+            _say(console, f"{name:<10} {_figure(value)}")
+    _say(console, f"Results are in {arguments.out}")
     if results.failures:
         raise IncompleteError(
             f"{len(results.failures)} of {results.videos} videos failed, are in no figure, and "
@@ -296,12 +296,10 @@ def make_bag(arguments: argparse.Namespace) -> None:
         made = making.make_bag(options, advance)
     width, height = made.size
     clicks = len(made.click_stamps)
-    console.print(
+    _say(
+        console,
         f"{made.path}: {len(made.stamps)} images of {width}x{height} pixels, "
         f"{made.seconds:.2f} s, clicks on {clicks} of them",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
     )
 
 
@@ -381,12 +379,17 @@ def study(arguments: argparse.Namespace) -> None:
         mine = [curve for curve in curves if curve.method == name]
         mean = mean_curve(mine)
         spent = sum(curve.spent for curve in mine) / len(mine)
-        console.print(
+        _say(
+            console,
             f"{name:<10} mean IoU {mean[-1]:.3f} after {spent:.1f} interactions for each object",
-            highlight=False,
         )
-    console.print(f"Curves are in {arguments.out}", markup=False, highlight=False)
+    _say(console, f"Curves are in {arguments.out}")
 
 
 def _figure(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.3f}"
+
+
+def _say(console: Console, text: str) -> None:
+    """Print a line as it is; a path in it must stay whole."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
