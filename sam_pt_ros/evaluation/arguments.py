@@ -19,13 +19,14 @@ STUDY_METHODS = ("sam_only", "online", "offline")
 
 
 def add_evaluation_commands(commands: SubParsers) -> None:
-    """Add ``evaluate``, ``replay``, ``make-bag``, ``compare``, ``sweep`` and ``study``."""
+    """Add the commands that evaluate, and those that prepare and compare evaluations."""
     _add_evaluate(commands)
     _add_replay(commands)
     _add_make_bag(commands)
     _add_compare(commands)
     _add_sweep(commands)
     _add_study(commands)
+    _add_points(commands)
 
 
 def click(text: str) -> Click:
@@ -362,3 +363,24 @@ def _add_study(commands: SubParsers) -> None:
         help="in one frame, each time it is visited, at most (default: 3)",
     )
     parser.set_defaults(run=_run("study"))
+
+
+def _add_points(commands: SubParsers) -> None:
+    parser = commands.add_parser(
+        "evaluate-points",
+        help="how well a tracker follows points, given true tracks",
+        description="Track points through a video from where they are true, and score them as "
+        "TAP-Vid does: AJ, delta average and OA.",
+    )
+    parser.add_argument(
+        "frames", type=Path, metavar="FRAMES", help="a folder of frames, a video or a rosbag2"
+    )
+    parser.add_argument(
+        "tracks",
+        type=Path,
+        metavar="TRACKS",
+        help="an .npz file: points (T, N, 2) in pixels, visible (T, N) and, unless each point is "
+        "given where it is first visible, queries (N,), their frames",
+    )
+    _add_configuration(parser)
+    parser.set_defaults(run=_run("evaluate_points"))

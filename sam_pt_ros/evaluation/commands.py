@@ -386,6 +386,25 @@ def study(arguments: argparse.Namespace) -> None:
     _say(console, f"Curves are in {arguments.out}")
 
 
+def evaluate_points(arguments: argparse.Namespace) -> None:
+    """``sam-pt evaluate-points``."""
+    from sam_pt_ros.evaluation.point_metrics import THRESHOLDS
+    from sam_pt_ros.evaluation.track_evaluation import evaluate_tracks, read_frames, read_tracks
+
+    configuration = load_configuration(_configuration(arguments))
+    truth = read_tracks(arguments.tracks)
+    scores = evaluate_tracks(configuration, read_frames(arguments.frames), truth)
+    console = Console()
+    for name, value in (
+        ("AJ", scores.average_jaccard),
+        ("delta_avg", scores.average_pts_within_thresh),
+        ("OA", scores.occlusion_accuracy),
+    ):
+        _say(console, f"{name:<10} {_figure(value)}")
+    for threshold, near in zip(THRESHOLDS, scores.pts_within, strict=True):
+        _say(console, f"within {threshold:>2} px of 256: {_figure(near)}")
+
+
 def _figure(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.3f}"
 

@@ -1,0 +1,122 @@
+"""The tracker alone, against true tracks: TAP-Vid's measures for any video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sam_pt_ros.configuration import Configuration, set_threads
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth
+from sam_pt_ros.evaluation.point_metrics import TapVidScores, tap_vid
+from sam_pt_ros.images import decode_image
+from sam_pt_ros.recordings.recovery import storage_files
+from sam_pt_ros.recordings.sources import FolderSource, Source, VideoSource
+from sam_pt_ros.trackers import track_video
+from sam_pt_ros.trackers import trackers as registry
+
+UNSCALED = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class TrueTracks:
+    """Where points of a video really are.
+
+    Attributes:
+        xy: ``float32 (T, N, 2)`` pixels.
+        visible: ``bool (T, N)``.
+        queries: ``int64 (N,)``: the frame in which each point is given to the tracker.
+    """
+
+    xy: np.ndarray
+    visible: np.ndarray
+    queries: np.ndarray
+
+    def __post_init__(self) -> None:
+        frames, points = self.visible.shape if self.visible.ndim == 2 else (0, 0)
+        if not frames or not points or self.xy.shape != (frames, points, 2):
+            raise UserError(
+                "true tracks need points (T, N, 2) and visible (T, N), got "
+                f"{self.xy.shape} and {self.visible.shape}"
+            )
+        inside = (self.queries >= 0) & (self.queries < frames)
+        if self.queries.shape != (points,) or not inside.all():
+            raise UserError(
+                f"each of {points} true tracks needs a query frame from 0 to {frames - 1}"
+            )
+        if not self.visible[self.queries, np.arange(points)].all():
+            raise UserError("a point must be visible in the frame in which it is given")
+
+
+def read_tracks(path: Path) -> TrueTracks:
+    """Read true tracks.
+
+    Args:
+        path: an ``.npz`` file with ``points``, ``(T, N, 2)`` pixels (x, y; the centre of the
+            top-left pixel is 0, 0), ``visible``, ``(T, N)``, and, if points are not to be given
+            in the first frame in which they are visible, ``queries``, ``(N,)``: frames.
+
+    Raises:
+        UserError: it cannot be read, or does not hold that.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read as an .npz file ({error})") from error
+    missing = [name for name in ("points", "visible") if name not in arrays]
+    if missing:
+        raise UserError(
+            f"{path}: holds no '{missing[0]}'; there are {', '.join(arrays) or 'none'}"
+        )
+    visible = arrays["visible"].astype(np.bool_)
+    if "queries" not in arrays and (visible.ndim != 2 or not visible.any(axis=0).all()):
+        raise UserError(f"{path}: every point must be visible in some frame")
+    queries = arrays.get("queries", visible.argmax(axis=0) if visible.ndim == 2 else np.zeros(0))
+    try:
+        return TrueTracks(arrays["points"].astype(np.float32), visible, queries.astype(np.int64))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def read_frames(path: Path) -> np.ndarray:
+    """All frames of a folder of pictures, a video or a bag, RGB ``uint8 (T, H, W, 3)``.
+
+    Raises:
+        UserError: there are none that can be read, or they are not of one size.
+    """
+    if path.exists() and storage_files(path):
+        bag = BagInput.find(path)
+        return np.stack([frame.image for frame in bag.images(NoTruth())])
+    source: Source = FolderSource(path) if path.is_dir() else VideoSource(path, UNSCALED)
+    images = [decode_image(image) for image in source.images()]
+    if len({image.shape for image in images}) > 1:
+        raise UserError(f"{path}: its frames are of several sizes")
+    return np.stack(images)
+
+
+def evaluate_tracks(
+    configuration: Configuration, frames: np.ndarray, truth: TrueTracks
+) -> TapVidScores:
+    """Track the true points from their query frames, and score what comes out.
+
+    Args:
+        configuration: whose tracker is used, by itself: nothing is segmented or sampled anew.
+        frames: RGB ``uint8 (T, H, W, 3)``.
+        truth: of the same frames.
+
+    Raises:
+        UserError: truth and frames do not belong together, or the tracker cannot be made.
+    """
+    if len(frames) != len(truth.xy):
+        raise UserError(f"the true tracks have {len(truth.xy)} frames, the video {len(frames)}")
+    points = np.arange(truth.xy.shape[1])
+    given = truth.xy[truth.queries, points]
+    queries = np.column_stack([truth.queries.astype(np.float32), given])
+    tracker = registry.load(configuration.backends.tracker)(configuration.tracker)
+    set_threads(configuration.backends.threads)
+    found = track_video(tracker, frames, queries)
+    size = (frames.shape[1], frames.shape[2])
+    return tap_vid(found.xy, found.visible, truth.xy, truth.visible, truth.queries, size)
