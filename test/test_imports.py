@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from media import write_sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = """
@@ -70,6 +71,22 @@ def test_the_pipeline_imports_without_ros_and_torch() -> None:
 
 def test_the_classical_pipeline_runs_without_ros_and_torch() -> None:
     run(TRACK, *ROS, "torch")
+
+
+def test_recordings_are_evaluated_without_ros_and_torch(tmp_path: Path) -> None:
+    frames, annotations = write_sequence(tmp_path / "f", tmp_path / "a", frames=5)
+    commands = [
+        ["make-bag", str(frames), str(tmp_path / "bag"), "--annotations", str(annotations)],
+        ["evaluate", str(tmp_path / "bag"), "--out", str(tmp_path / "out")],
+    ]
+    # Guarded, because the process that writes the results imports the program, too.
+    run(
+        "from sam_pt_ros.cli import main\n"
+        f"if __name__ == '__main__':\n    assert [main(c) for c in {commands!r}] == [0, 0]",
+        *ROS,
+        "torch",
+    )
+    assert (tmp_path / "out/report.html").is_file()
 
 
 def test_the_node_imports_without_torch() -> None:
