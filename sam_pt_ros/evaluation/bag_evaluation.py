@@ -12,12 +12,14 @@ from pathlib import Path
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput
+from sam_pt_ros.evaluation.outputs import check_output
 from sam_pt_ros.evaluation.prompts import PromptEvent, PromptSchedule, read_prompts
 from sam_pt_ros.evaluation.run_folder import (
     BAG_FOLDER,
     FILM_FILE,
     RunResults,
-    remove_run,
+    begin_run,
+    check_folder,
     write_run,
 )
 from sam_pt_ros.evaluation.scoring import Protocol
@@ -101,7 +103,7 @@ def evaluate_bag(
         on_start(bag.frames)
         frames = bag.images(truth)
         first = next(frames)  # UserError, with nothing written, if not even this one is good
-        remove_run(options.out)
+        begin_run(options.out)
         side = SideProcess(
             SideJob(
                 bag,
@@ -119,18 +121,16 @@ def evaluate_bag(
 
 
 def _check_out(options: BagOptions) -> None:
-    """Make the folder; UserError if the input lies where the results would go."""
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{options.out}: cannot be made a folder ({error.strerror}); see --out"
-        ) from error
-    output = (options.out / BAG_FOLDER).resolve()
-    if options.bag.resolve() in (output, *output.glob("*")):
-        raise UserError(f"{options.bag}: the results would replace it; choose another --out")
+    """Make the folder; UserError if the results would replace something else."""
+    out, bag = options.out.resolve(), options.bag.resolve()
+    if bag.exists() and (
+        out == bag or bag in out.parents or out / BAG_FOLDER in (bag, bag.parent)
+    ):
+        raise UserError(f"{options.out}: the results would get into the recording; give another")
+    check_folder(options.out)
+    check_output(options.out / BAG_FOLDER)
     if not options.write_bag:
-        remove_bag(output)
+        remove_bag(options.out / BAG_FOLDER)
 
 
 @contextmanager
@@ -139,20 +139,26 @@ def _readable(path: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
     try:
         with open_bag(path):
             pass
-        problem = None
-    except UserError as error:
+        whole = True
+    except UserError:
         if not storage_files(path):
             raise
-        problem = error
-    if problem is None:
+        whole = False
+    if whole:
         yield path, None
         return
     with tempfile.TemporaryDirectory(dir=out, prefix=".recovered_") as folder:
-        yield (
-            recover(path, Path(folder)),
-            f"{path}: the recording was cut off, and what could be read of it was evaluated "
-            f"({problem})",
-        )
+        recovered = recover(path, Path(folder))
+        with open_bag(recovered) as bag:
+            count = bag.message_count
+        try:
+            yield (
+                recovered,
+                f"{path}: the recording was cut off, or never closed; the {count} messages that "
+                "can be read were evaluated",
+            )
+        except UserError as error:  # the copy is of no interest to anybody
+            raise UserError(str(error).replace(str(recovered), str(path))) from error
 
 
 def _results(
@@ -169,6 +175,15 @@ def _results(
         f"object {object_id} of the truth was never pointed at, and is not scored"
         for object_id in side.scorer.never_prompted
     ]
+    if side.scorer.foreign:
+        problems += [
+            f"object {object_id} is not in the truth, and is not scored"
+            for object_id in side.scorer.foreign
+        ]
+    if side.scorer.annotated_frames not in (0, len(outcome.timings)):
+        problems.append(
+            f"the truth is of {side.scorer.annotated_frames} of {len(outcome.timings)} frames"
+        )
     if not side.scorer.rows:
         reason = "; ".join([*([outcome.broken] if outcome.broken else []), *problems])
         raise UserError(f"{options.bag}: no object was started: {reason}")

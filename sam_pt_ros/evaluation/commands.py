@@ -27,6 +27,7 @@ from sam_pt_ros.evaluation.datasets.base import Dataset, open_dataset
 from sam_pt_ros.evaluation.results import SUMMARY_FILE, ScoreRow
 from sam_pt_ros.evaluation.run_folder import REPORT_FILE, RunResults
 from sam_pt_ros.evaluation.sequence_job import SequenceJob
+from sam_pt_ros.options import did_you_mean
 from sam_pt_ros.paths import configuration_file, default_configuration_file
 from sam_pt_ros.progress import progress_display, step_of
 
@@ -37,16 +38,17 @@ class IncompleteError(RuntimeError):
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """``sam-pt evaluate``."""
-    if (arguments.bag is None) == (arguments.dataset is None):
+    if arguments.bag is None and arguments.dataset is None:
         raise UserError("give a BAG or a --dataset; see `sam-pt evaluate --help`")
+    if arguments.bag is not None and arguments.dataset is not None:
+        raise UserError("give a BAG or a --dataset, not both")
+    _check_options(arguments)
     if arguments.dataset is None:
         if arguments.live:
             replay(arguments)
         else:
             _evaluate_bag(arguments)
         return
-    if arguments.live:
-        raise UserError("--live plays a BAG; a data set has no time of its own")
     if arguments.root is None:
         raise UserError("--dataset needs --root, the data set's folder")
     if arguments.dataset == "uvo":
@@ -55,10 +57,40 @@ def evaluate(arguments: argparse.Namespace) -> None:
         _evaluate_dataset(arguments)
 
 
+_OF_BAGS = (
+    *("image_topic", "points_topic", "prompts", "truth_topic", "truth"),
+    *("no_bag", "no_film", "live"),
+)
+_OF_DATASETS = (
+    *("root", "split", "sequences", "engine", "resume", "masks", "films"),
+    *("seeds", "start", "workers"),
+)
+_DEFAULTS = {"seeds": 1, "start": "points", "workers": 1}
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """UserError for an option that would have no effect."""
+    of_bag = arguments.dataset is None
+    for name in _OF_DATASETS if of_bag else _OF_BAGS:
+        if getattr(arguments, name) not in (_DEFAULTS.get(name), None, "", False):
+            option = "--" + name.replace("_", "-")
+            raise UserError(f"{option} is for {'a --dataset' if of_bag else 'a BAG'} only")
+    if arguments.live:
+        for name in ("no_bag", "no_film", "truth_topic", "truth"):
+            if getattr(arguments, name):
+                raise UserError(f"--{name.replace('_', '-')} does not go with --live")
+
+
 def _configuration(arguments: argparse.Namespace) -> Path:
     if arguments.config is None:
         return default_configuration_file()
-    return configuration_file(arguments.config)
+    path = configuration_file(arguments.config)
+    if not path.exists() and len(path.parts) == 1 and not path.suffix:
+        names = [each.stem for each in default_configuration_file().parent.glob("*.yaml")]
+        raise UserError(
+            f"there is no configuration '{path}', and no such file{did_you_mean(str(path), names)}"
+        )
+    return path
 
 
 # --- a recording --------------------------------------------------------------------------
@@ -90,18 +122,23 @@ def _evaluate_bag(arguments: argparse.Namespace) -> None:
         raise IncompleteError(f"the results are partial: {results.partial}")
 
 
+MEASURED = ("J", "F", "J&F", "points inside")
+
+
 def _print_run(console: Console, results: RunResults, out: Path) -> None:
     table = Table(title=escape(results.title))
-    for name in ("object", "frames", "tracked", "score", "J", "F", "J&F", "points inside"):
+    for name in ("object", "frames", "tracked", "score", "scored", *MEASURED):
         table.add_column(name, justify="left" if name == "object" else "right")
     for row in results.scores:
         table.add_row(
             escape(f"{row.object_id} {row.label}".strip()),
             str(row.frames),
             f"{row.tracked:.0%}",
+            _figure(row.score),
+            str(row.scored),
             *(
                 _figure(value)
-                for value in (row.score, row.j_mean, row.f_mean, row.j_and_f, row.points_inside)
+                for value in (row.j_mean, row.f_mean, row.j_and_f, row.points_inside)
             ),
         )
     console.print(table)
@@ -301,6 +338,8 @@ def make_bag(arguments: argparse.Namespace) -> None:
         f"{made.path}: {len(made.stamps)} images of {width}x{height} pixels, "
         f"{made.seconds:.2f} s, clicks on {clicks} of them",
     )
+    if not clicks:
+        _say(console, "note: without clicks it is evaluated with --prompts only")
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -355,13 +394,15 @@ def sweep(arguments: argparse.Namespace) -> None:
 def study(arguments: argparse.Namespace) -> None:
     """``sam-pt study``."""
     from sam_pt_ros.evaluation.interactive.curve import mean_curve, plot_curves, write_curves
-    from sam_pt_ros.evaluation.interactive.methods import Budget
+    from sam_pt_ros.evaluation.interactive.methods import Budget, method_named
     from sam_pt_ros.evaluation.interactive.study import run_study
 
     dataset = _open(arguments)
     if not dataset.scored:
         raise UserError(f"{dataset.name} {dataset.split} has no truth to look at")
     configuration = load_configuration(_configuration(arguments)).offline()
+    for name in arguments.methods:
+        method_named(name)
     budget = Budget(interactions=arguments.interactions, per_frame=arguments.per_frame)
     console = Console()
     curves = []

@@ -46,12 +46,14 @@ class Run:
         title: its name, for people.
         configuration: what it was run with, by parameter; may be empty.
         rows: its scores, at least one, each sequence, seed and object once.
+        partial: why it is of a part of its input only; None if it is not.
     """
 
     path: Path
     title: str
     configuration: Mapping[str, object]
     rows: tuple[ScoreRow, ...]
+    partial: str | None = None
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -124,6 +126,7 @@ class Comparison:
         only_before: objects that the second run lacks, with their labels.
         only_after: objects that the first lacks.
         notes: what could not be compared as it should be, a sentence each.
+        fewer: those of the notes that say that less of an object counts in the second run.
     """
 
     before: Run
@@ -133,6 +136,7 @@ class Comparison:
     only_before: Mapping[Key, str]
     only_after: Mapping[Key, str]
     notes: tuple[str, ...]
+    fewer: tuple[str, ...] = ()
 
     @property
     def worst(self) -> Difference:
@@ -160,7 +164,17 @@ def load_run(path: Path) -> Run:
     if not isinstance(configuration, dict):
         configuration = {}
     title = str(summary.get("title") or scores.resolve().parent.name)
-    return Run(path, title, configuration, tuple(read_rows(scores, ScoreRow)))
+    failures = summary.get("failures") or []
+    partial = summary.get("partial")
+    if partial is None and isinstance(failures, list) and failures:
+        partial = f"{len(failures)} failed"
+    return Run(
+        path,
+        title,
+        configuration,
+        tuple(read_rows(scores, ScoreRow)),
+        None if partial is None else str(partial),
+    )
 
 
 def _read_summary(path: Path) -> dict[str, object]:
@@ -189,7 +203,18 @@ def compare(a: Run, b: Run) -> Comparison:
     Raises:
         UserError: the runs have no object in common.
     """
+    notes = [
+        f"the {which} run is partial: {run.partial}"
+        for run, which in ((a, "first"), (b, "second"))
+        if run.partial is not None
+    ]
     first, second = _by_object(a.rows), _by_object(b.rows)
+    renamed = _sequences(first) | _sequences(second)
+    if len(_sequences(first)) == len(_sequences(second)) == 1 and len(renamed) == 2:
+        # Of two recordings, each with a name of its own.
+        (name,) = _sequences(first)
+        second = {(name, object_id): rows for (_, object_id), rows in second.items()}
+        notes.append(f"the two sequences have different names: {', '.join(sorted(renamed))}")
     common = [key for key in first if key in second]
     if not common:
         raise UserError(
@@ -197,11 +222,18 @@ def compare(a: Run, b: Run) -> Comparison:
             f"{_some_names(second)}; compare runs over the same sequences"
         )
     found: list[_Paired] = []
-    notes: list[str] = []
+    fewer = []
     for key in common:
         measured, remarks = _compare_object(key, first[key], second[key])
         found += measured
         notes += remarks
+        before, after = _counted(first[key], second[key])
+        if before != after:
+            name = _name(key, _label(second[key]))
+            text = f"{name}: {before} frames count in the first run, {after} in the second"
+            notes.append(text)
+            if after < before:
+                fewer.append(text)
     if not found:
         raise UserError(f"{a.path} and {b.path} have no measure in common; evaluate again")
     order = list(MEASURES)
@@ -226,7 +258,18 @@ def compare(a: Run, b: Run) -> Comparison:
         {key: _label(first[key]) for key in first if key not in second},
         {key: _label(second[key]) for key in second if key not in first},
         tuple(notes),
+        tuple(fewer),
     )
+
+
+def _sequences(objects: Mapping[Key, object]) -> set[str]:
+    return {sequence for sequence, _ in objects}
+
+
+def _counted(first: Mapping[int, ScoreRow], second: Mapping[int, ScoreRow]) -> tuple[int, int]:
+    """Frames of a seed that the scores of both runs are made of."""
+    a, b = next(iter(first.values())), next(iter(second.values()))
+    return (a.scored, b.scored) if a.scored and b.scored else (a.frames, b.frames)
 
 
 @dataclass(frozen=True)
@@ -366,7 +409,8 @@ def worse_than(comparison: Comparison, tolerance: float) -> list[str]:
     """What a regression test has to complain about, in a line each; empty if nothing.
 
     That is each object, and each mean, that lost more than the tolerance, be it by chance or not;
-    and each object that the second run lacks: nobody knows what became of it.
+    and each object that the second run lacks, or of which it counts fewer frames, or a second run
+    that is partial: nobody knows what became of the rest.
 
     Args:
         comparison: of two runs.
@@ -388,6 +432,9 @@ def worse_than(comparison: Comparison, tolerance: float) -> list[str]:
             )
     for key, label in comparison.only_before.items():
         lines.append(f"{_name(key, label)}: not in the second run")
+    lines += comparison.fewer
+    if comparison.after.partial is not None:
+        lines.append(f"the second run is partial: {comparison.after.partial}")
     return lines
 
 

@@ -18,7 +18,7 @@ from sam_pt_ros.evaluation.engines import Outcome, run_jobs
 from sam_pt_ros.evaluation.protocol import Start
 from sam_pt_ros.evaluation.report import write_dataset_report
 from sam_pt_ros.evaluation.results import SCORES_FILE, SUMMARY_FILE, ScoreRow, write_rows
-from sam_pt_ros.evaluation.run_folder import REPORT_FILE, known, remove_run, write_json
+from sam_pt_ros.evaluation.run_folder import REPORT_FILE, RUN_FILE, known, remove_run, write_json
 from sam_pt_ros.evaluation.scoring import Protocol
 from sam_pt_ros.evaluation.sequence_job import (
     SequenceJob,
@@ -30,8 +30,6 @@ from sam_pt_ros.versions import versions
 
 SEQUENCES_FOLDER = "sequences"
 SUBMISSION_FOLDER = "submission"
-RUN_FILE = "run.json"
-"""What was asked for; an evaluation is only gone on with if it is the same."""
 
 
 @dataclass(frozen=True)
@@ -194,13 +192,20 @@ def _prepare(dataset: Dataset, options: DatasetOptions, configuration: Configura
                 "another --out, or start again without --resume"
             )
         return
-    if not path.is_file() and any(options.out.iterdir()):
+    if any(options.out.iterdir()) and not _is_ours(path):
         raise UserError(f"{options.out}: holds other files; give an empty folder with --out")
     remove_run(options.out)
     for name in (SEQUENCES_FOLDER, SUBMISSION_FOLDER):
         if (options.out / name).is_dir():
             shutil.rmtree(options.out / name)
     write_json(path, asked)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return {"dataset", "configuration"} <= set(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _jobs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -15,15 +16,19 @@ from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, NODE_NAME, OVERLAY_TOPIC
 from sam_pt_ros.demo.session import Recording, run
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput
+from sam_pt_ros.evaluation.make_bag import check_made
+from sam_pt_ros.evaluation.outputs import check_output
 from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
 from sam_pt_ros.evaluation.recorded_results import read_results
 from sam_pt_ros.evaluation.report import LiveFigures
 from sam_pt_ros.evaluation.run_folder import (
     BAG_FOLDER,
     FILM_FILE,
+    LATENCIES_FILE,
     STRIP_FILE,
     RunResults,
-    remove_run,
+    begin_run,
+    check_folder,
     write_run,
 )
 from sam_pt_ros.evaluation.scoring import Protocol, Scorer
@@ -79,10 +84,12 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             f"{options.bag}: nothing in it says what to track; give clicks in a file with "
             "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
         )
-    options.out.mkdir(parents=True, exist_ok=True)
-    with step("Cutting the bag", found.frames) as advance:
+    check_folder(options.out)
+    check_output(options.out / BAG_FOLDER)
+    check_made(options.out / INPUT_FOLDER)
+    with step("Preparing the recording", found.frames) as advance:
         cut = cut_bag(options.out / INPUT_FOLDER, source, on_image=advance)
-    remove_run(options.out)
+    begin_run(options.out)
     with ExitStack() as steps:
         advances = [steps.enter_context(step("Starting the node", None))]
 
@@ -100,6 +107,7 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             lambda: advances[-1](),
         )
     results = _results(options, configuration, found, cut, recording)
+    _write_latencies(options.out / LATENCIES_FILE, cut, recording)
     write_run(options.out, results)
     return results
 
@@ -168,6 +176,18 @@ def _results(
             len(cut.stamps), len(received), len(cut.stamps) - len(received), latencies
         ),
     )
+
+
+def _write_latencies(path: Path, cut: CutBag, recording: Recording) -> None:
+    """For every image its latency from stamp to mask; an empty one was dropped."""
+    received = dict(recording.received[LABEL_IMAGE_TOPIC])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["frame", "stamp", "latency_ms"])
+        for index, stamp in enumerate(cut.stamps):
+            when = received.get(stamp)
+            late = "" if when is None else round((when - recording.due[stamp]) * 1e-6, 3)
+            writer.writerow([index, stamp, late])
 
 
 def _frame(result: TrackResult, labels: np.ndarray | None) -> InputFrame:

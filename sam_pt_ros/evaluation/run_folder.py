@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sam_pt_ros.configuration import Configuration
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.report import LiveFigures, ReportData, write_report
 from sam_pt_ros.evaluation.results import (
     RESULTS_FILE,
@@ -30,8 +31,25 @@ REPORT_FILE = "report.html"
 STRIP_FILE = "filmstrip.png"
 FILM_FILE = "overlay.mp4"
 BAG_FOLDER = "output"
+LATENCIES_FILE = "latencies.csv"
 PARTIAL_FILE = "PARTIAL.txt"
 """There exactly if the results are of a part of the input only; it says why."""
+
+
+RUN_FILE = "run.json"
+"""In the folder of an evaluation of a data set: what was asked for."""
+
+_FILES = (
+    RESULTS_FILE,
+    TIMINGS_FILE,
+    SCORES_FILE,
+    SUMMARY_FILE,
+    REPORT_FILE,
+    STRIP_FILE,
+    FILM_FILE,
+    PARTIAL_FILE,
+    LATENCIES_FILE,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +91,8 @@ def write_run(folder: Path, run: RunResults) -> None:
     write_rows(folder / TIMINGS_FILE, TimingRow, run.timings)
     if run.partial is not None:
         (folder / PARTIAL_FILE).write_text(run.partial + "\n", encoding="utf-8")
+    else:
+        (folder / PARTIAL_FILE).unlink(missing_ok=True)
     if run.strip is not None:
         write_image(folder / STRIP_FILE, run.strip)
     write_report(
@@ -144,19 +164,44 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def check_folder(folder: Path) -> None:
+    """Make the folder of a run; UserError if what it holds is not an earlier run of the kind."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be made a folder ({error.strerror}); see --out"
+        ) from error
+    if (folder / RUN_FILE).exists():
+        raise UserError(f"{folder}: holds an evaluation of a data set; give another --out")
+    held = [name for name in _FILES if (folder / name).exists()]
+    if held and not _is_run(folder):
+        raise UserError(
+            f"{folder}: holds a {held[0]} that is of no evaluation; give another --out"
+        )
+
+
+def begin_run(folder: Path) -> None:
+    """Take away what an earlier run left, and mark the folder until :func:`write_run`."""
+    remove_run(folder)
+    (folder / PARTIAL_FILE).write_text("this evaluation has not ended\n", encoding="utf-8")
+
+
 def remove_run(folder: Path) -> None:
     """Take away what an earlier run left, so that nothing of it can be taken for this one's."""
-    for name in (
-        RESULTS_FILE,
-        TIMINGS_FILE,
-        SCORES_FILE,
-        SUMMARY_FILE,
-        REPORT_FILE,
-        STRIP_FILE,
-        FILM_FILE,
-        PARTIAL_FILE,
-    ):
+    for name in _FILES:
         (folder / name).unlink(missing_ok=True)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether an evaluation wrote to this folder, be it that it was ended early."""
+    if (folder / PARTIAL_FILE).is_file():
+        return True
+    try:
+        summary = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+        return "sam_pt_ros" in summary["versions"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def known(value: float) -> float | None:

@@ -41,12 +41,15 @@ class Scorer:
 
     Attributes:
         rows: one per object and frame, in order of the frames.
+        annotated_frames: frames that had a truth.
     """
 
     def __init__(self, protocol: Protocol, expected: Mapping[int, int] | None = None) -> None:
         self.rows: list[ObjectRow] = []
         self._protocol = protocol
         self._expected = dict(expected or {})
+        self._newest = -1
+        self.annotated_frames = 0
         self._points: dict[int, dict[int, PointCount]] = {}  # by object and frame
         self._annotated: set[int] = set()  # objects of the truth
         self._tracked: set[int] = set()
@@ -54,8 +57,10 @@ class Scorer:
 
     def take(self, frame: InputFrame, result: TrackResult) -> None:
         """Add the rows of a frame."""
+        self._newest = frame.index
         truth = frame.truth
         if truth is not None:
+            self.annotated_frames += 1
             self._annotated |= _new_objects(truth, self._annotated)
         tracked = {item.object_id for item in result.objects}
         self._tracked |= tracked
@@ -68,14 +73,25 @@ class Scorer:
             self.rows.append(self._row(frame, item))
 
     def close(self) -> None:
-        """Take back the score of the last frame, which is known as such only now."""
-        if not self._protocol.skip_last or not self.rows:
-            return
-        last = self.rows[-1].frame
+        """Take back scores that are known only now not to count.
+
+        These are those of the last frame, and of objects that are nowhere in the truth.
+        """
+        last = self._newest if self._protocol.skip_last else -1
+        foreign = set(self.foreign)
         self.rows = [
-            replace(row, j=NAN, f=NAN, points_inside=NAN) if row.frame == last else row
+            replace(row, j=NAN, f=NAN, points_inside=NAN)
+            if row.frame == last or row.object_id in foreign
+            else row
             for row in self.rows
         ]
+
+    @property
+    def foreign(self) -> list[int]:
+        """Objects that were tracked and are nowhere in the truth, if there is any."""
+        if not self.annotated_frames:
+            return []
+        return sorted(self._tracked - self._annotated - self._expected.keys())
 
     @property
     def never_prompted(self) -> list[int]:

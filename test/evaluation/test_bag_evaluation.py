@@ -301,9 +301,25 @@ def test_truth_may_come_in_another_order_and_not_for_every_image(tmp_path: Path)
     recorded.sort(key=lambda message: message[3])
     bag = write_bag(tmp_path / "bag", recorded)
     results = evaluate_bag(BagOptions(bag, CONFIG, tmp_path / "out"))
+    assert all(np.isnan(row.j) for row in results.rows)  # object 1 is not in the truth
+    assert [text.split(",")[0] for text in results.problems] == [
+        "object 7 of the truth was never pointed at",
+        "object 300 of the truth was never pointed at",
+        "object 1 is not in the truth",
+        f"the truth is of 3 of {FRAMES} frames",
+    ]
+
+
+def test_frames_without_truth_are_not_scored(tmp_path: Path) -> None:
+    recorded = list(messages())
+    for index in (6, 1, 4):
+        labels, image = (truth(index) > 0).astype(np.uint16), stamped(index)
+        recorded.append(("/truth", IMAGE_TYPE, label_message(labels, image), image.stamp + 5))
+    recorded.sort(key=lambda message: message[3])
+    bag = write_bag(tmp_path / "bag", recorded)
+    results = evaluate_bag(BagOptions(bag, CONFIG, tmp_path / "out"))
     assert [row.frame for row in results.rows if not np.isnan(row.j)] == [1, 4, 6]
-    assert {row.j for row in results.rows if not np.isnan(row.j)} == {0.0}  # object 1 is not 300
-    assert [text.split(" of")[0] for text in results.problems] == ["object 7", "object 300"]
+    assert results.scores[0].j_mean > 0.9
 
 
 # --- what can be wrong --------------------------------------------------------------------
@@ -481,8 +497,43 @@ def test_nothing_of_an_earlier_run_is_left(bag: Path, tmp_path: Path) -> None:
     assert {path.name for path in out.iterdir()} == FILES - {"output", "overlay.mp4"}
 
 
-def test_the_results_never_replace_the_input(bag: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("out", ["bag", "bag/out", "parent"])
+def test_the_results_never_get_into_the_input(bag: Path, tmp_path: Path, out: str) -> None:
+    recording = tmp_path / "parent/output" if out == "parent" else tmp_path / "bag"
+    shutil.copytree(bag, recording)
+    with pytest.raises(UserError, match="would get into the recording"):
+        evaluate_bag(BagOptions(recording, CONFIG, tmp_path / out))
+    assert len(read(recording, "/image")) == FRAMES
+
+
+def test_files_of_others_are_never_replaced(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, words in (("report.html", "of no evaluation"), ("run.json", "of a data set")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("mine")
+        assert run(bag, tmp_path / name) == 2
+        assert words in capsys.readouterr().err
+        assert [path.name for path in (tmp_path / name).iterdir()] == [name]
     shutil.copytree(bag, tmp_path / "out/output")
-    with pytest.raises(UserError, match="would replace it"):
-        evaluate_bag(BagOptions(tmp_path / "out/output", CONFIG, tmp_path / "out"))
-    assert len(read(tmp_path / "out/output", "/image")) == FRAMES
+    assert run(bag, tmp_path / "out") == 2
+    assert "which no evaluation has written" in capsys.readouterr().err
+    header = make_header(1, "")
+    robot = write_bag(tmp_path / "robot", [("/odometry", "std_msgs/msg/Header", header, 1)])
+    with pytest.raises(UserError, match="which was not made here"):
+        make_bag(MakeBagOptions(tmp_path / "nowhere", robot))
+    assert read(robot, "/odometry")
+
+
+def test_an_evaluation_that_did_not_end_is_marked(
+    bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sam_pt_ros.evaluation.bag_evaluation.write_run", interrupted)
+    assert run(bag, tmp_path / "out") == 130
+    assert "has not ended" in (tmp_path / "out/PARTIAL.txt").read_text()
+    monkeypatch.undo()
+    assert run(bag, tmp_path / "out") == 0
+    assert not (tmp_path / "out/PARTIAL.txt").exists()

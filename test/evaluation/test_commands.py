@@ -130,9 +130,16 @@ def test_the_study(davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("arguments", "words"),
     [
         (["evaluate"], "give a BAG or a --dataset"),
-        (["evaluate", "bag", "--dataset", "davis2016"], "give a BAG or a --dataset"),
+        (["evaluate", "bag", "--dataset", "davis2016"], "not both"),
+        (["evaluate", "bag", "--seeds", "2"], "--seeds is for a --dataset only"),
+        (["evaluate", "bag", "--resume"], "--resume is for a --dataset only"),
+        (["evaluate", "bag", "--live", "--no-bag"], "--no-bag does not go with --live"),
+        (
+            ["evaluate", "--dataset", "davis2016", "--root", ".", "--image-topic", "/a"],
+            "--image-topic is for a BAG only",
+        ),
         (["evaluate", "--dataset", "davis2016"], "--dataset needs --root"),
-        (["evaluate", "bag", "--config", "classicle"], "classicle"),
+        (["evaluate", "bag", "--config", "clasical"], "did you mean 'classical'"),
         (["make-bag", "nowhere", "bag", "--click", "1,1"], "there is no such video file"),
         (["make-bag", "frames", "bag", "--rate", "fast"], "frames per second"),
         (["compare", "a", "b"], "not a run"),

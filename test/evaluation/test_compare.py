@@ -7,6 +7,7 @@ import json
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -400,3 +401,31 @@ def test_the_parameters_that_changed_are_named(tmp_path: Path) -> None:
     ]
     lines = format_comparison(compare(*runs)).splitlines()
     assert lines[2:5] == ["gone: True → none", "new: none → [1]", "threads: 1 → 2"]
+
+
+def test_a_run_of_a_part_is_told_and_counts_as_worse(tmp_path: Path) -> None:
+    whole = load_run(write_run(tmp_path / "whole", [score("a", 0.5)]))
+    part = load_run(
+        write_run(tmp_path / "part", [score("a", 0.9)], {"partial": "the bag was cut off"})
+    )
+    failed = load_run(write_run(tmp_path / "failed", [score("a", 0.9)], {"failures": ["b: no"]}))
+    assert compare(whole, part).notes == ("the second run is partial: the bag was cut off",)
+    assert worse_than(compare(whole, part), 1) == [
+        "the second run is partial: the bag was cut off"
+    ]
+    assert worse_than(compare(whole, failed), 1) == ["the second run is partial: 1 failed"]
+    assert worse_than(compare(part, whole), 1) == []
+
+
+def test_fewer_frames_are_told_and_count_as_worse() -> None:
+    long, short = score("a", 0.5), replace(score("a", 0.9), scored=3)
+    text = "a 1: 8 frames count in the first run, 3 in the second"
+    found = compare(run([long]), run([short]))
+    assert found.notes == (text,) and worse_than(found, 1) == [text]
+    assert worse_than(compare(run([short]), run([long])), 1) == []
+
+
+def test_two_recordings_are_compared_whatever_their_names() -> None:
+    found = compare(run([score("monday", 0.5)]), run([score("tuesday", 0.75)]))
+    assert differences(found) == {("monday", 1, "j_and_f"): 0.25}
+    assert found.notes == ("the two sequences have different names: monday, tuesday",)

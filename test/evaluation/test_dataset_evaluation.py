@@ -545,7 +545,7 @@ def bad(root: Path) -> Iterator[tuple[list[str], str]]:
     yield [*data, "--root", str(root / "none")], "there is no such folder"
     yield [*data, "--root", str(root / "JPEGImages")], "is missing"
     yield ["--dataset", "davis", "--root", str(root)], "invalid choice: 'davis'"
-    yield [*there, "--live"], "--live plays a BAG"
+    yield [*there, "--live"], "--live is for a BAG only"
     yield [*there, "--engine", "serial", "--workers", "2"], "leave out --workers"
     yield [*there, "--engine", "threads"], "invalid choice: 'threads'"
     yield [*there, "--workers", "0"], "a whole number from 1 on, not '0'"
