@@ -16,7 +16,6 @@ from PIL import Image
 from sam_pt_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from sam_pt_ros.evaluation.datasets.base import Dataset
     from sam_pt_ros.evaluation.sequences import VideoSequence
 
 MAX_INDEX = 255
@@ -108,16 +107,16 @@ def write_gray(path: Path, labels: np.ndarray) -> None:
     _save(path, Image.fromarray(labels.astype(np.uint16)))
 
 
-def submission_path(dataset: Dataset, sequence: VideoSequence, frame: int) -> Path:
-    """Where a server looks for the masks of one frame, relative to what is sent to it.
+def submission_path(folder: str | Path, sequence: VideoSequence, frame: int) -> Path:
+    """Where a server looks for the masks of one frame.
 
     Args:
-        dataset: says how its server lays files out.
-        sequence: one of it.
+        folder: what the folders of the sequences lie in
+            (:attr:`~sam_pt_ros.evaluation.datasets.base.Dataset.submission_folder`).
+        sequence: one of the data set.
         frame: index of the frame in ``sequence``.
     """
-    name = sequence.images[frame].stem + ".png"
-    return Path(dataset.submission_folder, sequence.name, name)
+    return Path(folder, sequence.name, sequence.images[frame].stem + ".png")
 
 
 def _check(labels: np.ndarray) -> None:

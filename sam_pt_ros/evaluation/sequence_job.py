@@ -10,7 +10,7 @@ import numpy as np
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.label_images import write_gray, write_indexed
+from sam_pt_ros.evaluation.label_images import submission_path, write_gray, write_indexed
 from sam_pt_ros.evaluation.outputs import ResultWriter
 from sam_pt_ros.evaluation.protocol import Start, first_prompt
 from sam_pt_ros.evaluation.results import (
@@ -159,7 +159,7 @@ def _outputs(job: SequenceJob) -> Iterator[Path]:
     if job.masks is not None:
         for index in range(len(job.sequence.images)):
             if _saved(job.sequence, index):
-                yield _mask_file(job.masks, job.sequence, index)
+                yield submission_path(job.masks, job.sequence, index)
 
 
 def _read_problems(path: Path) -> tuple[str, ...]:
@@ -169,10 +169,6 @@ def _read_problems(path: Path) -> tuple[str, ...]:
 def _saved(sequence: VideoSequence, index: int) -> bool:
     """Whether a submission holds the masks of a frame."""
     return sequence.saved is None or index in sequence.saved
-
-
-def _mask_file(folder: Path, sequence: VideoSequence, index: int) -> Path:
-    return folder / sequence.name / f"{sequence.images[index].stem}.png"
 
 
 def _time(timings: Sequence[TimingRow]) -> tuple[int, float]:
@@ -230,7 +226,7 @@ class _MaskWriter:
     def take(self, frame: InputFrame, result: TrackResult) -> None:
         """Write the label image of a frame that a submission holds."""
         if _saved(self._sequence, frame.index):
-            path = _mask_file(self._folder, self._sequence, frame.index)
+            path = submission_path(self._folder, self._sequence, frame.index)
             self._write(path, result.label_image)
 
     def close(self) -> None:

@@ -82,13 +82,11 @@ class StreamOutcome:
         timings: of the frames that the pipeline took, in order.
         problems: what went wrong without ending it, in words for a user.
         broken: why it ended before the frames did; None if it did not.
-        starts: first frame of each object that was started, by id.
     """
 
     timings: tuple[TimingRow, ...]
     problems: tuple[str, ...]
     broken: str | None
-    starts: dict[int, int]
 
 
 def run_stream(
@@ -115,7 +113,6 @@ def run_stream(
     """
     timings: list[TimingRow] = []
     problems: list[str] = []
-    starts: dict[int, int] = {}
     waiting: dict[int, InputFrame] = {}
     broken: str | None = None
 
@@ -123,8 +120,6 @@ def run_stream(
 
         def hand_over(results: Iterable[TrackResult]) -> None:
             for result in results:
-                for item in result.objects:
-                    starts.setdefault(item.object_id, result.index)
                 problems.extend(f"frame {result.index}: {text}" for text in result.problems)
                 consumer.put(waiting.pop(result.index), result)
 
@@ -142,7 +137,7 @@ def run_stream(
             broken = str(error)
         if len(pipeline.history):
             hand_over(pipeline.flush())
-    return StreamOutcome(tuple(timings), tuple(problems), broken, starts)
+    return StreamOutcome(tuple(timings), tuple(problems), broken)
 
 
 def _prompt(

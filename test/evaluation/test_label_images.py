@@ -188,4 +188,4 @@ def test_a_submission_has_the_layout_of_its_server() -> None:
         dataset = Dataset(
             "a", "test", (sequence,), False, True, False, region_and_boundary, folder
         )
-        assert submission_path(dataset, sequence, 1) == Path(wanted)
+        assert submission_path(dataset.submission_folder, sequence, 1) == Path(wanted)

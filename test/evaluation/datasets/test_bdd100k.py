@@ -94,7 +94,7 @@ def test_objects_start_where_they_first_count(tmp_path: Path) -> None:
     assert first is not None and first[0, :3].tolist() == [0, 0, 0]
     assert second is not None and second[0, :4].tolist() == [3, 2, 0, 0]
     assert list(dataset.scored_frames(sequence, 2)) == [2]
-    assert submission_path(dataset, sequence, 1) == Path("a/a-0000002.png")
+    assert submission_path(dataset.submission_folder, sequence, 1) == Path("a/a-0000002.png")
     again = pickle.loads(pickle.dumps(dataset)).sequences[0].truth(1)
     assert np.array_equal(again, second)
 

@@ -137,7 +137,7 @@ def test_2017_tests_give_away_the_first_annotation_only(tmp_path: Path) -> None:
         assert not dataset.scored
         (sequence,) = dataset.sequences
         assert sequence.truth(4) is None
-        assert submission_path(dataset, sequence, 4) == Path("dogs/00004.png")
+        assert submission_path(dataset.submission_folder, sequence, 4) == Path("dogs/00004.png")
     with pytest.raises(UserError, match=r"dogs/00001\.png: this annotation is missing \(and 3"):
         open_dataset("davis2017", tmp_path, "val")
 

@@ -35,7 +35,7 @@ def test_valid_gives_away_first_annotations_only(tmp_path: Path) -> None:
     first, second = dataset.sequences
     assert dict(first.first_frames) == {1: 0, 2: 2} and dict(second.first_frames) == {1: 0, 2: 0}
     assert first.saved is None and not first.groups
-    assert submission_path(dataset, second, 2) == Path("b/00002.png")
+    assert submission_path(dataset.submission_folder, second, 2) == Path("b/00002.png")
 
 
 def test_train_is_scored_and_must_be_complete(tmp_path: Path) -> None:

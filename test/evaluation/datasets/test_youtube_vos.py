@@ -84,7 +84,7 @@ def test_objects_start_where_they_are_given(valid: Path) -> None:
     truth = first.truth(2)
     assert truth is not None and truth[:2, 2].tolist() == [3, 0]
     assert first.truth(1) is None
-    assert submission_path(dataset, first, 2) == Path("Annotations/v1/00010.png")
+    assert submission_path(dataset.submission_folder, first, 2) == Path("Annotations/v1/00010.png")
     assert groups(dataset) == [{}, {}]
     assert pickle.loads(pickle.dumps(dataset)).sequences[0].saved == (0, 1, 2)
 
