@@ -22,8 +22,8 @@ from std_srvs.srv import SetBool
 
 from sam_pt_ros import track_node
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.messages import ResultMessages
 from sam_pt_ros.objects import TrackResult
-from sam_pt_ros.ros import messages
 from sam_pt_ros.ros.publishers import Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.track_node import TrackNode
@@ -193,7 +193,7 @@ def test_an_output_that_cannot_be_made_costs_no_other(
     outputs = Publishers(node, reporter)
     heard = {name: Heard() for name in outputs._publishers}
     monkeypatch.setattr(outputs, "_publishers", heard)
-    monkeypatch.setattr(messages, "objects_message", fail)
+    monkeypatch.setattr(ResultMessages, "objects", fail)
     camera: Any = SimpleNamespace()
     result = TrackResult(0, 1, np.zeros((20, 30), np.uint16), (), {})
     outputs.publish(result, Header(), np.zeros((20, 30, 3), np.uint8), camera)
