@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput
-from sam_pt_ros.evaluation.outputs import check_output
 from sam_pt_ros.evaluation.prompts import PromptEvent, PromptSchedule, read_prompts
 from sam_pt_ros.evaluation.run_folder import (
     BAG_FOLDER,
@@ -26,7 +26,9 @@ from sam_pt_ros.evaluation.scoring import Protocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import StreamOutcome, run_stream
 from sam_pt_ros.recordings.recovery import recover, storage_files
-from sam_pt_ros.recordings.rosbag2 import open_bag, remove_bag
+from sam_pt_ros.recordings.rosbag2 import check_replaceable, open_bag, remove_bag
+
+_RECOVERED = ".recovered_"
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,18 @@ def evaluate_bag(
     with ExitStack() as opened:
         path, cut_off = opened.enter_context(_readable(options.bag, options.out))
         bag = BagInput.find(path, options.image_topic, options.points_topic, options.truth_topic)
+        bag = replace(bag, cut_off=cut_off is not None)
+        refused: list[str] = []
         if options.prompts is not None:
             events: Sequence[PromptEvent] = read_prompts(options.prompts)
         else:
-            events, unreadable = bag.prompts()
+            events, refused, unreadable = bag.prompts()
             cut_off = cut_off or unreadable
         if not events:
             raise UserError(
                 f"{options.bag}: nothing in it says what to track; give clicks in a file with "
                 "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
+                + "".join(f"; {text}" for text in refused)
             )
         truth = opened.enter_context(bag.open_truth(options.truth))
         schedule = PromptSchedule(events)
@@ -103,6 +108,7 @@ def evaluate_bag(
         on_start(bag.frames)
         frames = bag.images(truth)
         first = next(frames)  # UserError, with nothing written, if not even this one is good
+        camera = bag.camera(first.image.shape[:2])
         begin_run(options.out)
         side = SideProcess(
             SideJob(
@@ -111,11 +117,11 @@ def evaluate_bag(
                 Protocol(),
                 options.out / BAG_FOLDER if options.write_bag else None,
                 options.out / FILM_FILE if options.write_film else None,
-                bag.camera(first.image.shape[:2]),
+                camera,
             )
         )
         outcome = run_stream(pipeline, chain([first], frames), schedule, [side], on_frame)
-    results = _results(options, configuration, outcome, schedule, side, cut_off)
+    results = _results(options, configuration, outcome, schedule, side, refused, cut_off)
     write_run(options.out, results)
     return results
 
@@ -128,7 +134,7 @@ def _check_out(options: BagOptions) -> None:
     ):
         raise UserError(f"{options.out}: the results would get into the recording; give another")
     check_folder(options.out)
-    check_output(options.out / BAG_FOLDER)
+    check_replaceable(options.out / BAG_FOLDER)
     if not options.write_bag:
         remove_bag(options.out / BAG_FOLDER)
 
@@ -147,7 +153,9 @@ def _readable(path: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
     if whole:
         yield path, None
         return
-    with tempfile.TemporaryDirectory(dir=out, prefix=".recovered_") as folder:
+    for left in out.glob(f"{_RECOVERED}*"):  # by a run that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=out, prefix=_RECOVERED) as folder:
         recovered = recover(path, Path(folder))
         with open_bag(recovered) as bag:
             count = bag.message_count
@@ -167,9 +175,10 @@ def _results(
     outcome: StreamOutcome,
     schedule: PromptSchedule,
     side: SideProcess,
+    refused: Sequence[str],
     cut_off: str | None,
 ) -> RunResults:
-    problems = [*outcome.problems]
+    problems = [*refused, *outcome.problems]
     problems += [f"no frame came for the prompt at {event.when}" for event in schedule.unused]
     problems += [
         f"object {object_id} of the truth was never pointed at, and is not scored"

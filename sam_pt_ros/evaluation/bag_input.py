@@ -14,7 +14,7 @@ from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.prompts import PromptEvent
 from sam_pt_ros.evaluation.stream import InputFrame
-from sam_pt_ros.evaluation.truth import TruthFolder
+from sam_pt_ros.evaluation.truth import LabelRule, TruthFolder
 from sam_pt_ros.images import decode_compressed, decode_image, decode_labels
 from sam_pt_ros.messages import prompt_stamp, requests_from_points
 from sam_pt_ros.recordings.cutting import POINTS_TOPIC, TRUTH_TOPIC
@@ -61,6 +61,7 @@ class BagInput:
         points_topic: its clicks; None if there are none.
         truth_topic: its label images; None if there are none.
         frames: how many images there are.
+        cut_off: whether there were more.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class BagInput:
     points_topic: str | None
     truth_topic: str | None
     frames: int
+    cut_off: bool = False
 
     @classmethod
     def find(
@@ -124,7 +126,7 @@ class BagInput:
             UserError: a folder whose files cannot be matched with the frames.
         """
         if folder is not None:
-            yield TruthFolder(folder, self.frames)
+            yield TruthFolder(folder, self.frames, self.cut_off)
         elif self.truth_topic is None:
             yield NoTruth()
         else:
@@ -144,6 +146,7 @@ class BagInput:
                 _messages(bag, connections, self.path)
             ):
                 where = f"{self.path}: image {index} on '{self.image_topic}'"
+                message: Any = _decode(raw, connection.msgtype, where)
                 stamp = stamp_of(raw)
                 if stamp <= newest:
                     raise UserError(
@@ -151,7 +154,6 @@ class BagInput:
                         f"before, {newest} ns; record it again with a driver that stamps images"
                     )
                 newest = stamp
-                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
                 try:
                     if connection.msgtype == COMPRESSED_IMAGE_TYPE:
                         image = decode_compressed(message)
@@ -174,44 +176,44 @@ class BagInput:
                 frame_id = message.header.frame_id
                 yield InputFrame(index, stamp, image, labels, frame_id, recorded)
 
-    def prompts(self) -> tuple[list[PromptEvent], str | None]:
+    def prompts(self) -> tuple[list[PromptEvent], list[str], str | None]:
         """The bag's own clicks, in its order, at their stamps.
 
         Clicks without a stamp refer to the newest image that was recorded before them, or to
         the first.
 
         Returns:
-            The clicks, and why there may have been more: where the bag cannot be read on.
-
-        Raises:
-            UserError: clicks that mean nothing.
+            The clicks; what is wrong with those that mean nothing; and why there may have been
+            more: where the bag cannot be read on.
         """
         events: list[PromptEvent] = []
+        problems: list[str] = []
         if self.points_topic is not None:
             try:
-                self._read_prompts(events)
+                self._read_prompts(events, problems)
             except UnreadableError as error:
-                return events, str(error)
-        return events, None
+                return events, problems, str(error)
+        return events, problems, None
 
-    def _read_prompts(self, events: list[PromptEvent]) -> None:
+    def _read_prompts(self, events: list[PromptEvent], problems: list[str]) -> None:
         newest = 0
         with open_bag(self.path) as bag:
             wanted = (self.image_topic, self.points_topic)
             connections = [c for c in bag.connections if c.topic in wanted]
             for connection, _, raw in _messages(bag, connections, self.path):
-                if connection.topic == self.image_topic:
-                    newest = stamp_of(raw)
-                    continue
-                message: Any = typestore().deserialize_cdr(raw, PROMPTS_TYPE)
+                where = f"clicks on '{connection.topic}'"
                 try:
+                    message: Any = _decode(raw, connection.msgtype, where)
+                    stamp = prompt_stamp(message.header)
+                    if connection.topic == self.image_topic:
+                        newest = stamp or newest
+                        continue
+                    where = f"{where} with the stamp {stamp or 0} ns"
                     requests = requests_from_points(message.prompts)
                 except UserError as error:
-                    raise UserError(
-                        f"{self.path}: clicks on '{self.points_topic}' with the stamp "
-                        f"{stamp_of(raw)} ns: {error}"
-                    ) from error
-                stamp = prompt_stamp(message.header)
+                    if connection.topic != self.image_topic:  # of which `images` will say it
+                        problems.append(f"{where}: {error}")
+                    continue
                 events.append(
                     PromptEvent(tuple(requests), stamp=newest if stamp is None else stamp)
                 )
@@ -223,12 +225,12 @@ class BagInput:
             if not connections:
                 return None
             for connection, _, raw in _messages(bag, connections, self.path):
-                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
-                if (message.height, message.width) == size:
-                    try:
+                try:
+                    message: Any = _decode(raw, connection.msgtype, "the camera_info")
+                    if (message.height, message.width) == size:
                         return CameraModel.from_message(message)
-                    except UserError:  # not calibrated; there are no markers then
-                        return None
+                except UserError:  # broken, or not calibrated; there are no markers then
+                    return None
         return None
 
 
@@ -255,16 +257,18 @@ class TruthTopic:
         return self._next[1] if self._next[0] == stamp else None
 
     def _read(self) -> Iterator[tuple[int, np.ndarray]]:
+        rule = LabelRule()
         with open_bag(self._path) as bag:
             connections = [c for c in bag.connections if c.topic == self._topic]
             for _, _, raw in _messages(bag, connections, self._path):
+                where = f"{self._path}: the truth on '{self._topic}'"
+                message: Any = _decode(raw, IMAGE_TYPE, where)
                 stamp = stamp_of(raw)
                 try:
-                    yield stamp, decode_labels(typestore().deserialize_cdr(raw, IMAGE_TYPE))
+                    labels = rule(decode_labels(message))
                 except UserError as error:
-                    raise UserError(
-                        f"{self._path}: the truth on '{self._topic}' of {stamp} ns: {error}"
-                    ) from error
+                    raise UserError(f"{where} of {stamp} ns: {error}") from error
+                yield stamp, labels
 
 
 def _topic(
@@ -287,6 +291,15 @@ def _offer(kinds: dict[str, str]) -> str:
     if not kinds:
         return "there are no messages at all"
     return "there are " + ", ".join(f"{topic} ({kind})" for topic, kind in sorted(kinds.items()))
+
+
+def _decode(raw: bytes, kind: str, where: str) -> Any:
+    """A message; UserError if its bytes are not those of one of this type."""
+    try:
+        return typestore().deserialize_cdr(raw, kind)
+    except Exception as error:  # rosbags passes on what struct and NumPy raise
+        reason = " ".join(str(error).split())
+        raise UserError(f"{where}: its {len(raw)} bytes are no {kind} ({reason})") from error
 
 
 def _messages(

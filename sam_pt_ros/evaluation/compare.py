@@ -227,6 +227,8 @@ def compare(a: Run, b: Run) -> Comparison:
         measured, remarks = _compare_object(key, first[key], second[key])
         found += measured
         notes += remarks
+        if any("only the first run has a truth" in text for text in remarks):
+            fewer += remarks
         before, after = _counted(first[key], second[key])
         if before != after:
             name = _name(key, _label(second[key]))

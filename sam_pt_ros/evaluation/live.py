@@ -16,8 +16,6 @@ from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, NODE_NAME, OVERLAY_TOPIC
 from sam_pt_ros.demo.session import Recording, run
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput
-from sam_pt_ros.evaluation.make_bag import check_made
-from sam_pt_ros.evaluation.outputs import check_output
 from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
 from sam_pt_ros.evaluation.recorded_results import read_results
 from sam_pt_ros.evaluation.report import LiveFigures
@@ -37,6 +35,7 @@ from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.films import choose_evenly, read_overlays, write_film, write_strip
+from sam_pt_ros.recordings.rosbag2 import check_replaceable
 from sam_pt_ros.recordings.sources import BagSource
 from sam_pt_ros.trackers import trackers
 
@@ -85,8 +84,8 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
         )
     check_folder(options.out)
-    check_output(options.out / BAG_FOLDER)
-    check_made(options.out / INPUT_FOLDER)
+    for name in (BAG_FOLDER, INPUT_FOLDER):
+        check_replaceable(options.out / name)
     with step("Preparing the recording", found.frames) as advance:
         cut = cut_bag(options.out / INPUT_FOLDER, source, on_image=advance)
     begin_run(options.out)

@@ -14,9 +14,8 @@ from sam_pt_ros.evaluation.sequences import VOID, read_image
 from sam_pt_ros.evaluation.truth import TruthFolder
 from sam_pt_ros.pipeline_options import SamPtOptions
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
-from sam_pt_ros.recordings.cutting import TOPICS, CutBag, cut_bag
-from sam_pt_ros.recordings.recovery import storage_files
-from sam_pt_ros.recordings.rosbag2 import SECOND, open_bag
+from sam_pt_ros.recordings.cutting import CutBag, cut_bag
+from sam_pt_ros.recordings.rosbag2 import SECOND, check_replaceable
 from sam_pt_ros.recordings.sources import FIRST_STAMP, FolderSource, Source, VideoSource
 
 UNSCALED = 1 << 20
@@ -63,7 +62,7 @@ class MakeBagOptions:
 
 def make_bag(options: MakeBagOptions, on_image: Callable[[], None] = lambda: None) -> CutBag:
     """Write a bag; for errors see :func:`~sam_pt_ros.recordings.cutting.cut_bag`."""
-    check_made(options.bag)
+    check_replaceable(options.bag)
     source: Source
     if options.source.is_dir():
         source = folder = FolderSource(options.source, options.rate)
@@ -91,18 +90,6 @@ def make_bag(options: MakeBagOptions, on_image: Callable[[], None] = lambda: Non
         truth=None if truth is None else truth.at,
         storage=options.storage,
     )
-
-
-def check_made(path: Path) -> None:
-    """UserError if there is a bag at ``path`` that was not made here: it is not replaced."""
-    if path.is_dir() and storage_files(path):
-        with open_bag(path) as bag:
-            other = {c.topic for c in bag.connections} - set(TOPICS)
-        if other:
-            raise UserError(
-                f"{path}: is a recording with {min(other)}, which was not made here; it is not "
-                "replaced, choose another name"
-            )
 
 
 def _sampled(

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.camera import CameraModel
-from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.messages import KINDS, ResultMessages
 from sam_pt_ros.objects import TrackResult
@@ -20,7 +19,6 @@ from sam_pt_ros.recordings.rosbag2 import (
     create_bag,
     make_header,
     make_message,
-    open_bag,
     typestore,
 )
 from sam_pt_ros.visualization import draw_overlay, film_strip
@@ -69,18 +67,6 @@ def _tile(image: np.ndarray) -> np.ndarray:
         return image
     size = (TILE_WIDTH, max(1, round(height * TILE_WIDTH / width)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-
-
-def check_output(path: Path) -> None:
-    """UserError if there is a bag at ``path`` that holds something else than results."""
-    if path.exists():
-        with open_bag(path) as bag:
-            other = [c.topic for c in bag.connections if not c.topic.startswith(f"{NODE_NAME}/")]
-        if other:
-            raise UserError(
-                f"{path}: is a bag with {other[0]}, which no evaluation has written; give another "
-                "--out"
-            )
 
 
 class ResultWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ from sam_pt_ros.recordings.rosbag2 import SECOND
 
 FRAME_PERIOD = SECOND // 24
 """Between the stamps of a sequence's frames, which have none of their own; DAVIS' film rate."""
+
+INPUTS_FILE = "inputs.sha256"
+"""Of names and sizes of the files that a job has read."""
 
 PROBLEMS_FILE = "problems.txt"
 """What went wrong without ending a job, a line each; not there if nothing did."""
@@ -96,6 +100,7 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in (SCORES_FILE, PROBLEMS_FILE):
         (job.folder / name).unlink(missing_ok=True)
+    (job.folder / INPUTS_FILE).write_text(_fingerprint(job.sequence), encoding="utf-8")
     writer = ResultWriter(None, job.folder / FILM_FILE if job.film else None)
     if job.film:
         sinks.append(writer)
@@ -140,6 +145,8 @@ def finished(job: SequenceJob) -> SequenceOutcome | None:
     if not all(path.is_file() for path in _outputs(job)):
         return None
     try:
+        if (job.folder / INPUTS_FILE).read_text(encoding="utf-8") != _fingerprint(job.sequence):
+            return None
         scores = read_rows(job.folder / SCORES_FILE, ScoreRow)
         timings = read_rows(job.folder / TIMINGS_FILE, TimingRow)
         problems = _read_problems(job.folder / PROBLEMS_FILE)
@@ -150,9 +157,18 @@ def finished(job: SequenceJob) -> SequenceOutcome | None:
     return SequenceOutcome(tuple(scores), *_time(timings), problems)
 
 
+def _fingerprint(sequence: VideoSequence) -> str:
+    """Of the names and sizes of all files, so that other data are not taken for these."""
+    digest = hashlib.sha256()
+    for path in (*sequence.images, *(path for _, path in sorted(sequence.annotations.items()))):
+        size = path.stat().st_size if path.exists() else -1
+        digest.update(f"{path.name} {size}\n".encode())
+    return digest.hexdigest() + "\n"
+
+
 def _outputs(job: SequenceJob) -> Iterator[Path]:
     """The files that a job leaves, whatever it finds."""
-    names = [SCORES_FILE, TIMINGS_FILE, RESULTS_FILE]
+    names = [SCORES_FILE, TIMINGS_FILE, RESULTS_FILE, INPUTS_FILE]
     if job.film:
         names += [FILM_FILE, REPORT_FILE]
     yield from (job.folder / name for name in names)

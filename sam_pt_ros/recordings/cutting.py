@@ -32,7 +32,6 @@ IMAGE_TOPIC = "/image"
 CAMERA_INFO_TOPIC = "/camera_info"
 POINTS_TOPIC = "/points"
 TRUTH_TOPIC = "/truth"
-TOPICS = (IMAGE_TOPIC, CAMERA_INFO_TOPIC, POINTS_TOPIC, TRUTH_TOPIC)
 
 FOCAL_LENGTH = 0.87
 """Of a camera that was never calibrated, in image widths: it sees 60 degrees."""

@@ -31,7 +31,8 @@ def recover(path: Path, folder: Path) -> Path:
         folder: where to put the bag, and copies on the way to it.
 
     Returns:
-        The bag (mcap) with the messages that could be read, in the order of the files.
+        The bag (mcap) with the messages up to the first that could not be read, in the order of
+        the files.
 
     Raises:
         UserError: there is not one message left.
@@ -40,10 +41,13 @@ def recover(path: Path, folder: Path) -> Path:
     bag_path = folder / "recovered"
     count = 0
     with create_bag(bag_path) as bag:
-        for file in files:
-            for topic, kind, stamp, data in _messages(file, folder):
-                bag.write(add_connection(bag, topic, kind), stamp, data)
-                count += 1
+        try:
+            for file in files:
+                for topic, kind, stamp, data in _messages(file, folder):
+                    bag.write(add_connection(bag, topic, kind), stamp, data)
+                    count += 1
+        except _CutOffError:
+            pass  # what comes after a gap is another recording
     if count == 0:
         raise UserError(f"{path}: nothing of this recording can be read; record it again")
     return bag_path
@@ -56,6 +60,10 @@ def storage_files(path: Path) -> list[Path]:
     return sorted(found, key=lambda file: natural_order(file.stem))
 
 
+class _CutOffError(Exception):
+    """A file cannot be read to its end."""
+
+
 _Message = tuple[str, str, int, bytes]  # topic, type, stamp, serialised
 
 
@@ -66,23 +74,33 @@ def _messages(file: Path, folder: Path) -> Iterator[_Message]:
             _complete_sqlite(file, copy)
             yield from _sqlite_messages(copy)
         else:
-            _complete_mcap(file, copy)
+            whole = _complete_mcap(file, copy)
             with Reader(copy) as reader:
                 for connection, stamp, data in reader.messages():
                     yield connection.topic, connection.msgtype, stamp, data
-    except Exception:  # the end of what can be read, whatever the storage says about it
-        return
+            if not whole:
+                raise _CutOffError
+    except Exception as error:  # the end of what can be read, whatever the storage says about it
+        raise _CutOffError from error
     finally:
         copy.unlink(missing_ok=True)
 
 
-def _complete_mcap(file: Path, copy: Path) -> None:
-    """Copy the whole records of an MCAP file, and end it as its specification asks for."""
+def _complete_mcap(file: Path, copy: Path) -> bool:
+    """Copy the whole records of an MCAP file, and end it as its specification asks for.
+
+    Returns:
+        Whether its end was there.
+    """
+    whole = False
     size = file.stat().st_size
     with file.open("rb") as source, copy.open("wb") as target:
         target.write(source.read(len(_MAGIC)))
         while head := source.read(9):
-            if len(head) < 9 or head[0] in (_FOOTER, _DATA_END):
+            if head[0] in (_FOOTER, _DATA_END):
+                whole = True
+                break
+            if len(head) < 9:
                 break
             (length,) = struct.unpack("<Q", head[1:])
             if source.tell() + length > size:
@@ -94,6 +112,7 @@ def _complete_mcap(file: Path, copy: Path) -> None:
         for kind, body in ((_DATA_END, bytes(4)), (_FOOTER, bytes(20))):
             target.write(struct.pack("<BQ", kind, len(body)) + body)
         target.write(_MAGIC)
+    return whole
 
 
 def _enter_chunk(chunk: BinaryIO) -> bool:

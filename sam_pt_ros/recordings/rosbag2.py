@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from rosbags.interfaces import Nodetype
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -124,7 +125,34 @@ def create_bag(path: Path, storage: str = "mcap") -> Writer:
         storage: ``mcap`` or ``sqlite3``.
     """
     remove_bag(path)
-    return Writer(path, version=9, storage_plugin=STORAGES[storage])
+    bag = Writer(path, version=9, storage_plugin=STORAGES[storage])
+    bag.set_custom_data("made_by", PACKAGE)
+    return bag
+
+
+def check_replaceable(path: Path) -> None:
+    """UserError if there is something at ``path`` that is no bag of :func:`create_bag`.
+
+    A bag that was never closed has no metadata that says whose it is; it is taken for ours if it
+    holds its one storage file only.
+    """
+    if path.is_symlink():
+        raise UserError(f"{path}: is a link, and is not replaced; choose another name")
+    if not path.exists():
+        return
+    files = sorted(child.name for child in path.iterdir()) if path.is_dir() else []
+    if files in ([f"{path.name}.mcap"], [f"{path.name}.db3"], []) and path.is_dir():
+        return
+    try:
+        content = yaml.safe_load((path / "metadata.yaml").read_text(encoding="utf-8"))
+        made_by = content["rosbag2_bagfile_information"]["custom_data"]["made_by"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        made_by = None
+    if made_by != PACKAGE:
+        raise UserError(
+            f"{path}: was not made by this program, and is not replaced; choose another name, or "
+            "move it away"
+        )
 
 
 def add_connection(bag: Writer, topic: str, kind: str) -> Any:

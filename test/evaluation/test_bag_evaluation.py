@@ -33,11 +33,18 @@ from sam_pt_ros.evaluation.run_folder import RunResults
 from sam_pt_ros.messages import KINDS
 from sam_pt_ros.paths import default_configuration_file
 from sam_pt_ros.recordings.clicks import Click
-from sam_pt_ros.recordings.cutting import image_message, label_message, prompts_message
+from sam_pt_ros.recordings.cutting import (
+    camera_info_message,
+    image_message,
+    label_message,
+    prompts_message,
+)
 from sam_pt_ros.recordings.rosbag2 import (
+    CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
     PROMPTS_TYPE,
+    add_connection,
     make_header,
     make_message,
     open_bag,
@@ -322,6 +329,25 @@ def test_frames_without_truth_are_not_scored(tmp_path: Path) -> None:
     assert results.scores[0].j_mean > 0.9
 
 
+@pytest.mark.parametrize("value", [1, 255])
+def test_an_object_that_appears_later_is_read_from_a_folder_and_a_topic_alike(
+    tmp_path: Path, value: int
+) -> None:
+    recorded, folder = list(messages()), tmp_path / "truth"
+    folder.mkdir()
+    for index in range(FRAMES):
+        labels = (truth(index) > 0).astype(np.uint16) * value * (index >= 3)
+        image = stamped(index)
+        recorded.append(("/truth", IMAGE_TYPE, label_message(labels, image), image.stamp))
+        cv2.imwrite(str(folder / f"{index:03d}.png"), labels.astype(np.uint8))
+    recorded.sort(key=lambda message: message[3])
+    topic = results_of(write_bag(tmp_path / "topic", recorded), tmp_path / "out_t")
+    bag = write_bag(tmp_path / "bag", messages())
+    assert results_of(bag, tmp_path / "out_f", truth=folder) == topic
+    rows = read_rows(tmp_path / "out_f/results.csv", ObjectRow)
+    assert [row.j for row in rows[1:3]] == [0.0, 0.0] and min(row.j for row in rows[3:-1]) > 0.8
+
+
 # --- what can be wrong --------------------------------------------------------------------
 
 
@@ -389,6 +415,65 @@ def test_an_image_that_is_of_no_use_ends_it(
     error = capsys.readouterr().err
     check_partial(tmp_path / "out", 7, words, error)
     assert "image 7 on '/image'" in error
+
+
+def test_a_truncated_bag_goes_with_the_truth_of_all_its_frames(
+    tmp_path: Path, sequence: tuple[Path, Path]
+) -> None:
+    bag = write_bag(tmp_path / "bag", messages())
+    (file,) = (path for path in bag.iterdir() if path.suffix == ".mcap")
+    os.truncate(file, int(file.stat().st_size * 0.7))
+    assert run(bag, tmp_path / "out", "--truth", str(sequence[1])) == 1
+    (score,) = read_rows(tmp_path / "out/scores.csv", ScoreRow)
+    assert 6 <= score.scored <= 8 and score.j_mean > 0.9
+
+
+def damaged(name: str) -> Iterator[tuple[str, str, bytes, int]]:
+    """Serialised messages of which one is cut."""
+    recorded = [*messages()]
+    info = camera_info_message(stamped(0), None)
+    recorded.insert(0, ("/camera_info", CAMERA_INFO_TYPE, info, recorded[0][3]))
+    for index in range(FRAMES):
+        image = stamped(index)
+        labels = label_message((truth(index) > 0).astype(np.uint16), image)
+        recorded.append(("/truth", IMAGE_TYPE, labels, image.stamp))
+    recorded.sort(key=lambda message: message[3])
+    for topic, kind, message, stamp in recorded:
+        raw = bytes(typestore().serialize_cdr(message, kind))
+        if topic == name and (name in ("/camera_info", "/points") or stamp == stamped(7).stamp):
+            raw = raw[:30]
+        yield topic, kind, raw, stamp
+
+
+@pytest.mark.parametrize(
+    ("name", "frames"), [("/image", 7), ("/truth", 7), ("/camera_info", FRAMES), ("/points", 0)]
+)
+def test_a_message_of_no_use_costs_no_more_than_it_must(
+    tmp_path: Path, name: str, frames: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP)
+    with bag:
+        for topic, kind, raw, stamp in damaged(name):
+            bag.write(add_connection(bag, topic, kind), stamp, raw)
+    code = run(tmp_path / "bag", tmp_path / "out")
+    error = capsys.readouterr().err
+    if frames == 0:
+        assert code == 2 and "its 30 bytes are no sam_pt_ros/msg/PointPromptArray" in error
+    elif frames < FRAMES:
+        assert code == 1
+        check_partial(tmp_path / "out", frames, "its 30 bytes are no sensor_msgs/msg/Image", error)
+    else:
+        assert code == 0
+        assert read(tmp_path / "out/output", "/sam_pt/markers") == []
+
+
+def test_clicks_that_mean_nothing_are_a_problem_and_the_others_count(tmp_path: Path) -> None:
+    empty = prompts_message([], stamped(3))
+    bag = [*messages(), ("/points", PROMPTS_TYPE, empty, stamped(3).stamp)]
+    results = evaluate_bag(BagOptions(write_bag(tmp_path / "bag", bag), CONFIG, tmp_path / "out"))
+    assert len(results.rows) == FRAMES
+    (problem,) = results.problems
+    assert "the message holds no points" in problem
 
 
 def test_an_unreadable_message_in_the_middle_ends_it(
@@ -515,14 +600,17 @@ def test_files_of_others_are_never_replaced(
         assert run(bag, tmp_path / name) == 2
         assert words in capsys.readouterr().err
         assert [path.name for path in (tmp_path / name).iterdir()] == [name]
-    shutil.copytree(bag, tmp_path / "out/output")
-    assert run(bag, tmp_path / "out") == 2
-    assert "which no evaluation has written" in capsys.readouterr().err
     header = make_header(1, "")
-    robot = write_bag(tmp_path / "robot", [("/odometry", "std_msgs/msg/Header", header, 1)])
-    with pytest.raises(UserError, match="which was not made here"):
-        make_bag(MakeBagOptions(tmp_path / "nowhere", robot))
-    assert read(robot, "/odometry")
+    camera = [("/image", "std_msgs/msg/Header", header, 1)]
+    robot = write_bag(tmp_path / "out/output", camera)
+    assert run(bag, tmp_path / "out") == 2
+    assert "was not made by this program" in capsys.readouterr().err
+    link = tmp_path / "link"
+    link.symlink_to(bag)
+    for path, words in ((robot, "was not made by this program"), (link, "is a link")):
+        with pytest.raises(UserError, match=words):
+            make_bag(MakeBagOptions(tmp_path / "nowhere", path))
+    assert read(robot, "/image") == [header]
 
 
 def test_an_evaluation_that_did_not_end_is_marked(

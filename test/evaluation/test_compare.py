@@ -429,3 +429,10 @@ def test_two_recordings_are_compared_whatever_their_names() -> None:
     found = compare(run([score("monday", 0.5)]), run([score("tuesday", 0.75)]))
     assert differences(found) == {("monday", 1, "j_and_f"): 0.25}
     assert found.notes == ("the two sequences have different names: monday, tuesday",)
+
+
+def test_a_truth_that_is_lost_counts_as_worse() -> None:
+    found = compare(run([score("a", 0.5)]), run([score("a", NAN)]))
+    text = "a 1: only the first run has a truth; compared without"
+    assert worse_than(found, 1) == [text]
+    assert worse_than(compare(run([score("a", NAN)]), run([score("a", 0.5)])), 1) == []

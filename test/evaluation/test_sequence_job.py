@@ -302,6 +302,13 @@ def test_what_was_broken_off_is_not_finished(
     assert finished(job) is None
 
 
+def test_the_job_of_other_data_is_not_finished(done: SequenceJob, tmp_path: Path) -> None:
+    other = tmp_path / done.sequence.images[1].name
+    other.write_bytes(done.sequence.images[1].read_bytes() + b"more")
+    images = (done.sequence.images[0], other, *done.sequence.images[2:])
+    assert finished(replace(done, sequence=replace(done.sequence, images=images))) is None
+
+
 def test_label_images_and_films_that_are_asked_for_now_are_not_there_yet(
     done: SequenceJob, tmp_path: Path
 ) -> None:

@@ -92,3 +92,16 @@ def test_nothing_comes_of_nothing(tmp_path: Path, name: str, content: bytes) -> 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match="nothing of this recording can be read"):
         recover(tmp_path / name, tmp_path)
+
+
+def test_nothing_is_taken_from_beyond_a_gap(tmp_path: Path) -> None:
+    recorded = list(images())
+    (tmp_path / "split").mkdir()
+    for number in range(3):
+        part = write_bag(tmp_path / f"split_{number}", recorded[number * 10 : number * 10 + 10])
+        (part / f"split_{number}.mcap").rename(tmp_path / f"split/split_{number}.mcap")
+    middle = tmp_path / "split/split_1.mcap"
+    os.truncate(middle, middle.stat().st_size // 2)
+    with Reader(recover(tmp_path / "split", tmp_path)) as bag:
+        stamps = [stamp for _, stamp, _ in bag.messages()]
+    assert stamps == list(range(1000, 1000 + len(stamps))) and 10 < len(stamps) < 20
