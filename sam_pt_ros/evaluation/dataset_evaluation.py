@@ -203,8 +203,8 @@ def _prepare(dataset: Dataset, options: DatasetOptions, configuration: Configura
 
 def _is_ours(path: Path) -> bool:
     try:
-        return {"dataset", "configuration"} <= set(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return "sam_pt_ros" in json.loads(path.read_text(encoding="utf-8"))["versions"]
+    except (OSError, ValueError, TypeError, KeyError):
         return False
 
 

@@ -133,25 +133,26 @@ def create_bag(path: Path, storage: str = "mcap") -> Writer:
 def check_replaceable(path: Path) -> None:
     """UserError if there is something at ``path`` that is no bag of :func:`create_bag`.
 
-    A bag that was never closed has no metadata that says whose it is; it is taken for ours if it
-    holds its one storage file only.
+    A bag that was never closed has no metadata that says whose it is: it is nobody's to replace.
     """
     if path.is_symlink():
         raise UserError(f"{path}: is a link, and is not replaced; choose another name")
     if not path.exists():
         return
-    files = sorted(child.name for child in path.iterdir()) if path.is_dir() else []
-    if files in ([f"{path.name}.mcap"], [f"{path.name}.db3"], []) and path.is_dir():
+    files = {child.name for child in path.iterdir()} if path.is_dir() else {""}
+    if not files:
         return
     try:
         content = yaml.safe_load((path / "metadata.yaml").read_text(encoding="utf-8"))
-        made_by = content["rosbag2_bagfile_information"]["custom_data"]["made_by"]
+        information = content["rosbag2_bagfile_information"]
+        ours = information["custom_data"]["made_by"] == PACKAGE
+        ours &= files == {"metadata.yaml", *information["relative_file_paths"]}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        made_by = None
-    if made_by != PACKAGE:
+        ours = False
+    if not ours:
         raise UserError(
-            f"{path}: was not made by this program, and is not replaced; choose another name, or "
-            "move it away"
+            f"{path}: holds more than a whole bag that was made by this program, or was not made "
+            "by this program, and is not replaced; choose another name, or move it away"
         )
 
 
