@@ -30,6 +30,7 @@ from sam_pt_ros.versions import versions
 
 SEQUENCES_FOLDER = "sequences"
 SUBMISSION_FOLDER = "submission"
+CONFIGURATION_FILE = "configuration.yaml"
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,9 @@ def evaluate_dataset(
     """
     configuration = load_configuration(options.configuration)
     _prepare(dataset, options, configuration)
+    # Jobs read a copy: whoever edits the file meanwhile must not get two configurations in a run.
+    text = options.configuration.read_bytes()
+    (options.out / CONFIGURATION_FILE).write_bytes(text)
     jobs = _jobs(dataset, options, configuration)
     known = {index: finished(job) for index, job in enumerate(jobs)} if options.resume else {}
     outcomes: list[SequenceOutcome | None] = [known.get(index) for index in range(len(jobs))]
@@ -220,7 +224,7 @@ def _jobs(
             sequence,
             Protocol(dataset.skip_first, dataset.skip_last),
             dataset.scored,
-            options.configuration.absolute(),
+            out / CONFIGURATION_FILE,
             seed,
             options.start,
             out / SEQUENCES_FOLDER / sequence.name / f"seed_{seed}",
