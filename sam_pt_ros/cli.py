@@ -10,7 +10,13 @@ from typing import NoReturn
 
 from sam_pt_ros import __version__
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.arguments import add_evaluation_commands, click, seconds
+from sam_pt_ros.evaluation.arguments import (
+    add_clicks,
+    add_configuration,
+    add_evaluation_commands,
+    add_out,
+    seconds,
+)
 
 BAD_INPUT = 2
 """Exit code for what the user can put right."""
@@ -87,47 +93,20 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo.add_argument(
         "--image-topic", metavar="TOPIC", help="the images of the bag (default: the first found)"
     )
-    demo.add_argument(
-        "--click",
-        type=click,
-        action="append",
-        default=[],
-        metavar="X,Y[,+|-[,OBJECT]]",
-        help="a pixel on an object (+, the default) or beside it (-), and the object's number "
-        "(default 1); repeat it for more",
-    )
-    demo.add_argument(
-        "--start",
-        type=seconds,
-        default=0.0,
-        metavar="SECONDS",
-        help="when to click, from the first image (default: in it)",
-    )
+    add_clicks(demo)
     demo.add_argument(
         "--duration",
         type=seconds,
         metavar="SECONDS",
         help="how much of the input to take (default: all; 10 of a camera)",
     )
-    demo.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="the node's parameter file, or the name of one that comes with the package "
-        "(default: classical)",
-    )
+    add_configuration(demo)
     demo.add_argument(
         "--every-frame",
         action="store_true",
         help="process every frame, however long it takes (default: play in real time)",
     )
-    demo.add_argument(
-        "--out",
-        type=Path,
-        default=Path("demo_output"),
-        metavar="DIR",
-        help="the folder to write to (default: demo_output)",
-    )
+    add_out(demo, "demo_output")
     demo.set_defaults(run=_demo)
 
 

@@ -99,7 +99,28 @@ def _run(name: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
-def _add_configuration(parser: argparse.ArgumentParser) -> None:
+def add_clicks(parser: argparse.ArgumentParser) -> None:
+    """Add ``--click`` and ``--start``."""
+    parser.add_argument(
+        "--click",
+        type=click,
+        action="append",
+        default=[],
+        metavar="X,Y[,+|-[,OBJECT]]",
+        help="a pixel on an object (+, the default) or beside it (-), and the object's number "
+        "(default 1); repeat it for more",
+    )
+    parser.add_argument(
+        "--start",
+        type=seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="when to click, from the first image (default: in it)",
+    )
+
+
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config``."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -109,7 +130,8 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
+def add_out(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--out``."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -183,8 +205,8 @@ def _add_evaluate(commands: SubParsers) -> None:
         "without a ROS graph, or on a data set. Writes tables, films and a report.",
     )
     parser.add_argument("bag", type=Path, nargs="?", metavar="BAG", help="a rosbag2")
-    _add_configuration(parser)
-    _add_out(parser, "evaluation")
+    add_configuration(parser)
+    add_out(parser, "evaluation")
     bag = parser.add_argument_group("of a recording")
     _add_topics(bag)
     truth = bag.add_mutually_exclusive_group()
@@ -227,8 +249,8 @@ def _add_replay(commands: SubParsers) -> None:
         "images it dropped and the latency from the camera's stamp to the mask.",
     )
     parser.add_argument("bag", type=Path, metavar="BAG", help="a rosbag2")
-    _add_configuration(parser)
-    _add_out(parser, "replay")
+    add_configuration(parser)
+    add_out(parser, "replay")
     _add_topics(parser)
     parser.set_defaults(run=_run("replay"))
 
@@ -245,22 +267,7 @@ def _add_make_bag(commands: SubParsers) -> None:
     parser.add_argument(
         "--annotations", type=Path, metavar="DIR", help="a folder of label images of the frames"
     )
-    parser.add_argument(
-        "--click",
-        type=click,
-        action="append",
-        default=[],
-        metavar="X,Y[,+|-[,OBJECT]]",
-        help="a pixel on an object (+, the default) or beside it (-), and the object's number "
-        "(default 1); repeat it for more",
-    )
-    parser.add_argument(
-        "--start",
-        type=seconds,
-        default=0.0,
-        metavar="SECONDS",
-        help="when to click, from the first image (default: in it)",
-    )
+    add_clicks(parser)
     parser.add_argument(
         "--prompt",
         choices=("points", "click"),
@@ -324,8 +331,8 @@ def _add_sweep(commands: SubParsers) -> None:
         metavar="NAME=A,B",
         help="a parameter and its values; repeat it for more",
     )
-    _add_configuration(parser)
-    _add_out(parser, "sweep")
+    add_configuration(parser)
+    add_out(parser, "sweep")
     _add_dataset(parser, required=True)
     _add_jobs(parser)
     parser.set_defaults(run=_run("sweep"))
@@ -338,8 +345,8 @@ def _add_study(commands: SubParsers) -> None:
         description="Let simulated annotators click on the objects of a data set (SAM-PT, "
         "Appendix L), and draw the mean IoU by interaction.",
     )
-    _add_configuration(parser)
-    _add_out(parser, "study")
+    add_configuration(parser)
+    add_out(parser, "study")
     _add_dataset(parser, required=True)
     parser.add_argument(
         "--methods",
@@ -382,5 +389,5 @@ def _add_points(commands: SubParsers) -> None:
         help="an .npz file: points (T, N, 2) in pixels, visible (T, N) and, unless each point is "
         "given where it is first visible, queries (N,), their frames",
     )
-    _add_configuration(parser)
+    add_configuration(parser)
     parser.set_defaults(run=_run("evaluate_points"))

@@ -16,10 +16,7 @@ from sam_pt_ros.pipeline_options import SamPtOptions
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.rosbag2 import SECOND, check_replaceable
-from sam_pt_ros.recordings.sources import FIRST_STAMP, FolderSource, Source, VideoSource
-
-UNSCALED = 1 << 20
-"""No image is wider."""
+from sam_pt_ros.recordings.sources import FIRST_STAMP, UNSCALED, FolderSource, Source, VideoSource
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,10 @@ WIDEST = 1280
 """Wider images of a video or camera are scaled down, unless told otherwise (pixels)."""
 
 
+UNSCALED = 1 << 20
+"""No image is wider."""
+
+
 @dataclass(frozen=True, eq=False)
 class StampedImage:
     """What a ``sensor_msgs/msg/Image`` says.
