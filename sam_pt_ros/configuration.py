@@ -13,6 +13,7 @@ import cv2
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.network_options import NetworkOptions
+from sam_pt_ros.node_options import NodeOptions
 from sam_pt_ros.options import build_options, check_options, did_you_mean, option, specs
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.registry import Registry
@@ -38,34 +39,6 @@ class BackendOptions:
         "far where the cores have other work.",
         minimum=0,
         maximum=256,
-    )
-
-    def __post_init__(self) -> None:
-        check_options(self)
-
-
-@dataclass(frozen=True)
-class NodeOptions:
-    """How the node receives; nothing of the method."""
-
-    autostart: bool = option(True, "Configure and activate without being told to.")
-    mode: str = option(
-        "latest",
-        "latest: process the newest image and drop those that it overtook; every_frame: process "
-        "all of them, as late as that may be.",
-        choices=("latest", "every_frame"),
-    )
-    queue_size: int = option(
-        300,
-        "Images that wait in mode every_frame; beyond that the oldest is dropped.",
-        minimum=1,
-        maximum=10000,
-    )
-    image_transport: str = option(
-        "raw",
-        "raw: sensor_msgs/Image on 'image'; compressed: sensor_msgs/CompressedImage (JPEG, PNG) "
-        "on 'image/compressed'.",
-        choices=("raw", "compressed"),
     )
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.images import decode_mask
+from sam_pt_ros.images import decode_mask, encode_jpeg
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import (
     ObjectPrompt,
@@ -26,6 +26,7 @@ from sam_pt_ros.objects import (
     PromptRequest,
     TrackResult,
 )
+from sam_pt_ros.space import Extent, SpatialResult
 from sam_pt_ros.visualization import draw_overlay, object_colour
 
 KINDS: dict[str, str] = {
@@ -36,10 +37,17 @@ KINDS: dict[str, str] = {
     "overlay": "sensor_msgs/msg/Image",
     "markers": "visualization_msgs/msg/MarkerArray",
 }
-"""Types of the node's output topics, by their name below ``~/``."""
+"""Types of the output topics that every image has, by their name below ``~/``."""
+
+CLOUD_KIND = "sensor_msgs/msg/PointCloud2"
+COMPRESSED_KIND = "sensor_msgs/msg/CompressedImage"
+DETECTIONS_KIND = "vision_msgs/msg/Detection2DArray"
 
 _OUTLINE_WIDTH = 0.004  # metres, of markers drawn 1 m in front of the camera
 _CAPTION_HEIGHT = 0.04
+_UNKNOWN = np.full(3, np.nan)
+_CLOUD_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("object_id", "<u4")])
+_CLOUD_FIELDS = {"x": 7, "y": 7, "z": 7, "object_id": 6}  # PointField's FLOAT32 and UINT32
 _DELETEALL, _LINE_LIST, _TEXT_VIEW_FACING = 3, 5, 9  # of visualization_msgs/msg/Marker
 
 
@@ -110,6 +118,17 @@ def _box(roi: Any) -> np.ndarray:
 # --- to messages --------------------------------------------------------------------------
 
 
+def _frame_of(space: SpatialResult | None) -> str:
+    return "" if space is None else space.frame_id
+
+
+def _bytes(pixels: np.ndarray) -> array.array[int]:
+    """A contiguous array as the data of a message; rclpy checks every element of others."""
+    data = array.array("B")
+    data.frombytes(pixels.reshape(-1).view(np.uint8).data)
+    return data
+
+
 class Maker(Protocol):
     """Makes messages."""
 
@@ -127,11 +146,28 @@ class ResultMessages:
 
     def __init__(self, make: Maker) -> None:
         self._make = make
+        self._nowhere = self._extent_of(Extent(_UNKNOWN, _UNKNOWN, _UNKNOWN))
 
-    def objects(self, result: TrackResult, header: Any) -> Any:
-        """Id, state, score, box, area and centroid of every object: a TrackedObjectArray."""
+    def objects(
+        self,
+        result: TrackResult,
+        header: Any,
+        space: SpatialResult | None = None,
+        target: SpatialResult | None = None,
+    ) -> Any:
+        """Id, state, score, box, area and centroid of every object: a TrackedObjectArray.
+
+        Args:
+            result: of one image.
+            header: that image's.
+            space: where things are in the image's frame; None: not known.
+            target: where they are in the target frame; None: not known.
+        """
         return self._make(
-            KINDS["objects"], header=header, objects=[self._object(o) for o in result.objects]
+            KINDS["objects"],
+            header=header,
+            target_frame=_frame_of(target),
+            objects=[self._object(o, space, target) for o in result.objects],
         )
 
     def label_image(self, result: TrackResult, header: Any) -> Any:
@@ -155,11 +191,18 @@ class ResultMessages:
         ]
         return self._make(KINDS["masks"], header=header, masks=masks)
 
-    def tracked_points(self, result: TrackResult, header: Any) -> Any:
-        """All query points: a TrackedPointArray."""
+    def tracked_points(
+        self,
+        result: TrackResult,
+        header: Any,
+        space: SpatialResult | None = None,
+        target: SpatialResult | None = None,
+    ) -> Any:
+        """All query points: a TrackedPointArray; for arguments see :meth:`objects`."""
         points = []
         for item in result.objects:
             tracks = item.points
+            here, there = self._positions(item, space), self._positions(item, target)
             for row in range(len(tracks)):
                 points.append(
                     self._make(
@@ -170,10 +213,17 @@ class ResultMessages:
                         x=float(tracks.xy[row, 0]),
                         y=float(tracks.xy[row, 1]),
                         visible=bool(tracks.visible[row]),
+                        position=here[row],
+                        target_position=there[row],
                         confidence=float(tracks.confidence[row]),
                     )
                 )
-        return self._make(KINDS["tracked_points"], header=header, points=points)
+        return self._make(
+            KINDS["tracked_points"],
+            header=header,
+            target_frame=_frame_of(target),
+            points=points,
+        )
 
     def overlay(self, result: TrackResult, header: Any, image: np.ndarray) -> Any:
         """The image, RGB ``uint8 (H, W, 3)``, with all of it drawn."""
@@ -191,12 +241,96 @@ class ResultMessages:
                 markers += self._markers_of(item, header, camera)
         return self._make(KINDS["markers"], markers=markers)
 
+    def compressed(self, image: np.ndarray, header: Any) -> Any:
+        """An image, RGB ``uint8 (H, W, 3)``, as a JPEG: a CompressedImage."""
+        return self._make(
+            COMPRESSED_KIND,
+            header=header,
+            format="rgb8; jpeg compressed bgr8",
+            data=_bytes(encode_jpeg(image)),
+        )
+
+    def cloud(self, space: SpatialResult, header: Any) -> Any:
+        """The surfaces of all objects, fields x, y, z (metres) and object_id: a PointCloud2.
+
+        Args:
+            space: where things are.
+            header: the image's stamp, and the frame of ``space``.
+        """
+        ids = sorted(space.objects)
+        points = np.zeros(sum(len(space.objects[i].cloud) for i in ids), _CLOUD_POINT)
+        begin = 0
+        for object_id in ids:
+            cloud = space.objects[object_id].cloud
+            rows = points[begin : begin + len(cloud)]
+            rows["x"], rows["y"], rows["z"] = cloud.T
+            rows["object_id"] = object_id
+            begin += len(cloud)
+        fields = [
+            self._make(
+                "sensor_msgs/msg/PointField", name=name, offset=4 * i, datatype=datatype, count=1
+            )
+            for i, (name, datatype) in enumerate(_CLOUD_FIELDS.items())
+        ]
+        return self._make(
+            CLOUD_KIND,
+            header=header,
+            height=1,
+            width=len(points),
+            fields=fields,
+            is_bigendian=False,
+            point_step=_CLOUD_POINT.itemsize,
+            row_step=_CLOUD_POINT.itemsize * len(points),
+            data=_bytes(points),
+            is_dense=True,
+        )
+
+    def detections(self, result: TrackResult, header: Any) -> Any:
+        """Boxes and scores of the objects that are seen: a Detection2DArray of vision_msgs."""
+        made = []
+        for item in result.objects:
+            if item.state is not ObjectState.TRACKING:
+                continue
+            x, y, width, height = item.mask.roi
+            centre = self._make(
+                "vision_msgs/msg/Pose2D",
+                position=self._make(
+                    # Between the outer edges of the outer pixels.
+                    "vision_msgs/msg/Point2D",
+                    x=x + (width - 1) / 2,
+                    y=y + (height - 1) / 2,
+                ),
+                theta=0.0,
+            )
+            hypothesis = self._make(
+                "vision_msgs/msg/ObjectHypothesis",
+                class_id=item.label,
+                score=float(item.score),
+            )
+            made.append(
+                self._make(
+                    "vision_msgs/msg/Detection2D",
+                    header=header,
+                    results=[
+                        self._make(
+                            "vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis
+                        )
+                    ],
+                    bbox=self._make(
+                        "vision_msgs/msg/BoundingBox2D",
+                        center=centre,
+                        size_x=float(width),
+                        size_y=float(height),
+                    ),
+                    id=str(item.object_id),
+                )
+            )
+        return self._make(DETECTIONS_KIND, header=header, detections=made)
+
     def image(self, pixels: np.ndarray, encoding: str, header: Any) -> Any:
         """An array, ``uint8`` or ``uint16 (H, W)`` or ``(H, W, 3)``, as an image."""
         pixels = np.ascontiguousarray(pixels)
         height, width = pixels.shape[:2]
-        data = array.array("B")  # rclpy checks every element of anything else
-        data.frombytes(pixels.data.cast("B"))
         return self._make(
             "sensor_msgs/msg/Image",
             header=header,
@@ -205,7 +339,7 @@ class ResultMessages:
             encoding=encoding,
             is_bigendian=int(sys.byteorder == "big"),
             step=pixels.strides[0],
-            data=data,
+            data=_bytes(pixels),
         )
 
     def _pose(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Any:
@@ -221,7 +355,32 @@ class ResultMessages:
             "sensor_msgs/msg/RegionOfInterest", x_offset=x, y_offset=y, width=width, height=height
         )
 
-    def _object(self, item: ObjectResult) -> Any:
+    def _point(self, xyz: np.ndarray) -> Any:
+        x, y, z = map(float, xyz)
+        return self._make("geometry_msgs/msg/Point", x=x, y=y, z=z)
+
+    def _positions(self, item: ObjectResult, space: SpatialResult | None) -> list[Any]:
+        known = None if space is None else space.objects.get(item.object_id)
+        if known is None:
+            return [self._nowhere.centroid] * len(item.points)
+        return [self._point(point) for point in known.points]
+
+    def _extent(self, item: ObjectResult, space: SpatialResult | None) -> Any:
+        known = None if space is None else space.objects.get(item.object_id)
+        extent = None if known is None else known.extent
+        return self._nowhere if extent is None else self._extent_of(extent)
+
+    def _extent_of(self, extent: Extent) -> Any:
+        return self._make(
+            "sam_pt_ros/msg/Extent",
+            centroid=self._point(extent.centroid),
+            box_min=self._point(extent.box_min),
+            box_max=self._point(extent.box_max),
+        )
+
+    def _object(
+        self, item: ObjectResult, space: SpatialResult | None, target: SpatialResult | None
+    ) -> Any:
         centroid = item.mask.centroid or (math.nan, math.nan)
         return self._make(
             "sam_pt_ros/msg/TrackedObject",
@@ -233,6 +392,8 @@ class ResultMessages:
             area=item.mask.area,
             centroid_x=centroid[0],
             centroid_y=centroid[1],
+            extent=self._extent(item, space),
+            target_extent=self._extent(item, target),
             points_visible=item.positives_visible,
             points_total=item.positives_total,
             age=item.age,

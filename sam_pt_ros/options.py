@@ -24,6 +24,7 @@ class OptionSpec:
     """What is known about one option; ``minimum`` and ``maximum`` are inclusive.
 
     ``length`` is that of a fixed number of integers (then ``type`` is tuple), else None.
+    ``runtime`` says that it may change while the node runs.
     """
 
     name: str
@@ -34,6 +35,7 @@ class OptionSpec:
     maximum: float | None = None
     choices: tuple[str, ...] | None = None
     length: int | None = None
+    runtime: bool = False
 
     @property
     def type_text(self) -> str:
@@ -100,6 +102,7 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
+    runtime: bool = False,
 ) -> Any:
     """A dataclass field that is an option."""
     return field(
@@ -109,6 +112,7 @@ def option(
             "minimum": minimum,
             "maximum": maximum,
             "choices": choices,
+            "runtime": runtime,
         },
     )
 

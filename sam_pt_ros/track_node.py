@@ -195,7 +195,7 @@ class TrackNode(LifecycleNode):
             spec = self.parameters.specs.get(parameter.name)
             if spec is None:
                 continue
-            if self._configuration is not None:
+            if self._configuration is not None and not spec.runtime:
                 return SetParametersResult(
                     successful=False,
                     reason=f"'{parameter.name}' is read when the node is configured; deactivate "

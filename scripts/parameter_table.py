@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sam_pt_ros.configuration import BackendOptions, NodeOptions
+from sam_pt_ros.configuration import BackendOptions
+from sam_pt_ros.node_options import NodeOptions
 from sam_pt_ros.options import OptionSpec, specs
 from sam_pt_ros.pipeline import SamPtOptions
 from sam_pt_ros.segmenters import segmenters
@@ -35,9 +36,8 @@ def table() -> str:
         elif default == "":
             default = '""'
         allowed = spec.range_text().removeprefix("one of ")
-        lines.append(
-            f"| `{name}` | {spec.type_text} | `{default}` | {allowed} | {spec.description} |"
-        )
+        meaning = spec.description + " May change at run time." * spec.runtime
+        lines.append(f"| `{name}` | {spec.type_text} | `{default}` | {allowed} | {meaning} |")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from sam_pt_ros.configuration import NodeOptions
+from sam_pt_ros.node_options import NodeOptions
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks

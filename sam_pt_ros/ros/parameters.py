@@ -19,9 +19,9 @@ from sam_pt_ros.configuration import (
     ROS_PARAMETERS,
     BackendOptions,
     Configuration,
-    NodeOptions,
 )
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.node_options import NodeOptions
 from sam_pt_ros.options import OptionSpec, did_you_mean, specs
 from sam_pt_ros.pipeline import SamPtOptions
 from sam_pt_ros.segmenters import segmenters

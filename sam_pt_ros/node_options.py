@@ -1,0 +1,90 @@
+"""What the node is told about receiving and publishing; nothing of the method. No ROS here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sam_pt_ros.masks import MAX_OBJECT_ID
+from sam_pt_ros.options import check_options, option
+
+NEW_OBJECT, POSITIVE_POINT, NEGATIVE_POINT = "new_object", "positive", "negative"
+CLICK_MODES = (NEW_OBJECT, POSITIVE_POINT, NEGATIVE_POINT)
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """How the node receives and publishes."""
+
+    autostart: bool = option(True, "Configure and activate without being told to.")
+    mode: str = option(
+        "latest",
+        "latest: process the newest image and drop those that it overtook; every_frame: process "
+        "all of them, as late as that may be.",
+        choices=("latest", "every_frame"),
+    )
+    queue_size: int = option(
+        300,
+        "Images that wait in mode every_frame; beyond that the oldest is dropped.",
+        minimum=1,
+        maximum=10000,
+    )
+    image_transport: str = option(
+        "raw",
+        "raw: sensor_msgs/Image on 'image'; compressed: sensor_msgs/CompressedImage (JPEG, PNG) "
+        "on 'image/compressed'.",
+        choices=("raw", "compressed"),
+    )
+    click_mode: str = option(
+        NEW_OBJECT,
+        "What a click on clicked_point or clicked_pixel does: new_object: starts an object; "
+        "positive, negative: adds a point on, or beside, the selected object.",
+        choices=CLICK_MODES,
+        runtime=True,
+    )
+    selected_object: int = option(
+        0,
+        "Id of the object that clicks of click_mode positive and negative are added to; 0: the "
+        "one that was started last.",
+        minimum=0,
+        maximum=MAX_OBJECT_ID,
+        runtime=True,
+    )
+    canvas_distance: float = option(
+        1.0,
+        "Metres in front of the camera at which RViz shows the image to be clicked on.",
+        minimum=0.01,
+        maximum=1000.0,
+    )
+    canvas_rate: float = option(
+        1.0,
+        "How many times a second the image in RViz is renewed while somebody subscribes to "
+        "~/canvas; 0: there is no ~/canvas.",
+        minimum=0.0,
+        maximum=30.0,
+    )
+    depth_tolerance: float = option(
+        0.01,
+        "Seconds by which the stamp of an image's depth may differ from its own.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    depth_timeout: float = option(
+        0.05,
+        "Seconds that a result waits, at most, for depth that is on its way; 0: it does not wait.",
+        minimum=0.0,
+        maximum=10.0,
+    )
+    target_frame: str = option(
+        "",
+        "Frame in which positions are given as well, as map or base_link; needs tf2_ros. Empty: "
+        "in the camera's only.",
+    )
+    transform_timeout: float = option(
+        0.05,
+        "Seconds that a result waits, at most, for the transform to target_frame at its stamp.",
+        minimum=0.0,
+        maximum=10.0,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
