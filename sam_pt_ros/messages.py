@@ -295,10 +295,7 @@ class ResultMessages:
             centre = self._make(
                 "vision_msgs/msg/Pose2D",
                 position=self._make(
-                    # Between the outer edges of the outer pixels.
-                    "vision_msgs/msg/Point2D",
-                    x=x + (width - 1) / 2,
-                    y=y + (height - 1) / 2,
+                    "vision_msgs/msg/Point2D", x=x + (width - 1) / 2, y=y + (height - 1) / 2
                 ),
                 theta=0.0,
             )

@@ -34,6 +34,11 @@ class NodeOptions:
         "on 'image/compressed'.",
         choices=("raw", "compressed"),
     )
+    rectified: bool = option(
+        False,
+        "Whether the images are rectified, as those of image_rect: then P of camera_info counts, "
+        "and there is no distortion.",
+    )
     click_mode: str = option(
         NEW_OBJECT,
         "What a click on clicked_point or clicked_pixel does: new_object: starts an object; "

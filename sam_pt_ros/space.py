@@ -84,3 +84,19 @@ class SpatialResult:
             for object_id, item in self.objects.items()
         }
         return SpatialResult(frame_id, moved)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where the things of an image are, in two frames.
+
+    Attributes:
+        space: in the image's frame; None without depth.
+        target: in the target frame; None without a target frame. It holds nothing where depth
+            or the transform is missing.
+        transformed: whether depth and transform were there.
+    """
+
+    space: SpatialResult | None = None
+    target: SpatialResult | None = None
+    transformed: bool = False

@@ -36,7 +36,7 @@ from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.diagnostics import Diagnostics
 from sam_pt_ros.ros.image_input import QOS_POLICIES, ImageInput
 from sam_pt_ros.ros.parameters import Parameters
-from sam_pt_ros.ros.publishers import Publishers
+from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import REPETITION, Reporter
 from sam_pt_ros.srv import AddObjects, RemoveObject
 from sam_pt_ros.worker import Worker
@@ -95,7 +95,7 @@ class TrackNode(LifecycleNode):
                 ),
             }
             self._diagnostics = Diagnostics(self, pipeline, details)
-            self._outputs = Publishers(self, self._reporter)
+            self._outputs = Publishers(self, self._reporter, configuration.node.target_frame)
             self._make_services()
         except UserError as error:
             self.get_logger().error(str(error))
@@ -447,7 +447,7 @@ class TrackNode(LifecycleNode):
         self._headers = {s: h for s, h in self._headers.items() if s > result.stamp}
         frame = self._require_pipeline().history.at(result.index)
         assert self._outputs is not None
-        self._outputs.publish(result, header, frame.image, self._camera)
+        self._outputs.publish(Processed(result, header, frame.image, self._camera))
 
 
 def _one_click(pixel: np.ndarray, stamp: int | None) -> _Click:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -12,29 +15,122 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 
 from sam_pt_ros.camera import CameraModel
-from sam_pt_ros.messages import KINDS, ResultMessages
+from sam_pt_ros.messages import (
+    CLOUD_KIND,
+    COMPRESSED_KIND,
+    DETECTIONS_KIND,
+    KINDS,
+    ResultMessages,
+)
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.ros.image_input import QOS_POLICIES
 from sam_pt_ros.ros.messages import make_message, message_class
 from sam_pt_ros.ros.reporter import REPETITION, Reporter
+from sam_pt_ros.space import Located
+from sam_pt_ros.visualization import draw_overlay
+
+if TYPE_CHECKING:
+    from sam_pt_ros.ros.locator import Locator
 
 _MESSAGES = ResultMessages(make_message)
+
+
+@dataclass(frozen=True)
+class Processed:
+    """An image and what is known of it; what takes time is made once, when it is asked for.
+
+    Attributes:
+        result: of the image.
+        header: the image's.
+        image: RGB ``uint8 (H, W, 3)``.
+        camera: its calibration, if that is known.
+        locator: finds things in space.
+    """
+
+    result: TrackResult
+    header: Header
+    image: np.ndarray
+    camera: CameraModel | None
+    locator: Locator | None = None
+
+    @cached_property
+    def located(self) -> Located:
+        """Where things are in space."""
+        if self.locator is None:
+            return Located()
+        return self.locator.locate(self.result, self.header, self.camera)
+
+    @cached_property
+    def overlay(self) -> np.ndarray:
+        """The image with all of it drawn, RGB ``uint8 (H, W, 3)``."""
+        return draw_overlay(self.image, self.result)
+
+
+def _objects(view: Processed) -> Any:
+    return _MESSAGES.objects(view.result, view.header, view.located.space, view.located.target)
+
+
+def _tracked_points(view: Processed) -> Any:
+    return _MESSAGES.tracked_points(
+        view.result, view.header, view.located.space, view.located.target
+    )
+
+
+def _object_points(view: Processed) -> Any | None:
+    space = view.located.space
+    return None if space is None else _MESSAGES.cloud(space, view.header)
+
+
+def _target_object_points(view: Processed) -> Any | None:
+    target = view.located.target
+    if target is None or not view.located.transformed:
+        return None
+    return _MESSAGES.cloud(target, Header(stamp=view.header.stamp, frame_id=target.frame_id))
+
+
+# In the order in which they are published: what waits for depth, or takes long to draw, is last.
+_MAKERS: dict[str, Callable[[Processed], Any | None]] = {
+    "label_image": lambda view: _MESSAGES.label_image(view.result, view.header),
+    "masks": lambda view: _MESSAGES.masks(view.result, view.header),
+    "detections": lambda view: _MESSAGES.detections(view.result, view.header),
+    "objects": _objects,
+    "tracked_points": _tracked_points,
+    "object_points": _object_points,
+    "target_object_points": _target_object_points,
+    "markers": lambda view: (
+        None if view.camera is None else _MESSAGES.markers(view.result, view.header, view.camera)
+    ),
+    "overlay": lambda view: _MESSAGES.image(view.overlay, "rgb8", view.header),
+    "overlay/compressed": lambda view: _MESSAGES.compressed(view.overlay, view.header),
+}
+
+
+def output_kinds(target_frame: str) -> dict[str, str]:
+    """Types of all outputs, by their name below ``~/``, as far as their packages are there."""
+    kinds = KINDS | {"object_points": CLOUD_KIND, "overlay/compressed": COMPRESSED_KIND}
+    if target_frame:
+        kinds["target_object_points"] = CLOUD_KIND
+    if importlib.util.find_spec("vision_msgs") is not None:
+        kinds["detections"] = DETECTIONS_KIND
+    return kinds
 
 
 class Publishers:
     """Topics below ``~/``; each message is made only if somebody listens."""
 
-    def __init__(self, node: LifecycleNode, reporter: Reporter) -> None:
+    def __init__(self, node: LifecycleNode, reporter: Reporter, target_frame: str) -> None:
         self._node = node
         self._reporter = reporter
+        kinds = output_kinds(target_frame)
         self._publishers = {
             name: node.create_lifecycle_publisher(
-                message_class(kind),
+                message_class(kinds[name]),
                 f"~/{name}",
                 QoSProfile(depth=10),
                 qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
             )
-            for name, kind in KINDS.items()
+            for name in _MAKERS
+            if name in kinds
         }
 
     def destroy(self) -> None:
@@ -44,40 +140,19 @@ class Publishers:
             self._node._managed_entities.discard(publisher)
             self._node.destroy_publisher(publisher)
 
-    def publish(
-        self, result: TrackResult, header: Header, image: np.ndarray, camera: CameraModel | None
-    ) -> None:
-        """Publish a result.
-
-        Args:
-            result: of one image.
-            header: that image's.
-            image: RGB ``uint8 (H, W, 3)``.
-            camera: which markers need.
-        """
-        makers: dict[str, Callable[[], Any]] = {
-            "objects": lambda: _MESSAGES.objects(result, header),
-            "label_image": lambda: _MESSAGES.label_image(result, header),
-            "masks": lambda: _MESSAGES.masks(result, header),
-            "tracked_points": lambda: _MESSAGES.tracked_points(result, header),
-            "overlay": lambda: _MESSAGES.overlay(result, header, image),
-            "markers": lambda: self._markers(result, header, camera),
-        }
+    def publish(self, view: Processed) -> None:
+        """Publish what is known of an image."""
         for name, publisher in self._publishers.items():
             try:
-                message = makers[name]() if publisher.get_subscription_count() else None
+                if not publisher.get_subscription_count():
+                    continue
+                if name == "markers" and view.camera is None:
+                    self._node.get_logger().warning(
+                        "markers need a camera_info, and none has arrived",
+                        throttle_duration_sec=10 * REPETITION,
+                    )
+                message = _MAKERS[name](view)
                 if message is not None:
                     publisher.publish(message)
             except Exception as error:  # it must not cost the others their message
                 self._reporter.exception(f"nothing could be published on '~/{name}'", error)
-
-    def _markers(
-        self, result: TrackResult, header: Header, camera: CameraModel | None
-    ) -> Any | None:
-        if camera is None:
-            self._node.get_logger().warning(
-                "markers need a camera_info, and none has arrived",
-                throttle_duration_sec=10 * REPETITION,
-            )
-            return None
-        return _MESSAGES.markers(result, header, camera)

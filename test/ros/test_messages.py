@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import Point
 from rclpy.serialization import serialize_message
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt, TrackedObject
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import Image, PointField, RegionOfInterest
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from sam_pt_ros import messages
+from sam_pt_ros import images, messages
 from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.recordings import rosbag2
 from sam_pt_ros.ros.messages import make_message
+from sam_pt_ros.space import ObjectInSpace, SpatialResult
 from sam_pt_ros.trackers import PointTracks
 
 HEADER = Header(frame_id="camera")
@@ -115,6 +119,108 @@ def test_markers_delete_the_old_ones_first_and_lie_on_the_rays() -> None:
     assert all(p.z == 1.0 for p in outline.points)
     assert caption.text == "7 cup"
     assert {m.header.frame_id for m in made} == {"camera"}
+
+
+# --- in space -----------------------------------------------------------------------------
+
+
+def space() -> SpatialResult:
+    """The object 7 is known, and two of its three points; nothing else."""
+    points = np.array([[0.1, 0.2, 1.5], [np.nan] * 3, [0.3, 0.4, 2.5]])
+    cloud = np.array([[0, 0, 1], [1, 2, 3], [-1, 1, 2]], np.float32)
+    return SpatialResult("camera", {7: ObjectInSpace(points, cloud)})
+
+
+def test_an_object_with_depth_has_a_place_in_both_frames() -> None:
+    turned = np.array([[0, 0, 1, 10], [-1, 0, 0, 20], [0, -1, 0, 30], [0, 0, 0, 1.0]])
+    made = MADE.objects(result(seen()), HEADER, space(), space().transformed(turned, "map"))
+    (item,) = made.objects
+    assert made.target_frame == "map" and made.header == HEADER
+    assert xyz(item.extent.centroid) == (0, 1, 2)
+    assert xyz(item.extent.box_min) == (-1, 0, 1) and xyz(item.extent.box_max) == (1, 2, 3)
+    assert xyz(item.target_extent.centroid) == (12, 20, 29)
+    assert xyz(item.target_extent.box_min) == (11, 19, 28)
+    assert xyz(item.target_extent.box_max) == (13, 21, 30)
+
+
+def test_points_with_depth_have_a_place() -> None:
+    made = MADE.tracked_points(result(seen()), HEADER, space(), SpatialResult("map"))
+    assert made.target_frame == "map"
+    assert [xyz(p.position) for p in made.points[::2]] == [(0.1, 0.2, 1.5), (0.3, 0.4, 2.5)]
+    assert all(map(math.isnan, xyz(made.points[1].position)))
+    assert all(math.isnan(v) for p in made.points for v in xyz(p.target_position))
+
+
+def test_without_depth_there_are_no_metres_rather_than_zeros() -> None:
+    made = MADE.objects(result(seen(), hidden()), HEADER, SpatialResult("camera"))
+    assert made.target_frame == ""
+    for item in made.objects:
+        for extent in (item.extent, item.target_extent):
+            for point in (extent.centroid, extent.box_min, extent.box_max):
+                assert all(map(math.isnan, xyz(point)))
+    for point in MADE.tracked_points(result(seen()), HEADER).points:
+        assert all(map(math.isnan, xyz(point.position)))
+
+
+def xyz(point: Point) -> tuple[float, float, float]:
+    return (point.x, point.y, point.z)
+
+
+def test_a_cloud_has_the_points_of_all_objects_and_their_ids() -> None:
+    two = SpatialResult(
+        "camera",
+        {
+            9: ObjectInSpace(np.zeros((0, 3)), np.array([[4, 5, 6]], np.float32)),
+            7: space().objects[7],
+            8: ObjectInSpace(np.zeros((0, 3)), np.zeros((0, 3), np.float32)),
+        },
+    )
+    made = MADE.cloud(two, HEADER)
+    assert made.header == HEADER and (made.height, made.width, made.is_dense) == (1, 4, True)
+    assert [(f.name, f.offset, f.datatype, f.count) for f in made.fields] == [
+        ("x", 0, PointField.FLOAT32, 1),
+        ("y", 4, PointField.FLOAT32, 1),
+        ("z", 8, PointField.FLOAT32, 1),
+        ("object_id", 12, PointField.UINT32, 1),
+    ]
+    assert (made.point_step, made.row_step, made.is_bigendian) == (16, 64, False)
+    rows = [struct.unpack_from("<fffI", made.data, 16 * i) for i in range(4)]
+    assert rows == [(0, 0, 1, 7), (1, 2, 3, 7), (-1, 1, 2, 7), (4, 5, 6, 9)]
+    assert MADE.cloud(SpatialResult("camera"), HEADER).width == 0
+
+
+def test_a_compressed_overlay_is_a_jpeg_of_the_colours() -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, :32] = (250, 20, 20)
+    made = MADE.compressed(image, HEADER)
+    assert made.header == HEADER and made.format == "rgb8; jpeg compressed bgr8"
+    decoded = images.decode_compressed(made)
+    assert np.abs(decoded.astype(int) - image)[:, [4, 60]].max() < 20
+
+
+def test_detections_are_what_vision_msgs_asks_for() -> None:
+    """Its package is not installed here: its fields are those of vision_msgs 4."""
+
+    class NamespaceMaker:
+        def __call__(self, kind: str, **fields: object) -> SimpleNamespace:
+            return SimpleNamespace(kind=kind, **fields)
+
+    made = messages.ResultMessages(NamespaceMaker()).detections(result(seen(), hidden()), HEADER)
+    assert made.kind == "vision_msgs/msg/Detection2DArray" and made.header is HEADER
+    (item,) = made.detections
+    assert (item.kind, item.id, item.header) == ("vision_msgs/msg/Detection2D", "7", HEADER)
+    (hypothesis,) = item.results
+    assert vars(hypothesis.hypothesis) == {
+        "kind": "vision_msgs/msg/ObjectHypothesis",
+        "class_id": "cup",
+        "score": 0.75,
+    }
+    assert item.bbox.kind == "vision_msgs/msg/BoundingBox2D"
+    assert (item.bbox.size_x, item.bbox.size_y) == (3, 2)
+    assert (item.bbox.center.position.x, item.bbox.center.position.y) == (5, 6.5)
+
+
+# --- from messages ------------------------------------------------------------------------
 
 
 def test_clicks_are_grouped_by_object() -> None:
