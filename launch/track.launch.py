@@ -1,4 +1,4 @@
-"""Start the tracking node, and RViz if asked for."""
+"""Start the tracking node, and RViz and the target picker if asked for."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from sam_pt_ros.default_configuration import default_configuration
 
 SHARE = Path(get_package_share_directory("sam_pt_ros"))
 BOOLEANS = ["true", "false", "True", "False"]
-PARAMETERS = ("image_transport", "use_sim_time", "autostart")
+PARAMETERS = ("image_transport", "rectified", "target_frame", "use_sim_time", "autostart")
 """Arguments that override the configuration, but only where they are given."""
 
 
@@ -44,7 +44,26 @@ def arguments() -> list[DeclareLaunchArgument]:
             "camera_info",
             "camera_info",
             "Topic of the camera's calibration (sensor_msgs/CameraInfo), for example "
-            "/camera/camera_info; needed for clicked_point and for the markers.",
+            "/camera/camera_info; needed for clicked_point, depth, the canvas and the markers.",
+        ),
+        argument(
+            "rectified",
+            "",
+            "Whether the images are rectified (image_rect): then P of camera_info counts, and no "
+            "distortion; empty: as the configuration says, or false.",
+            choices=["", *BOOLEANS],
+        ),
+        argument(
+            "depth",
+            "depth",
+            "Topic of depth registered to the images (sensor_msgs/Image, 16UC1 or 32FC1), for "
+            "example /camera/aligned_depth_to_color/image_raw.",
+        ),
+        argument(
+            "target_frame",
+            "",
+            "Frame in which positions are given as well, for example map; needs depth and "
+            "tf2_ros. Empty: as the configuration says, or none.",
         ),
         argument(
             "points",
@@ -54,8 +73,8 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "clicked_point",
             "/clicked_point",
-            "Topic of clicks in space (geometry_msgs/PointStamped in the camera's frame), as "
-            "RViz's tool Publish Point sends them.",
+            "Topic of clicks in space (geometry_msgs/PointStamped; in another frame than the "
+            "camera's with tf2_ros only), as RViz's tool Publish Point sends them.",
         ),
         argument(
             "clicked_pixel",
@@ -102,14 +121,33 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "rviz",
             "false",
-            "Whether RViz (rviz2, to be installed) is started with the overlay, the markers "
-            "and the tool Publish Point.",
+            "Whether RViz (rviz2, to be installed) is started with the canvas, the overlay, the "
+            "markers and the tool Publish Point.",
             choices=BOOLEANS,
         ),
         argument(
             "rviz_frame",
             "camera_optical_frame",
             "RViz's fixed frame: the frame_id of the images, so that clicks in RViz are in it.",
+        ),
+        argument(
+            "pick",
+            "false",
+            "Whether the target picker is started: a page for the browser, to click in.",
+            choices=BOOLEANS,
+        ),
+        argument("pick_port", "8080", "Port of the target picker."),
+        argument(
+            "pick_host",
+            "127.0.0.1",
+            "Address that the target picker is reached at; another one than 127.0.0.1 opens it to "
+            "the network, with a token.",
+        ),
+        argument(
+            "pick_token",
+            "",
+            "Token that the target picker asks for; empty: it makes one, and prints it, where one "
+            "is needed.",
         ),
     ]
 
@@ -159,6 +197,7 @@ def nodes(context: LaunchContext) -> list[Node]:
                 ("points", value["points"]),
                 ("clicked_point", value["clicked_point"]),
                 ("clicked_pixel", value["clicked_pixel"]),
+                ("depth", value["depth"]),
             ],
             ros_arguments=["--log-level", value["log_level"]],
             output="screen",
@@ -170,11 +209,29 @@ def nodes(context: LaunchContext) -> list[Node]:
             arguments=["-d", str(SHARE / "config" / "track.rviz"), "-f", value["rviz_frame"]],
             parameters=[{"use_sim_time": value["use_sim_time"].lower() == "true"}],
             remappings=[
+                ("/sam_pt/canvas", f"{outputs}/canvas"),
                 ("/sam_pt/overlay", f"{outputs}/overlay"),
                 ("/sam_pt/markers", f"{outputs}/markers"),
                 ("/clicked_point", value["clicked_point"]),
             ],
             condition=IfCondition(value["rviz"]),
+        ),
+        Node(
+            package="sam_pt_ros",
+            executable="sam_pt",
+            name="picker",
+            namespace=value["namespace"],
+            arguments=[
+                "pick",
+                *("--node", outputs),
+                *("--port", value["pick_port"]),
+                *("--host", value["pick_host"]),
+                *(["--token", value["pick_token"]] if value["pick_token"] else []),
+            ],
+            remappings=[("points", value["points"])],
+            output="screen",
+            emulate_tty=True,
+            condition=IfCondition(value["pick"]),
         ),
     ]
 

@@ -1,5 +1,6 @@
 """Makes the tests' own modules (scene, doubles, rig) and the benchmarks importable."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -7,3 +8,7 @@ TEST = Path(__file__).resolve().parent
 for folder in (TEST, TEST / "ros", TEST.parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+
+# Processes that a shell starts in the background ignore SIGINT, and so would all that the tests
+# start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -71,6 +71,7 @@ def test_without_the_folder_they_are_skipped_visibly(
     assert list(json.loads(said[-1])) == ["skipped"]
 
 
+@pytest.mark.slow
 def test_tracker_gives_the_time_of_both_modes_and_their_stages(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -99,6 +100,7 @@ def test_tracker_refuses_what_is_not_there(capsys: pytest.CaptureFixture[str]) -
     assert "nowhere.pth does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_segmenter_is_timed_beside_the_authors_predictor(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,9 @@ TRACK = {
     "image": "image",
     "image_transport": "",
     "camera_info": "camera_info",
+    "rectified": "",
+    "depth": "depth",
+    "target_frame": "",
     "points": "points",
     "clicked_point": "/clicked_point",
     "clicked_pixel": "clicked_pixel",
@@ -38,6 +41,10 @@ TRACK = {
     "log_level": "info",
     "rviz": "false",
     "rviz_frame": "camera_optical_frame",
+    "pick": "false",
+    "pick_port": "8080",
+    "pick_host": "127.0.0.1",
+    "pick_token": "",
 }
 REPLAY = {
     "rate": "1.0",
@@ -108,12 +115,13 @@ def test_every_argument_is_described(name: str) -> None:
 
 
 def test_track_starts_the_node_alone() -> None:
-    context, (node, rviz) = started(
+    context, (node, rviz, picker) = started(
         "track.launch.py", image="/camera/image_raw", node_name="eye", namespace="/robot"
     )
     assert isinstance(node, Node)
     assert node.condition is None
     assert not rviz.condition.evaluate(context)
+    assert not picker.condition.evaluate(context)
     remapped = {
         context.perform_substitution(source[0]): context.perform_substitution(target[0])
         for source, target in node._Node__remappings
@@ -127,7 +135,28 @@ def test_track_starts_the_node_alone() -> None:
         "points",
         "clicked_point",
         "clicked_pixel",
+        "depth",
     }
+
+
+def test_track_starts_the_picker_for_its_node_if_asked_for() -> None:
+    context, (_, _, picker) = started(
+        "track.launch.py",
+        pick="true",
+        pick_port="9000",
+        pick_token="secret",
+        node_name="eye",
+        namespace="robot",
+        points="clicks",
+    )
+    assert picker.condition.evaluate(context)
+    assert picker._Node__arguments == [
+        "pick",
+        *("--node", "/robot/eye"),
+        *("--port", "9000"),
+        *("--host", "127.0.0.1"),
+        *("--token", "secret"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +173,7 @@ def test_track_starts_the_node_alone() -> None:
 def test_only_arguments_that_are_given_override_the_configuration(
     given: dict[str, str], parameters: list
 ) -> None:
-    context, (node, _) = started("track.launch.py", **given)
+    context, (node, *_) = started("track.launch.py", **given)
     (path,) = configurations(context, node)
     assert path.name == "classical.yaml"
     values = [p for p in node._Node__parameters if not isinstance(p, ParameterFile)]
@@ -165,10 +194,10 @@ def test_with_checkpoints_the_models_are_the_default(
     monkeypatch.setenv("SAM_PT_CHECKPOINT_DIR", str(tmp_path))
     for name in ("mobile_sam", "cotracker3_online"):
         (tmp_path / CHECKPOINTS[name].file).touch()
-    context, (node, _) = started("track.launch.py")
+    context, (node, *_) = started("track.launch.py")
     (path,) = configurations(context, node)
     assert path.name == "cotracker_mobile_sam.yaml"
-    context, (node, _) = started("track.launch.py", config="classical")
+    context, (node, *_) = started("track.launch.py", config="classical")
     assert [path.name for path in configurations(context, node)] == ["classical.yaml"]
 
 

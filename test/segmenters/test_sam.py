@@ -260,6 +260,7 @@ def test_of_a_frame_no_more_is_kept_than_is_said(name: str, mebibytes: int) -> N
     assert set(vars(embedding)) == {"pixels", "fine"}
 
 
+@pytest.mark.slow  # half precision is an emulation on most CPUs: a minute
 def test_half_precision_gives_nearly_the_same_masks() -> None:
     """On a CPU it is slow; a GPU is meant for it."""
     exact = segmenter("mobile_sam", refinement_iterations=0, iou_threshold=0.0)

@@ -162,6 +162,7 @@ def test_features_in_half_precision_move_no_point_by_half_a_pixel(mode: str) -> 
     same(found.xy, wanted, active(40), 0.5)
 
 
+@pytest.mark.slow  # half precision is an emulation on most CPUs: a minute
 @pytest.mark.parametrize(("mode", "moves"), [("streaming", 5.0), ("windowed", 0.5)])
 def test_all_in_half_precision_runs_and_stays_near(mode: str, moves: float) -> None:
     clip, queries = golden.clip()[:18], golden.queries()
