@@ -23,9 +23,11 @@ from rig import ROOT, TIMEOUT, Rig, environment, free_domain, node_command
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt, TrackedObject
 from sam_pt_ros.srv import AddObjects, RemoveObject
 from scene import OCCLUDER, THING, overlap, passing_scene
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
+
+from sam_pt_ros import images
 
 TRACKING, OCCLUDED = TrackedObject.TRACKING, TrackedObject.OCCLUDED
 
@@ -193,6 +195,17 @@ def test_a_click_in_the_past_catches_up(rig: Rig) -> None:
     assert quality(rig, 1, THING, 16) > 0.8
 
 
+def test_a_request_in_the_past_catches_up(rig: Rig) -> None:
+    rig.play(0, 14)
+    request = AddObjects.Request(header=rig.header(2))
+    request.objects = [ObjectPrompt(label="ball", points=[rig.on(THING, 2)])]
+    response = rig.call("add_objects", request)
+    assert response.success, response.message
+    rig.play(15, 16)
+    assert (rig.objects(15)[1].age, rig.objects(15)[1].label) == (13, "ball")
+    assert quality(rig, 1, THING, 16) > 0.8
+
+
 def test_a_point_in_the_camera_s_frame_has_a_time_too(rig: Rig) -> None:
     rig.play(0, 14)
     rig.click("clicked_point", point_on_thing(rig, 2, rig.header(2).stamp))
@@ -304,6 +317,31 @@ def test_the_outputs_agree_with_each_other(rig: Rig) -> None:
     assert item.points_visible == sum(p.visible for p in positives)
     overlay = rig.output("overlay", 4)
     assert (overlay.encoding, overlay.width, overlay.height) == ("rgb8", 320, 240)
+
+
+def test_the_overlay_comes_as_jpeg_too_for_who_asks(rig: Rig) -> None:
+    heard: list[CompressedImage] = []
+    listening = rig.listener.create_subscription(
+        CompressedImage, "/sam_pt/overlay/compressed", heard.append, 10
+    )
+    try:
+        rig.play(0)
+        rig.points(rig.on(THING, 0), index=0)
+        index = 0
+        while not heard and index < 20:  # until the node knows of the subscription
+            index += 1
+            rig.play(index)
+            time.sleep(0.05)
+        stamp = heard[0].header.stamp
+        index = next(i for i in range(index + 1) if rig.header(i).stamp == stamp)
+        raw = rig.output("overlay", index)
+        assert heard[0].header == raw.header
+        expected = images.decode_image(raw)
+        jpeg = images.decode_compressed(heard[0])
+        assert jpeg.shape == expected.shape
+        assert np.abs(jpeg.astype(int) - expected).mean() < 6
+    finally:
+        rig.listener.destroy_subscription(listening)
 
 
 def test_every_image_is_answered_once_and_in_order(rig: Rig) -> None:
