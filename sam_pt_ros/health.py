@@ -1,0 +1,160 @@
+"""How a stream of images fares: rates, latencies, drops and failures. No ROS here."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+WINDOW = 10.0
+"""Seconds that rates and latencies are of."""
+
+_MOST = 2000  # samples kept, whatever the rate
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """What one frame took.
+
+    Attributes:
+        stamp: the frame's, nanoseconds.
+        latency: milliseconds from its stamp until its results were published, by the clock that
+            stamps come from; NaN where that is not known.
+        waited: milliseconds from its arrival until the pipeline turned to it.
+        stages: milliseconds by stage.
+        skipped: stages that were left out or cut short.
+        dropped: frames that arrived since the one before, and were dropped.
+    """
+
+    stamp: int
+    latency: float = math.nan
+    waited: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A stream's last seconds.
+
+    Attributes:
+        input_rate: frames that arrived, per second.
+        output_rate: frames whose results were published, per second.
+        silence: seconds since the last frame arrived; infinite before the first.
+        latency: milliseconds, by percentile (50, 95, 100); empty without frames.
+        stages: mean milliseconds of a frame by stage.
+        received: frames that arrived in all.
+        published: frames whose results were published in all.
+        dropped: frames in all that later ones overtook.
+        refused: frames in all that could not be used.
+        failed: frames in all in which a model failed.
+        failed_in_a_row: frames up to the newest in which a model failed.
+        skipped: frames in all in which a stage was left out or cut short, by stage.
+        last_error: words; empty as long as there was none.
+    """
+
+    input_rate: float
+    output_rate: float
+    silence: float
+    latency: Mapping[int, float]
+    stages: Mapping[str, float]
+    received: int
+    published: int
+    dropped: int
+    refused: int
+    failed: int
+    failed_in_a_row: int
+    skipped: Mapping[str, int]
+    last_error: str
+
+
+class Health:
+    """Counts; may be told and asked by several threads.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._begin = clock()
+        self._arrivals: deque[float] = deque(maxlen=_MOST)
+        self._frames: deque[tuple[float, FrameTimes]] = deque(maxlen=_MOST)
+        self._received = self._published = self._dropped = self._refused = 0
+        self._failed = self._failed_in_a_row = 0
+        self._skipped: dict[str, int] = {}
+        self._last_error = ""
+
+    def frame_received(self) -> None:
+        """A frame has arrived."""
+        with self._lock:
+            self._received += 1
+            self._arrivals.append(self._clock())
+
+    def frame_refused(self, reason: str) -> None:
+        """A frame could not be used."""
+        with self._lock:
+            self._refused += 1
+            self._last_error = reason
+
+    def frame_published(self, times: FrameTimes, problems: Sequence[str] = ()) -> None:
+        """The results of a frame were published.
+
+        Args:
+            times: what it took.
+            problems: what failed in it, in words; none if all went well.
+        """
+        with self._lock:
+            self._published += 1
+            self._dropped += times.dropped
+            self._frames.append((self._clock(), times))
+            for stage in times.skipped:
+                self._skipped[stage] = self._skipped.get(stage, 0) + 1
+            if problems:
+                self._failed += 1
+                self._failed_in_a_row += 1
+                self._last_error = problems[-1]
+            else:
+                self._failed_in_a_row = 0
+
+    def error(self, reason: str) -> None:
+        """Something else went wrong."""
+        with self._lock:
+            self._last_error = reason
+
+    def summary(self) -> Summary:
+        """The last :data:`WINDOW` seconds."""
+        with self._lock:
+            now = self._clock()
+            since = now - WINDOW
+            span = max(min(WINDOW, now - self._begin), 1e-3)
+            times = [frame for when, frame in self._frames if when > since]
+            latencies = [t.latency for t in times if math.isfinite(t.latency)]
+            stages = sorted({name for t in times for name in t.stages})
+            return Summary(
+                input_rate=sum(when > since for when in self._arrivals) / span,
+                output_rate=len(times) / span,
+                silence=now - self._arrivals[-1] if self._arrivals else math.inf,
+                latency={
+                    p: float(np.percentile(latencies, p)) for p in (50, 95, 100) if latencies
+                },
+                stages={
+                    name: float(np.mean([t.stages.get(name, 0.0) for t in times]))
+                    for name in stages
+                },
+                received=self._received,
+                published=self._published,
+                dropped=self._dropped,
+                refused=self._refused,
+                failed=self._failed,
+                failed_in_a_row=self._failed_in_a_row,
+                skipped=dict(self._skipped),
+                last_error=self._last_error,
+            )
