@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -14,71 +14,161 @@ _FISHEYE = "equidistant"
 _PINHOLE = ("plumb_bob", "rational_polynomial", "thin_prism", "")
 _COEFFICIENTS = {_FISHEYE: (4,)} | dict.fromkeys(_PINHOLE, (0, 4, 5, 8, 12, 14))  # OpenCV's
 
+_UNDO_DISTORTION = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-6)
+"""Steps at most, and the pixels that may remain: OpenCV's 5 steps leave some at strong lenses."""
+
+_SAME_DIRECTION = 1e-3
+"""Radians by which the ray through a point's pixel may miss the point."""
+
 
 @dataclass(frozen=True, eq=False)
 class CameraModel:
-    """A calibrated camera that publishes unrectified images.
+    """A calibrated camera.
 
     Attributes:
-        matrix: ``float64 (3, 3)``, K of the CameraInfo.
-        distortion: ``float64 (n,)``, D; all 0 or empty without distortion.
+        matrix: ``float64 (3, 3)``, of the images as they are published.
+        distortion: ``float64 (n,)``, D of the CameraInfo; all 0 or empty without distortion.
         fisheye: whether D are coefficients of the equidistant model.
+        size: (height, width) of the images; None if the CameraInfo does not say.
     """
 
     matrix: np.ndarray
     distortion: np.ndarray
     fisheye: bool
+    size: tuple[int, int] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other projects alike, so that what was computed for one holds for both."""
+        return isinstance(other, CameraModel) and self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash(self._values)
+
+    @property
+    def _values(self) -> tuple[Any, ...]:
+        return self.matrix.tobytes(), self.distortion.tobytes(), self.fisheye, self.size
 
     @classmethod
-    def from_message(cls, message: Any) -> CameraModel:
-        """Read a CameraInfo message; UserError if the camera is not calibrated or unknown."""
-        matrix = np.array(message.k, np.float64).reshape(3, 3)
+    def from_message(cls, message: Any, rectified: bool = False) -> CameraModel:
+        """Read a CameraInfo message.
+
+        K and P are those of the full resolution: binning and the region of interest, which say
+        what of it is published, are taken into account.
+
+        Args:
+            message: the CameraInfo.
+            rectified: whether the images are rectified: then P counts, and D does not. Its
+                fourth column does not either: points are in the camera's own frame.
+
+        Raises:
+            UserError: the camera is not calibrated, or its lens model is not known.
+        """
+        if rectified:
+            matrix, name = np.array(message.p, np.float64).reshape(3, 4)[:, :3], "P"
+            distortion, fisheye = np.zeros(0), False
+        else:
+            matrix, name = np.array(message.k, np.float64).reshape(3, 3), "K"
+            distortion, fisheye = _lens(message)
         if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
-            raise UserError("the camera_info holds no calibration (K is 0); calibrate the camera")
-        if message.distortion_model not in _COEFFICIENTS:
             raise UserError(
-                f"the distortion model '{message.distortion_model}' is not supported; known are "
-                "plumb_bob, rational_polynomial, thin_prism and equidistant"
+                f"the camera_info holds no calibration ({name} is 0); calibrate the camera"
             )
-        distortion = np.array(message.d, np.float64)
-        possible = _COEFFICIENTS[message.distortion_model]
-        if len(distortion) not in possible or not np.isfinite(distortion).all():
+        roi = message.roi
+        binning = np.array([message.binning_x or 1, message.binning_y or 1])
+        matrix[:2, 2] -= roi.x_offset, roi.y_offset
+        window = np.array([roi.width or message.width, roi.height or message.height])
+        width, height = (window // binning).tolist()
+        size = (height, width) if width and height else None
+        return cls(_scaled(matrix, 1 / binning), distortion, fisheye, size)
+
+    def resized(self, size: tuple[int, int]) -> CameraModel:
+        """The same camera with images scaled to (height, width).
+
+        Raises:
+            UserError: the size of its images is not known.
+        """
+        if self.size is None:
             raise UserError(
-                f"the distortion model '{message.distortion_model}' needs "
-                f"{' or '.join(map(str, possible))} finite coefficients, got "
-                f"{distortion.tolist()}; calibrate the camera"
+                "the camera_info does not say the size of its images (width and height are 0)"
             )
-        return cls(matrix, distortion, message.distortion_model == _FISHEYE)
+        if size == self.size:
+            return self
+        scale = np.array(size[::-1]) / self.size[::-1]
+        return replace(self, matrix=_scaled(self.matrix, scale), size=size)
 
     def project(self, point: np.ndarray) -> np.ndarray:
         """The pixel, ``float64 (2,)``, of a point (x right, y down, z forward, metres).
 
         Raises:
-            UserError: the point is not finite, or not in front of the camera.
+            UserError: no pixel shows the point. The texts are: ``the point [x, y, z] is not
+                finite``, ``... lies behind the camera``, ``... lies outside of the image of
+                WxH pixels`` and ``... lies beyond what the lens model covers``: there the
+                polynomials of the distortion turn round, and would put it into the image.
         """
         point = np.asarray(point, np.float64)
+        said = "the point [{:.6g}, {:.6g}, {:.6g}]".format(*point)
         if not np.isfinite(point).all():
-            raise UserError(f"the point {point.tolist()} is not finite")
+            raise UserError(f"{said} is not finite")
         if point[2] <= 0:
-            raise UserError(f"the point {point.tolist()} lies behind the camera")
-        zero = np.zeros(3)
-        if self.fisheye:
-            pixels, _ = cv2.fisheye.projectPoints(
-                point.reshape(1, 1, 3), zero, zero, self.matrix, self.distortion
-            )
-        else:
-            pixels, _ = cv2.projectPoints(
-                point.reshape(1, 1, 3), zero, zero, self.matrix, self.distortion
-            )
-        return np.asarray(pixels.reshape(2))
+            raise UserError(f"{said} lies behind the camera")
+        pixel = self._distorted(point)
+        if self.size is not None:
+            height, width = self.size
+            if not (-0.5 <= pixel[0] <= width - 0.5 and -0.5 <= pixel[1] <= height - 0.5):
+                raise UserError(f"{said} lies outside of the image of {width}x{height} pixels")
+        (ray,) = self.rays(pixel[None])
+        angle = np.arctan2(np.linalg.norm(np.cross(ray, point)), ray @ point)
+        if not angle < _SAME_DIRECTION:
+            raise UserError(f"{said} lies beyond what the lens model covers")
+        return pixel
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Points at depth 1, ``float64 (N, 3)``, on the rays through ``pixels (N, 2)``."""
+        """Points at depth 1, ``float64 (N, 3)``, on the rays through ``pixels (N, 2)``.
+
+        A pixel that the lens model does not reach has some finite ray, which does not project
+        to it.
+        """
         pixels = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
         if len(pixels) == 0:
             return np.zeros((0, 3))
         if self.fisheye:
             flat = cv2.fisheye.undistortPoints(pixels, self.matrix, self.distortion)
         else:
-            flat = cv2.undistortPoints(pixels, self.matrix, self.distortion)
+            flat = cv2.undistortPointsIter(
+                pixels, self.matrix, self.distortion, None, None, _UNDO_DISTORTION
+            )
+        straight = (pixels - self.matrix[:2, 2]) / np.diag(self.matrix)[:2]
+        flat = np.where(np.isfinite(flat), flat, straight)  # the steps may lead anywhere
         return np.hstack([flat.reshape(-1, 2), np.ones((len(pixels), 1))])
+
+    def _distorted(self, point: np.ndarray) -> np.ndarray:
+        model = cv2.fisheye.projectPoints if self.fisheye else cv2.projectPoints
+        zero = np.zeros(3)
+        pixels, _ = model(point.reshape(1, 1, 3), zero, zero, self.matrix, self.distortion)
+        return np.asarray(pixels.reshape(2))
+
+
+def _lens(message: Any) -> tuple[np.ndarray, bool]:
+    """Coefficients of a CameraInfo, and whether they are the equidistant model's."""
+    if message.distortion_model not in _COEFFICIENTS:
+        raise UserError(
+            f"the distortion model '{message.distortion_model}' is not supported; known are "
+            "plumb_bob, rational_polynomial, thin_prism and equidistant"
+        )
+    distortion = np.array(message.d, np.float64)
+    possible = _COEFFICIENTS[message.distortion_model]
+    if len(distortion) not in possible or not np.isfinite(distortion).all():
+        raise UserError(
+            f"the distortion model '{message.distortion_model}' needs "
+            f"{' or '.join(map(str, possible))} finite coefficients, got "
+            f"{distortion.tolist()}; calibrate the camera"
+        )
+    return distortion, message.distortion_model == _FISHEYE
+
+
+def _scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """K of images scaled by (x, y); the centre of their first pixel remains (0, 0)."""
+    matrix = matrix.copy()
+    matrix[:2] *= scale[:, None]
+    matrix[:2, 2] += (scale - 1) / 2
+    return matrix

@@ -43,7 +43,8 @@ CLOUD_KIND = "sensor_msgs/msg/PointCloud2"
 COMPRESSED_KIND = "sensor_msgs/msg/CompressedImage"
 DETECTIONS_KIND = "vision_msgs/msg/Detection2DArray"
 
-_OUTLINE_WIDTH = 0.004  # metres, of markers drawn 1 m in front of the camera
+_MARKER_DISTANCE = 0.995  # metres; a little in front of the canvas, which is at 1 by default
+_OUTLINE_WIDTH = 0.004
 _CAPTION_HEIGHT = 0.04
 _UNKNOWN = np.full(3, np.nan)
 _CLOUD_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("object_id", "<u4")])
@@ -422,14 +423,16 @@ class ResultMessages:
             item.mask.pixels.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
         )
         for contour in contours:
-            ends = camera.rays(contour.reshape(-1, 2) + np.array(item.mask.origin))
+            pixels = contour.reshape(-1, 2) + np.array(item.mask.origin)
+            ends = _MARKER_DISTANCE * camera.rays(pixels)
             corners = [make("geometry_msgs/msg/Point", x=x, y=y, z=z) for x, y, z in ends.tolist()]
             for begin, end in zip(corners, corners[1:] + corners[:1], strict=True):
                 lines += [begin, end]
         outline = marker("outline", _LINE_LIST, self._pose(), {"x": _OUTLINE_WIDTH}, points=lines)
 
         x, y, width, _ = item.mask.roi
-        ((cx, cy, cz),) = camera.rays(np.array([[x + width / 2, y]])).tolist()
+        ends = _MARKER_DISTANCE * camera.rays(np.array([[x + width / 2, y]]))
+        ((cx, cy, cz),) = ends.tolist()
         caption = marker(
             "caption",
             _TEXT_VIEW_FACING,

@@ -32,7 +32,8 @@ class ObjectInSpace:
     Attributes:
         points: ``float64 (N, 3)`` metres, its query points, in the order of the result's; NaN
             for those that are not visible or have no depth.
-        cloud: ``float32 (M, 3)`` metres, the surface below its mask; no row without depth.
+        cloud: ``float32 (M, 3)`` metres, the surface below its mask; no row without depth. It is
+            kept by column: the transpose of a contiguous array.
     """
 
     points: np.ndarray
@@ -75,11 +76,11 @@ class SpatialResult:
         transform = np.asarray(transform, np.float64)
         if transform.shape != (4, 4) or not np.isfinite(transform).all():
             raise UserError(f"the transform to '{frame_id}' must be 4x4 and finite")
-        rotation, translation = transform[:3, :3].T, transform[:3, 3]
+        rotation, translation = transform[:3, :3], transform[:3, 3:]
         moved = {
             object_id: ObjectInSpace(
-                item.points @ rotation + translation,
-                (item.cloud @ rotation + translation).astype(np.float32),
+                (rotation @ item.points.T + translation).T,
+                (rotation @ item.cloud.T + translation).astype(np.float32).T,
             )
             for object_id, item in self.objects.items()
         }

@@ -9,35 +9,34 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
 from concurrent.futures import TimeoutError as NoAnswerError
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import rclpy
-from geometry_msgs.msg import Point, PointStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from sam_pt_ros import images, messages
-from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.configuration import Configuration, described
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.msg import PointPromptArray
-from sam_pt_ros.objects import POSITIVE, ObjectPrompt, PromptRequest, TrackResult
+from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.canvas import Canvas
+from sam_pt_ros.ros.clicks import Click, Clicks
+from sam_pt_ros.ros.depth_input import DepthInput
 from sam_pt_ros.ros.diagnostics import Diagnostics
-from sam_pt_ros.ros.image_input import QOS_POLICIES, ImageInput
+from sam_pt_ros.ros.image_input import ImageInput
+from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.parameters import Parameters
 from sam_pt_ros.ros.publishers import Processed, Publishers
-from sam_pt_ros.ros.reporter import REPETITION, Reporter
+from sam_pt_ros.ros.reporter import Reporter
+from sam_pt_ros.ros.transforms import Transforms, create_transforms
 from sam_pt_ros.srv import AddObjects, RemoveObject
 from sam_pt_ros.worker import Worker
 
@@ -52,14 +51,6 @@ _FAILED = TransitionCallbackReturn.FAILURE
 _ERROR = TransitionCallbackReturn.ERROR
 
 
-@dataclass(frozen=True)
-class _Click:
-    """What a click asks for, to be done in the worker's thread."""
-
-    requests: list[PromptRequest]
-    stamp: int | None
-
-
 class TrackNode(LifecycleNode):
     """Images and clicks in; masks and tracked points out, under the header of the image."""
 
@@ -72,12 +63,14 @@ class TrackNode(LifecycleNode):
         self._pipeline: SamPt | None = None
         self._worker: Worker[Image | CompressedImage] | None = None
         self._image_input: ImageInput | None = None
-        self._other_inputs: list[Any] = []
+        self._transforms: Transforms | None = None
+        self._clicks: Clicks | None = None
+        self._depth: DepthInput | None = None
+        self._locator: Locator | None = None
+        self._canvas: Canvas | None = None
         self._outputs: Publishers | None = None
         self._diagnostics: Diagnostics | None = None
         self._offered: list[Any] = []
-        self._camera: CameraModel | None = None
-        self._frame_id = ""
         self._headers: dict[int, Header] = {}  # by stamp, of frames without a result
         self._enabled = threading.Event()
 
@@ -95,7 +88,20 @@ class TrackNode(LifecycleNode):
                 ),
             }
             self._diagnostics = Diagnostics(self, pipeline, details)
-            self._outputs = Publishers(self, self._reporter, configuration.node.target_frame)
+            options = configuration.node
+            self._outputs = Publishers(self, self._reporter, options.target_frame)
+            self._canvas = Canvas(self, options)
+            self._transforms = create_transforms(self)
+            if options.target_frame:
+                self._transforms.check()
+            self._clicks = Clicks(
+                self,
+                pipeline,
+                self._transforms,
+                options.rectified,
+                self._click,
+                self._canvas.stamp_of,
+            )
             self._make_services()
         except UserError as error:
             self.get_logger().error(str(error))
@@ -111,13 +117,16 @@ class TrackNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, and process what comes."""
-        assert self._configuration is not None
+        assert self._configuration is not None and self._clicks is not None
+        assert self._transforms is not None
         options = self._configuration.node
         try:
             done = super().on_activate(state)  # outputs first: no result must get lost
             capacity = options.queue_size if options.mode == "every_frame" else 1
             self._worker = Worker(self._process, capacity)
-            self._make_inputs()
+            self._clicks.listen()
+            self._depth = DepthInput(self, options)
+            self._locator = Locator(self._depth, self._transforms, options, self._reporter)
             self._image_input = ImageInput(self, options, self._on_image)
         except Exception as error:  # of which rclpy would say nothing
             self._reporter.exception("the node cannot be activated", error)
@@ -165,12 +174,14 @@ class TrackNode(LifecycleNode):
         return True
 
     def _stop_listening(self) -> None:
-        others, self._other_inputs = self._other_inputs, []
-        for subscription in others:
-            self.destroy_subscription(subscription)
+        if self._clicks is not None:
+            self._clicks.stop()
         if self._image_input is not None:
             self._image_input.destroy()
         self._image_input = None
+        if self._depth is not None:
+            self._depth.destroy()
+        self._depth = None
 
     def release(self, timeout: float | None = None) -> bool:
         """Stop, and free the pipeline and all that was offered.
@@ -183,11 +194,16 @@ class TrackNode(LifecycleNode):
             self._diagnostics.destroy()
         if self._outputs is not None:
             self._outputs.destroy()
+        if self._canvas is not None:
+            self._canvas.destroy()
+        if self._transforms is not None:
+            self._transforms.destroy()
         for service in self._offered:
             self.destroy_service(service)
         self._outputs, self._diagnostics, self._offered = None, None, []
+        self._transforms = self._clicks = self._canvas = self._locator = None
         self._headers.clear()
-        self._pipeline = self._configuration = self._camera = None
+        self._pipeline = self._configuration = None
         return True
 
     def _check_parameters(self, changed: list[Parameter[Any]]) -> SetParametersResult:
@@ -209,23 +225,6 @@ class TrackNode(LifecycleNode):
 
     # --- topics and services --------------------------------------------------------------
 
-    def _make_inputs(self) -> None:
-        for kind, topic, callback, qos in (
-            (CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data),
-            (PointPromptArray, "points", self._on_points, QoSProfile(depth=100)),
-            (Point, "clicked_pixel", self._on_clicked_pixel, QoSProfile(depth=100)),
-            (PointStamped, "clicked_point", self._on_clicked_point, QoSProfile(depth=100)),
-        ):
-            self._other_inputs.append(
-                self.create_subscription(
-                    kind,
-                    topic,
-                    callback,
-                    qos,
-                    qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
-                )
-            )
-
     def _make_services(self) -> None:
         for kind, name, callback in (
             (AddObjects, "~/add_objects", self._add_objects),
@@ -242,54 +241,7 @@ class TrackNode(LifecycleNode):
         if worker is not None and self._enabled.is_set():
             worker.submit(message)
 
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        try:
-            self._camera = CameraModel.from_message(message)
-        except UserError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=10 * REPETITION)
-            return
-        self._frame_id = message.header.frame_id
-
-    def _on_points(self, message: PointPromptArray) -> None:
-        self._click(
-            "points",
-            lambda: _Click(
-                messages.requests_from_points(message.prompts),
-                messages.prompt_stamp(message.header),
-            ),
-        )
-
-    def _on_clicked_pixel(self, message: Point) -> None:
-        pixel = np.array([message.x, message.y])
-        self._click("clicked_pixel", lambda: _one_click(pixel, None))
-
-    def _on_clicked_point(self, message: PointStamped) -> None:
-        self._click(
-            "clicked_point",
-            lambda: _one_click(self._project(message), self._known_stamp(message.header)),
-        )
-
-    def _known_stamp(self, header: Header) -> int | None:
-        """The stamp, if it is that of a time that the history covers; None: the newest frame.
-
-        RViz stamps points with its own time, which need not be the camera's.
-        """
-        stamp, history = messages.stamp_of(header), self._require_pipeline().history
-        known = len(history) > 0 and history.oldest.stamp <= stamp <= history.newest.stamp
-        return stamp if known else None
-
-    def _project(self, message: PointStamped) -> np.ndarray:
-        if self._camera is None:
-            raise UserError("no camera_info has arrived yet, so a 3D point has no pixel")
-        if message.header.frame_id != self._frame_id:
-            raise UserError(
-                f"the point is in frame '{message.header.frame_id}', the camera's is "
-                f"'{self._frame_id}'; only points in the camera's frame are understood"
-            )
-        point = message.point
-        return self._camera.project(np.array([point.x, point.y, point.z]))
-
-    def _click(self, topic: str, read: Callable[[], _Click]) -> None:
+    def _click(self, topic: str, read: Callable[[], Click]) -> None:
         worker = self._worker
         if worker is None:
             return
@@ -297,7 +249,7 @@ class TrackNode(LifecycleNode):
         def use() -> None:
             try:
                 click = read()
-                ids = self._require_pipeline().apply(click.requests, stamp=click.stamp)
+                ids = self._require_clicks().apply(click.requests, click.stamp)
             except UserError as error:
                 self.get_logger().warning(f"click on '{topic}' refused: {error}")
             else:
@@ -341,7 +293,8 @@ class TrackNode(LifecycleNode):
             requests = [messages.request_from_prompt(item) for item in request.objects]
             stamp = messages.prompt_stamp(request.header)
             pipeline = self._require_pipeline()
-            return pipeline.apply(requests, stamp=stamp), len(pipeline.history) > 0
+            ids = self._require_clicks().apply(requests, stamp)
+            return ids, len(pipeline.history) > 0
 
         try:
             response.object_ids, seeing = self._in_worker(add)
@@ -391,6 +344,10 @@ class TrackNode(LifecycleNode):
         assert self._pipeline is not None
         return self._pipeline
 
+    def _require_clicks(self) -> Clicks:
+        assert self._clicks is not None
+        return self._clicks
+
     def _forget(self) -> None:
         self._require_pipeline().reset()
         self._headers.clear()
@@ -425,6 +382,8 @@ class TrackNode(LifecycleNode):
                     "again"
                 )
                 self._forget()
+                if self._transforms is not None:
+                    self._transforms.clear()
             elif image.shape != newest.image.shape:
                 self._reporter.warning(
                     f"the image size changed from {newest.width}x{newest.height} to "
@@ -447,12 +406,10 @@ class TrackNode(LifecycleNode):
         self._headers = {s: h for s, h in self._headers.items() if s > result.stamp}
         frame = self._require_pipeline().history.at(result.index)
         assert self._outputs is not None
-        self._outputs.publish(Processed(result, header, frame.image, self._camera))
-
-
-def _one_click(pixel: np.ndarray, stamp: int | None) -> _Click:
-    prompt = ObjectPrompt(pixel.reshape(1, 2), np.array([POSITIVE]))
-    return _Click([PromptRequest(prompt)], stamp)
+        camera = self._require_clicks().camera
+        self._outputs.publish(Processed(result, header, frame.image, camera, self._locator))
+        assert self._canvas is not None
+        self._canvas.show(frame.image, header, camera)
 
 
 def _listed(ids: Any) -> str:

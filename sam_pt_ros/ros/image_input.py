@@ -1,4 +1,4 @@
-"""The camera's images, asked for in the way in which they are offered."""
+"""Images of a camera, asked for in the way in which they are offered."""
 
 from __future__ import annotations
 
@@ -25,22 +25,33 @@ _LATEST_DEPTH = 5  # images that may wait for the executor; the newest of them i
 _GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images
 
 
-class ImageInput:
+def queue_depth(options: NodeOptions) -> int:
+    """How many images may wait for the executor."""
+    return options.queue_size if options.mode == "every_frame" else _LATEST_DEPTH
+
+
+class ImageSubscription:
     """A subscription to images that follows their publishers until it is destroyed.
+
+    Args:
+        node: it.
+        kind: class of the messages.
+        topic: name of the topic, not resolved.
+        depth: how many messages wait for the executor at most.
+        callback: takes each message.
 
     Attributes:
         topic: what it listens to, resolved.
     """
 
     def __init__(
-        self, node: Node, options: NodeOptions, callback: Callable[[Image | CompressedImage], None]
+        self, node: Node, kind: Any, topic: str, depth: int, callback: Callable[[Any], None]
     ) -> None:
-        compressed = options.image_transport == "compressed"
         self._node = node
         self._callback = callback
-        self._kind = CompressedImage if compressed else Image
-        self._depth = options.queue_size if options.mode == "every_frame" else _LATEST_DEPTH
-        self.topic: str = node.resolve_topic_name("image/compressed" if compressed else "image")
+        self._kind = kind
+        self._depth = depth
+        self.topic: str = node.resolve_topic_name(topic)
         # Declared once, a parameter cannot change: it would freeze what follows the publishers
         # and the mode. So those only that the user has given.
         prefix = f"qos_overrides.{self.topic}.subscription."
@@ -53,6 +64,11 @@ class ImageInput:
         # Not in ROS time, which may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(_GRAPH_PERIOD, self._follow_publishers, clock=steady)
+
+    @property
+    def has_publishers(self) -> bool:
+        """Whether anybody publishes, as far as is known."""
+        return self._node.count_publishers(self.topic) > 0
 
     def destroy(self) -> None:
         """Stop listening."""
@@ -90,7 +106,25 @@ class ImageInput:
         all_reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
         wanted = ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
         if wanted != self._reliability:
-            self._node.get_logger().info(f"images are {wanted.name.lower()}, as they are offered")
+            self._node.get_logger().info(
+                f"images on {self.topic} are {wanted.name.lower()}, as they are offered"
+            )
             self._reliability = wanted
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe()
+
+
+class ImageInput(ImageSubscription):
+    """The subscription to the camera's images."""
+
+    def __init__(
+        self, node: Node, options: NodeOptions, callback: Callable[[Image | CompressedImage], None]
+    ) -> None:
+        compressed = options.image_transport == "compressed"
+        super().__init__(
+            node,
+            CompressedImage if compressed else Image,
+            "image/compressed" if compressed else "image",
+            queue_depth(options),
+            callback,
+        )

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -24,13 +24,11 @@ from sam_pt_ros.messages import (
 )
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.ros.image_input import QOS_POLICIES
+from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.messages import make_message, message_class
 from sam_pt_ros.ros.reporter import REPETITION, Reporter
 from sam_pt_ros.space import Located
 from sam_pt_ros.visualization import draw_overlay
-
-if TYPE_CHECKING:
-    from sam_pt_ros.ros.locator import Locator
 
 _MESSAGES = ResultMessages(make_message)
 
@@ -44,7 +42,7 @@ class Processed:
         header: the image's.
         image: RGB ``uint8 (H, W, 3)``.
         camera: its calibration, if that is known.
-        locator: finds things in space.
+        locator: finds things in space; None: nothing is known of that.
     """
 
     result: TrackResult

@@ -2,8 +2,9 @@
 
 Its argument is ``reliable`` or ``best_effort``. One JSON object per line on stdin: ``frames``
 (numbers, published in this order), ``encoding``, ``compressed`` (``png`` or ``jpeg``, for
-``image/compressed``), ``broken`` (how the images are spoilt), ``width``. It waits until
-somebody listens, publishes, and answers with a line ``done``; it ends with its stdin.
+``image/compressed``), ``broken`` (how the images are spoilt), ``width``, and ``info``: fields of
+its CameraInfo messages that differ, or null for none of them. It waits until somebody listens,
+publishes, and answers with a line ``done``; it ends with its stdin.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -92,9 +93,9 @@ def compressed_image(scene: Scene, index: int, kind: str, broken: str | None) ->
     return message
 
 
-def camera_info(scene: Scene, index: int) -> CameraInfo:
+def camera_info(scene: Scene, index: int, fields: dict[str, Any]) -> CameraInfo:
     f, cx, cy = FOCAL_LENGTH, scene.width / 2, scene.height / 2
-    return CameraInfo(
+    message = CameraInfo(
         header=header(scene, index),
         height=scene.height,
         width=scene.width,
@@ -104,6 +105,14 @@ def camera_info(scene: Scene, index: int) -> CameraInfo:
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[f, 0.0, cx, 0.0, 0.0, f, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
     )
+    for name, value in fields.items():
+        if name == "frame_id":
+            message.header.frame_id = value
+        elif name == "roi":
+            message.roi = RegionOfInterest(**value)
+        else:
+            setattr(message, name, value)
+    return message
 
 
 def wait_for_listener(publisher: Any) -> None:
@@ -133,7 +142,9 @@ def main() -> None:
             wait_for_listener(each)
         for index in order["frames"]:
             broken = order.get("broken")
-            info.publish(camera_info(scene, index))
+            fields = order.get("info", {})
+            if fields is not None:
+                info.publish(camera_info(scene, index, fields))
             publisher.publish(
                 image(scene, index, order.get("encoding", "rgb8"), broken)
                 if kind is None

@@ -113,7 +113,8 @@ class NodeProcess:
         self.log = log
         variables = environment(domain)
         if packages is not None:
-            variables["PYTHONPATH"] = str(packages)
+            known = variables.get("PYTHONPATH", "")  # that of ROS, where it was sourced
+            variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(packages), known]))
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 node_command(*parameters),

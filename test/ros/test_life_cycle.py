@@ -247,7 +247,7 @@ def test_what_a_windowed_tracker_owes_is_published_on_deactivation(
         node._on_image(camera_process.image(scene, index, "rgb8", None))
         if index == 0:
             x, y = scene.inner_point(THING, 0)
-            node._on_clicked_pixel(Point(x=x, y=y))
+            node._require_clicks()._on_clicked_pixel(Point(x=x, y=y))
     worker.call(lambda: None).result(TIMEOUT)
     while len(node._require_pipeline().history) < 20:
         worker.call(lambda: None).result(TIMEOUT)

@@ -1,0 +1,102 @@
+"""Depth images, kept until the image that each belongs to is done."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from threading import Condition
+
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from sam_pt_ros.messages import stamp_of
+from sam_pt_ros.node_options import NodeOptions
+from sam_pt_ros.ros.image_input import ImageSubscription, queue_depth
+
+_MOST_BYTES = 128 * 1024 * 1024  # 7 s of 640x480 in millimetres, or 1 s of 1280x720 in metres
+_LATE = 1_000_000_000  # nanoseconds that depth may be late; earlier stamps begin a new stream
+_ALIVE = 1.0  # seconds after its last message that depth is expected to go on
+
+
+class DepthInput:
+    """The subscription to ``depth``, and what it brought of late.
+
+    Messages are kept as they came, for the time that a slow model takes, up to 128 MiB.
+
+    Args:
+        node: it.
+        options: tolerance and timeout.
+    """
+
+    def __init__(self, node: Node, options: NodeOptions) -> None:
+        self._tolerance = round(options.depth_tolerance * 1e9)
+        self._timeout = options.depth_timeout
+        self._kept: deque[tuple[int, Image]] = deque()  # with their stamps
+        self._bytes = 0
+        self._newest: int | None = None  # stamp
+        self._arrived = -_ALIVE  # when the last one did, in steady time
+        self._changed = Condition()
+        self._open = True
+        self._subscription = ImageSubscription(
+            node, Image, "depth", queue_depth(options), self._receive
+        )
+
+    def destroy(self) -> None:
+        """Stop listening, and waiting; what has arrived can still be found."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+        self._subscription.destroy()
+
+    def find(self, stamp: int) -> Image | None:
+        """The depth of the image with a stamp; None if there is none.
+
+        It waits for depth that is on its way, for ``depth_timeout`` at most: as long as the
+        newest is older than the image, and depth has arrived within the last second. To be asked
+        for ascending stamps, and not in the thread that receives: what is older is dropped.
+        """
+        deadline = time.monotonic() + self._timeout
+        with self._changed:
+            found = self._nearest(stamp)
+            while found is None and self._is_coming(stamp):
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    break
+                found = self._nearest(stamp)
+            while self._kept and self._kept[0][0] < stamp - self._tolerance:
+                self._drop_oldest()
+        return found
+
+    def _receive(self, message: Image) -> None:
+        stamp = stamp_of(message.header)
+        with self._changed:
+            if self._newest is not None and stamp < self._newest - _LATE:
+                self._kept.clear()
+                self._bytes, self._newest = 0, None
+            self._kept.append((stamp, message))
+            self._bytes += len(message.data)
+            while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+                self._drop_oldest()
+            self._newest = stamp if self._newest is None else max(stamp, self._newest)
+            self._arrived = time.monotonic()
+            self._changed.notify_all()
+
+    def _drop_oldest(self) -> None:
+        self._bytes -= len(self._kept.popleft()[1].data)
+
+    def _nearest(self, stamp: int) -> Image | None:
+        near = [
+            (abs(other - stamp), i)
+            for i, (other, _) in enumerate(self._kept)
+            if abs(other - stamp) <= self._tolerance
+        ]
+        return self._kept[min(near)[1]][1] if near else None
+
+    def _is_coming(self, stamp: int) -> bool:
+        return (
+            self._open
+            and self._newest is not None
+            and self._newest < stamp
+            and time.monotonic() - self._arrived < _ALIVE
+            and self._subscription.has_publishers
+        )

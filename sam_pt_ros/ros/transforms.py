@@ -1,0 +1,162 @@
+"""Where frames are to each other, by tf2_ros where that is installed."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.time import Time
+
+from sam_pt_ros.errors import UserError
+
+_POLL_PERIOD = 0.003  # seconds between looks for a transform that is on its way
+
+
+class Transforms(ABC):
+    """Looks up transforms between frames; may be asked by any thread."""
+
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp: int | None, timeout: float = 0.0
+    ) -> np.ndarray:
+        """The transform of coordinates in the source frame to those in the target frame.
+
+        A frame's transform to itself is known always.
+
+        Args:
+            target_frame: where the coordinates are wanted.
+            source_frame: where they are known.
+            stamp: nanoseconds; None: the newest time at which the transform is known.
+            timeout: seconds to wait for a transform that is on its way. Whoever waits must not
+                be the executor's thread, which receives it.
+
+        Returns:
+            ``float64 (4, 4)``.
+
+        Raises:
+            UserError: a frame without a name, an unknown frame, frames that are not connected,
+                a time that is not known (yet, or any more), or no tf2_ros.
+        """
+        if not (target_frame and source_frame):
+            raise UserError(
+                f"no transform from '{source_frame}' to '{target_frame}': a frame has no name"
+            )
+        if target_frame == source_frame:
+            return np.eye(4)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._lookup(target_frame, source_frame, stamp)
+            except UserError:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise
+            time.sleep(min(_POLL_PERIOD, left))
+
+    @abstractmethod
+    def _lookup(self, target_frame: str, source_frame: str, stamp: int | None) -> np.ndarray: ...
+
+    def check(self) -> None:
+        """UserError if no transform will ever be known."""
+
+    def clear(self) -> None:
+        """Forget what moved: time went back, and tf2 would refuse what comes as too old."""
+
+    def destroy(self) -> None:
+        """Stop listening."""
+
+
+class NoTransforms(Transforms):
+    """Takes the place of tf2_ros where it is not installed.
+
+    Args:
+        reason: why it cannot be used.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp: int | None, timeout: float = 0.0
+    ) -> np.ndarray:
+        """As documented, but waiting is of no use."""
+        return super().lookup(target_frame, source_frame, stamp)
+
+    def check(self) -> None:
+        """UserError, always."""
+        raise UserError(f"'target_frame' needs tf2_ros, {self._what_to_do}")
+
+    def _lookup(self, target_frame: str, source_frame: str, stamp: int | None) -> np.ndarray:
+        raise UserError(
+            f"the transform from '{source_frame}' to '{target_frame}' needs tf2_ros, "
+            f"{self._what_to_do}"
+        )
+
+    @property
+    def _what_to_do(self) -> str:
+        distribution = os.environ.get("ROS_DISTRO") or "<distro>"
+        return f"which cannot be used ({self._reason}); install ros-{distribution}-tf2-ros-py"
+
+
+class Tf2Transforms(Transforms):
+    """What tf2_ros hears on /tf and /tf_static.
+
+    Args:
+        node: listens.
+
+    Raises:
+        ImportError: tf2_ros is not installed, or does not fit.
+    """
+
+    def __init__(self, node: Node) -> None:
+        import tf2_ros
+
+        self._failure: type[Exception] = tf2_ros.TransformException
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
+
+    def _lookup(self, target_frame: str, source_frame: str, stamp: int | None) -> np.ndarray:
+        when = Time(nanoseconds=stamp or 0)  # tf2 takes 0 for the newest common time
+        try:
+            found = self._buffer.lookup_transform(target_frame, source_frame, when)
+        except self._failure as error:
+            raise UserError(
+                f"no transform from '{source_frame}' to '{target_frame}': "
+                f"{' '.join(str(error).split())}"
+            ) from error
+        return matrix_of(found.transform)
+
+    def clear(self) -> None:
+        """Forget all but static transforms."""
+        self._buffer.clear()
+
+    def destroy(self) -> None:
+        """Stop listening; what is known can be asked for still."""
+        self._listener.unregister()
+
+
+def create_transforms(node: Node) -> Transforms:
+    """By tf2_ros where it can be used; otherwise what refuses and says why."""
+    try:
+        return Tf2Transforms(node)
+    except ImportError as error:
+        return NoTransforms(" ".join(str(error).split()))
+
+
+def matrix_of(transform: Any) -> np.ndarray:
+    """A ``geometry_msgs/Transform`` as ``float64 (4, 4)``; not finite without a rotation."""
+    shift, turn = transform.translation, transform.rotation
+    x, y, z, w = np.array([turn.x, turn.y, turn.z, turn.w])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        s = 2 / (x * x + y * y + z * z + w * w)
+        return np.array(
+            [
+                [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w), shift.x],
+                [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w), shift.y],
+                [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y), shift.z],
+                [0, 0, 0, 1],
+            ]
+        )
