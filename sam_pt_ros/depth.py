@@ -42,7 +42,6 @@ _MIDDLE = len(_WINDOW) // 2
 _FEWEST = 3  # readings that a surface must have in the window
 _LEAST_SHARE = 0.4  # of the readings there that it must have
 
-
 # Objects.
 _EROSION = 0.03  # of a mask, to what is surely inside: a share of the root of its area,
 _MOST_EROSION = 3  # and pixels, at most
@@ -50,7 +49,6 @@ _CORE_SHARE = 0.25  # of the mask's area: where less remains, nothing is eroded
 _RIM = 1 + 2 * STEP  # what is round falls off steeply there
 _SAMPLES = 4096  # readings, about, in which an object's layers are looked for
 _BIN = STEP / 2  # of the logarithm of depth
-_OCCUPIED = 5e-4  # share of the samples, more of which in a bin are no stray readings
 # Shares of the largest layer's samples. What is nearer sticks out of the object, as an arm does;
 # what is farther away is rather background that bleeds in.
 _NEARER_SHARE, _FARTHER_SHARE = 0.05, 0.2
@@ -190,8 +188,8 @@ def _of_one_surface(readings: np.ndarray) -> np.ndarray:
     chosen = np.where(of_middle >= enough, at_middle, counts.argmax(1))
     count = counts[rows, chosen]
     first = same[rows, chosen].argmax(1)
-    # The lower of two medians: what lies between two readings need not be there.
-    medians = values[rows, first + (count - 1) // 2]
+    # One of two medians, not their mean: what lies between two readings need not be there.
+    medians = values[rows, first + count // 2]
     return np.where(count >= enough, medians, np.float32(np.nan))
 
 
@@ -286,14 +284,11 @@ def _flying(z: np.ndarray) -> np.ndarray:
 def _core(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """What of a mask is not at its rim, and the rim's width; all of a small or thin one."""
     area = np.count_nonzero(mask)
-    radius = min(round(_EROSION * area**0.5), _MOST_EROSION)
-    if radius:
-        kernel = np.ones((2 * radius + 1,) * 2, np.uint8)
-        core = cv2.erode(
-            mask.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0
-        )
-        if cv2.countNonZero(core) >= _CORE_SHARE * area:
-            return core.view(np.bool_), radius
+    radius = min(max(round(_EROSION * area**0.5), 1), _MOST_EROSION)
+    kernel = np.ones((2 * radius + 1,) * 2, np.uint8)
+    core = cv2.erode(mask.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    if cv2.countNonZero(core) >= _CORE_SHARE * area:
+        return core.view(np.bool_), radius
     return mask, 0
 
 
@@ -313,7 +308,7 @@ def _layers(samples: np.ndarray) -> list[tuple[float, float]]:
     bins = np.floor(np.log(samples) / _BIN).astype(np.int64)
     lowest = int(bins.min())
     counts = np.bincount(bins - lowest)
-    occupied = np.flatnonzero(counts > _OCCUPIED * len(samples))
+    occupied = np.flatnonzero(counts)
     runs = np.split(occupied, np.flatnonzero(np.diff(occupied) * _BIN > STEP) + 1)
     sizes = [int(counts[run].sum()) for run in runs]
     largest = sizes.index(max(sizes))

@@ -124,9 +124,11 @@ class Health:
             else:
                 self._failed_in_a_row = 0
 
-    def error(self, reason: str) -> None:
-        """Something else went wrong."""
+    def frame_failed(self, reason: str) -> None:
+        """A frame came to nothing because a model failed."""
         with self._lock:
+            self._failed += 1
+            self._failed_in_a_row += 1
             self._last_error = reason
 
     def summary(self) -> Summary:

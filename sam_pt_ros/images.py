@@ -147,9 +147,9 @@ _MAX_PIXELS_PER_BYTE = 16384  # no file holds more: zlib reaches 1032 times 8, o
 def _compressed_size(data: memoryview) -> tuple[int, int] | None:
     """Height and width that a JPEG or PNG claims; None if it is neither, or was cut off.
 
-    Read beforehand: OpenCV takes the memory for what a file claims (gigabytes for a chunk of a
-    few bytes, in some versions), takes a dozen other formats, and fills up with grey what was
-    cut off.
+    Read beforehand: OpenCV takes the memory for what a file claims (4.13 gigabytes for a chunk of
+    a PNG, whatever the image's size), takes a dozen other formats, and fills up with grey what
+    was cut off (4.6).
     """
     if data[:8] == _PNG_START:
         return _png_size(data)

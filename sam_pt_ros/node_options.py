@@ -34,6 +34,25 @@ class NodeOptions:
         "on 'image/compressed'.",
         choices=("raw", "compressed"),
     )
+    input_timeout: float = option(
+        5.0,
+        "Seconds without an image after which the node warns; 0: never.",
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    max_gap: float = option(
+        60.0,
+        "Seconds by which the stamps of two images may be apart. Beyond that, and when time goes "
+        "back by a second or more, all objects are forgotten, once a second image confirms it.",
+        minimum=1.0,
+        maximum=86400.0,
+    )
+    max_failures: int = option(
+        5,
+        "Images in a row in which a model fails after which the models are loaded anew.",
+        minimum=1,
+        maximum=100000,
+    )
     rectified: bool = option(
         False,
         "Whether the images are rectified, as those of image_rect: then P of camera_info counts, "

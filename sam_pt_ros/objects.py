@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -10,11 +10,15 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import CroppedMask
+from sam_pt_ros.moved_masks import Anchor
 from sam_pt_ros.reinitialization import Window
 from sam_pt_ros.trackers.base import PointTracks, check_query_points
 
 NEGATIVE = 0
 POSITIVE = 1
+
+REFINEMENT = "refinement"
+SEGMENTATION = "segmentation"
 
 
 class ObjectState(IntEnum):
@@ -169,7 +173,11 @@ class TrackedObject:
         points: its query points.
         user_negatives: ids of the negatives that were clicked: they outlive a restart.
         mask: in its newest frame; None before its first.
+        seen: its mask in the frame ``last_seen``; None before it has one.
         lost: whether no mask of a whole horizon could be sampled from, and none since.
+        anchor: what its mask is moved along from while frames are not segmented; None: it is to
+            be segmented in the next frame in which it is seen.
+        moved: indices of the frames of its window whose masks were moved.
     """
 
     object_id: int
@@ -182,7 +190,19 @@ class TrackedObject:
     points: PointSet
     user_negatives: np.ndarray
     mask: CroppedMask | None = None
+    seen: CroppedMask | None = None
     lost: bool = False
+    anchor: Anchor | None = None
+    moved: frozenset[int] = frozenset()
+
+    @property
+    def unmoved_window(self) -> Window:
+        """The window to sample from: without the masks that were moved."""
+        masks = [
+            CroppedMask.empty(mask.image_size) if index in self.moved else mask
+            for index, mask in enumerate(self.window.masks, start=self.window.start)
+        ]
+        return replace(self.window, masks=masks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +275,9 @@ class TrackResult:
         timings: milliseconds by stage (``tracker``, ``segmenter``, ``reinitialization``).
         problems: what went wrong since the result before, each in words for a user: prompts
             that had waited for their frame and were refused, models that failed.
+        skipped: what was left out to save time: ``refinement`` of the masks, or all of
+            ``segmentation``: then the masks are the last ones, moved along with their points.
+        failed: whether a model did.
     """
 
     index: int
@@ -263,6 +286,8 @@ class TrackResult:
     objects: tuple[ObjectResult, ...]
     timings: dict[str, float]
     problems: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    failed: bool = False
 
     def object(self, object_id: int) -> ObjectResult:
         """The result of one object; KeyError if there is none."""

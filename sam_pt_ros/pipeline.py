@@ -15,9 +15,12 @@ import numpy as np
 from sam_pt_ros.errors import UnknownObjectError, UserError
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.masks import MAX_OBJECT_ID, CroppedMask, resolve_overlaps
+from sam_pt_ros.moved_masks import Anchor
 from sam_pt_ros.objects import (
     NEGATIVE,
     POSITIVE,
+    REFINEMENT,
+    SEGMENTATION,
     ObjectPrompt,
     ObjectResult,
     ObjectState,
@@ -36,15 +39,13 @@ from sam_pt_ros.reinitialization import (
     Window,
     create_reinitialization,
 )
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.segmentation import Segmentation
+from sam_pt_ros.segmenters.base import Deadline, MaskPrediction, Prompt, Segmenter
 from sam_pt_ros.stages import Stages
+from sam_pt_ros.stamps import MAX_APART, check_ahead, check_behind, later
 from sam_pt_ros.trackers.base import PointTracker, PointTracks
 
 __all__ = ["MAX_APART", "Counters", "SamPt", "SamPtOptions"]
-
-MAX_APART = 10_000_000_000
-"""A prompt may be so many nanoseconds ahead of the newest frame, or before the first; it waits for
-its frame. More means that the clocks do not agree."""
 
 
 @dataclass
@@ -73,7 +74,22 @@ class _Waiting:
     starts: bool  # the object, and does not add to it
 
 
-_Predict = Callable[[Frame, Sequence[Prompt]], list[MaskPrediction]]
+@dataclass(frozen=True)
+class _Answered:
+    """What catching up must know of a frame that has a result.
+
+    Attributes:
+        index: the frame's.
+        positives: the visible positive points of all objects then, by id.
+        moved: whether it was not segmented.
+    """
+
+    index: int
+    positives: dict[int, np.ndarray]
+    moved: bool
+
+
+_Predict = Callable[[Frame, Sequence[Prompt]], list[MaskPrediction | None]]
 
 _FORGIVEN = 0.8
 """What catching up takes counts so much less after each frame in which it was not tried."""
@@ -84,26 +100,42 @@ class SamPt:
 
     Objects are started by :meth:`add_object` in the newest frame, in an earlier one that is
     still in the history (they catch up at once), or in one that has not come yet (they wait
-    for it). :meth:`process` takes the next frame. Not thread-safe; deterministic: the same
-    calls give the same results.
+    for it). :meth:`process` takes the next frame. Not thread-safe; deterministic unless it has
+    a budget: the same calls give the same results.
+
+    Args:
+        tracker: tracks the points.
+        segmenter: makes masks of them.
+        options: everything else.
+        clock: gives the seconds that budgets are compared with.
     """
 
     def __init__(
-        self, tracker: PointTracker, segmenter: Segmenter, options: SamPtOptions | None = None
+        self,
+        tracker: PointTracker,
+        segmenter: Segmenter,
+        options: SamPtOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tracker = tracker
-        self.segmenter = segmenter
         self.options = options or SamPtOptions()
+        self._clock = clock
+        self._segmentation = Segmentation(segmenter, self.options, clock, self._recall, self._note)
         late = tracker.lag(tracker.options)
         self._reinitialization = create_reinitialization(
             self.options.reinitialization, self.options.reinitialization_horizon
         )
         horizon = 1 if self._reinitialization is None else self._reinitialization.horizon
-        if self.options.history_length < late + horizon:
+        needed = max(horizon, self.options.segment_every_n, 2 if self.options.frame_budget else 1)
+        if self.options.history_length < late + needed:
             lag = f" and {late} frames by which the tracker may answer late" if late else ""
+            why = (
+                "'segment_every_n', within which masks are moved along"
+                if needed > horizon
+                else "the 'reinitialization_horizon', within which points may be sampled anew"
+            )
             raise UserError(
-                f"'history_length' must be at least {late + horizon}: the "
-                f"'reinitialization_horizon', within which points may be sampled anew{lag}; got "
+                f"'history_length' must be at least {late + needed}: {why}{lag}; got "
                 f"{self.options.history_length}"
             )
         self.history = FrameHistory(self.options.history_length)
@@ -121,17 +153,24 @@ class SamPt:
         """Begin a new stream without objects."""
         self.history.clear()
         self.tracker.reset(self.history)
-        self.segmenter.reset()
+        self._segmentation.reset()
         self._objects: dict[int, TrackedObject] = {}
         self._answered = -1  # index of the newest frame that has a result
-        # What catching up must know of the past frames, by index: all visible positives.
-        self._past: deque[tuple[int, dict[int, np.ndarray]]] = deque(
-            maxlen=self.options.history_length
-        )
+        self._failed = False  # whether a model has since that frame
+        self._past: deque[_Answered] = deque(maxlen=self.options.history_length)
         self._stages = Stages()
         self._catch_up_seconds: float | None = None  # per frame, the last time
         self._sampling_seconds = 0.0  # which do not depend on how many frames there are
         self._patches = PatchFilter(self.options.patch_size, self.options.patch_similarity)
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What makes masks."""
+        return self._segmentation.segmenter
+
+    @segmenter.setter
+    def segmenter(self, segmenter: Segmenter) -> None:
+        self._segmentation.segmenter = segmenter
 
     @property
     def object_ids(self) -> list[int]:
@@ -189,7 +228,7 @@ class SamPt:
             for request, object_id, start in zip(requests, ids, starts, strict=True):
                 waits_for = [w for w in self._waiting if w.object_id == object_id and w.starts]
                 if waits_for or frame is None:
-                    when = _later(stamp, waits_for[0].stamp) if waits_for else stamp
+                    when = later(stamp, waits_for[0].stamp) if waits_for else stamp
                     self._waiting.append(_Waiting(request, object_id, when, start))
                 elif start:
                     undo.append(partial(self._drop, object_id))
@@ -246,8 +285,8 @@ class SamPt:
         item = self._objects.pop(object_id, None)
         if item is not None:
             self._remove_points(item.points.ids)
-        for _, positives in self._past:  # its id may be used again
-            positives.pop(object_id, None)
+        for answered in self._past:  # its id may be used again
+            answered.positives.pop(object_id, None)
         self.segmenter.forget(object_id)
 
     def _check_known(self, object_id: int) -> None:
@@ -262,7 +301,7 @@ class SamPt:
         newest = self.history.newest
         if stamp is None:
             return newest
-        _check_ahead(stamp, newest)
+        check_ahead(stamp, newest)
         return None if stamp > newest.stamp else self.history.nearest(stamp)
 
     # --- frame by frame -------------------------------------------------------------------
@@ -285,27 +324,39 @@ class SamPt:
                 later; nothing changed.
         """
         frame = self.history.append(image, stamp)
+        self._segmentation.schedule.begin()
         answers = self._answers(partial(self.tracker.advance, frame))
         self._start_waiting(frame)
-        return [self._result(index, tracks) for index, tracks in answers]
+        return self._results(answers)
 
-    def restart(self, image: np.ndarray, stamp: int) -> list[TrackResult]:
-        """Take a frame of another size: a new stream, in which objects start from their masks.
+    def replace_backends(self, tracker: PointTracker, segmenter: Segmenter) -> None:
+        """Go on with others of the same kinds; the next frame is to be given to ``restart``."""
+        self.tracker = tracker
+        self.segmenter = segmenter
+
+    def restart(self, image: np.ndarray, stamp: int, unseen: int = 0) -> list[TrackResult]:
+        """Take a frame that may be of another size or kind: objects start anew from their masks.
 
         Their masks of the newest frame are scaled. An object without one is forgotten, and
         ``problems`` says so. Results that a windowed tracker owes are lost: flush first.
 
-        For arguments, results and errors see :meth:`process`.
+        Args:
+            image: as for :meth:`process`.
+            stamp: as for :meth:`process`.
+            unseen: frames without a mask after which that of the last frame with one will do,
+                where models have failed in between.
         """
         size = Frame(image, stamp, 0).size  # UserError for what is no image
+        newest = self._answered
         known, self._objects = self._objects, {}
         starts = []
         for object_id, item in sorted(known.items()):
-            mask = None if item.mask is None else item.mask.resized(size)
+            recent = item.seen if newest - item.last_seen <= unseen else item.mask
+            mask = None if recent is None else recent.resized(size)
             if mask is None or mask.area == 0:
                 self._problems.append(
-                    f"object {object_id} was not seen when the image size changed, and is "
-                    "forgotten; click on it again"
+                    f"object {object_id} was not seen when objects had to start again from their "
+                    "masks, and is forgotten; click on it again"
                 )
                 continue
             request = PromptRequest(ObjectPrompt(mask=mask.full()), object_id, item.label)
@@ -316,7 +367,8 @@ class SamPt:
 
     def flush(self) -> list[TrackResult]:
         """At the end of the stream: the results that a windowed tracker still owes."""
-        return [self._result(index, tracks) for index, tracks in self._answers(self.tracker.flush)]
+        self._segmentation.schedule.begin()
+        return self._results(self._answers(self.tracker.flush))
 
     def _answers(
         self, ask: Callable[[], list[PointTracks]]
@@ -329,7 +381,15 @@ class SamPt:
             self._note("points cannot be tracked", error)
             return [(i, None) for i in range(self._answered + 1, self.history.newest.index + 1)]
 
-    def _result(self, index: int, tracks: PointTracks | None) -> TrackResult:
+    def _results(self, answers: Sequence[tuple[int, PointTracks | None]]) -> list[TrackResult]:
+        return [
+            self._result(index, tracks, self._segmentation.schedule.deadline(number))
+            for number, (index, tracks) in enumerate(answers)
+        ]
+
+    def _result(
+        self, index: int, tracks: PointTracks | None, deadline: Deadline | None
+    ) -> TrackResult:
         frame = self.history.at(index)
         self._answered = index
         # In ascending order of id, so that it does not matter in which order they were added.
@@ -339,8 +399,21 @@ class SamPt:
         else:
             views = [self._view(item, tracks) for item in items]
         positives = _positives(views, frame)
-        self._past.append((index, positives))
-        labels, objects = self._look(frame, views, positives, self._predict_each)
+        prompts = self._prompts(views, frame, positives)
+        # Without a prompt to ask for there is nothing to skip.
+        asked = any(map(self._segmentation.asks, prompts))
+        moved = (
+            asked
+            and not self._must_segment(views, prompts, index)
+            and not self._segmentation.schedule.due(index, deadline)
+        )
+        self._past.append(_Answered(index, positives, moved))
+        predict = partial(self._segmentation.predict_each, deadline=deadline)
+        labels, objects = self._look(frame, views, prompts, None if moved else predict)
+        skipped: tuple[str, ...] = (SEGMENTATION,) if moved else ()
+        if asked and not moved:
+            self._segmentation.schedule.segmented(index)
+            skipped = (REFINEMENT,) if self._segmentation.shortened else ()
         if tracks is not None:
             try:
                 self._reinitialize(items)
@@ -348,27 +421,28 @@ class SamPt:
                 self._note("points cannot be sampled anew", error)
         stages, self._stages = self._stages, Stages()
         problems, self._problems = self._problems, []
-        result = TrackResult(
+        failed, self._failed = self._failed, False
+        return TrackResult(
             frame.index,
             frame.stamp,
             labels,
             tuple(objects),
             stages.milliseconds,
             tuple(problems),
+            skipped,
+            failed,
         )
-        return result
 
     def _note(self, what: str, error: Exception) -> None:
         """Have the next result say what went wrong."""
         reason = error if isinstance(error, UserError) else repr(error)
         self._problems.append(f"{what}: {reason}")
+        self._failed = True
 
     def _view(self, item: TrackedObject, answer: PointTracks) -> View:
         """An object's points in the frame that the tracker has answered for."""
         points = item.points.until(answer.index)
-        tracks = self.tracker.tracks_of(points.ids, answer)
-        if self.options.patch_filter:
-            tracks = self._patches.apply(tracks, self.history.at(answer.index))
+        tracks = self._filtered(self.tracker.tracks_of(points.ids, answer))
         return View(item, tracks, points.labels)
 
     def _add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
@@ -388,42 +462,91 @@ class SamPt:
         self.tracker.remove_points(ids)
         self._patches.remove(ids)
 
+    def _recall(self, ids: np.ndarray, index: int) -> PointTracks:
+        """Where points were in an earlier frame."""
+        return self._filtered(self.tracker.recall(ids, index))
+
+    def _filtered(self, tracks: PointTracks) -> PointTracks:
+        if not self.options.patch_filter:
+            return tracks
+        return self._patches.apply(tracks, self.history.at(tracks.index))
+
+    def _prompts(
+        self, views: Sequence[View], frame: Frame, positives: Mapping[int, np.ndarray]
+    ) -> list[Prompt]:
+        """What the segmenter may be asked, one per view.
+
+        Args:
+            positives: the visible positive points of all objects in this frame, by id.
+        """
+        options = self.options
+        others = positives if options.others_as_negatives else {}
+        return [
+            build_prompt(view, frame, others, options.max_others_negatives, options.seed)
+            for view in views
+        ]
+
+    def _must_segment(self, views: Sequence[View], prompts: Sequence[Prompt], index: int) -> bool:
+        """Whether masks cannot do with being moved along in a frame.
+
+        That is where there is none to move or it does not know of what was clicked since, and
+        where points may be sampled anew: from masks that were moved errors would add up.
+        """
+        return any(
+            self._segmentation.asks(prompt) and self._needs_mask(view.item, index)
+            for view, prompt in zip(views, prompts, strict=True)
+        )
+
+    def _needs_mask(self, item: TrackedObject, index: int) -> bool:
+        variant, window = self._reinitialization, item.window
+        if item.anchor is None or item.anchor.index < window.informed <= index:
+            return True
+        return variant is not None and index - window.start >= variant.horizon - 1
+
     def _look(
         self,
         frame: Frame,
         views: Sequence[View],
-        positives: Mapping[int, np.ndarray],
-        predict: _Predict,
+        prompts: Sequence[Prompt],
+        predict: _Predict | None,
     ) -> tuple[np.ndarray, list[ObjectResult]]:
-        """Segment objects in one frame, and remember what was seen.
+        """Find the masks of objects in one frame, and remember what was seen.
 
         Args:
-            positives: the visible positive points of all objects in this frame, by id.
-            predict: gives one prediction per prompt.
+            prompts: one per view.
+            predict: gives one prediction per prompt, None where it failed; without it masks are
+                moved along.
         """
         options = self.options
-        others = positives if options.others_as_negatives else {}
-        prompts = [
-            build_prompt(view, frame, others, options.max_others_negatives, options.seed)
-            for view in views
-        ]
+        nothing = MaskPrediction.nothing(frame.size)
         with self._stages.measure("segmenter"):
-            predictions = predict(frame, prompts)
+            answers = (
+                self._segmentation.move(frame, views, prompts)
+                if predict is None
+                else predict(frame, prompts)
+            )
         predictions = [
-            _unless_lost(view.item, prediction)
-            for view, prediction in zip(views, predictions, strict=True)
+            nothing if answer is None else _unless_lost(view.item, answer)
+            for view, answer in zip(views, answers, strict=True)
         ]
         ids = [view.item.object_id for view in views]
         labels, masks = resolve_overlaps(predictions, ids, frame.size)
         results = []
-        for view, prediction, mask in zip(views, predictions, masks, strict=True):
+        for view, answer, prediction, mask in zip(views, answers, predictions, masks, strict=True):
             item = view.item
             item.mask = mask
+            if answer is None:
+                item.anchor = None
+            elif predict is not None:
+                item.anchor = Anchor(frame.index, prediction)
             if mask.area:
-                item.last_seen = max(item.last_seen, frame.index)
+                if frame.index >= item.last_seen:
+                    item.last_seen, item.seen = frame.index, mask
                 item.lost = False
             if self._reinitialization is not None:
                 item.window.record(frame.index, mask)
+                here = {frame.index}
+                item.moved = item.moved | here if predict is None else item.moved - here
             unseen = frame.index - item.last_seen
             results.append(
                 ObjectResult(
@@ -440,34 +563,6 @@ class SamPt:
             )
         return labels, results
 
-    def _predict(self, frame: Frame, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        asked = [
-            prompt
-            for prompt in prompts
-            if not self.options.require_positive
-            or prompt.mask is not None
-            or (prompt.labels == POSITIVE).any()
-        ]
-        if not asked:
-            return [MaskPrediction.nothing(frame.size) for _ in prompts]
-        self.segmenter.set_image(frame)
-        answers = {
-            prompt.object_id: prediction
-            for prompt, prediction in zip(asked, self.segmenter.predict(asked), strict=True)
-        }
-        nothing = MaskPrediction.nothing(frame.size)
-        return [answers.get(prompt.object_id, nothing) for prompt in prompts]
-
-    def _predict_each(self, frame: Frame, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """Like ``_predict``, but an object that it fails on is not seen; the others are."""
-        try:
-            return self._predict(frame, prompts)
-        except Exception as error:
-            if len(prompts) > 1:
-                return [self._predict_each(frame, [prompt])[0] for prompt in prompts]
-            self._note(f"object {prompts[0].object_id} cannot be segmented", error)
-            return [MaskPrediction.nothing(frame.size)]
-
     # --- starting and restarting ----------------------------------------------------------
 
     def _start_waiting(self, frame: Frame) -> None:
@@ -476,7 +571,7 @@ class SamPt:
         for each in waiting:
             try:
                 if each.stamp is not None and each.stamp > frame.stamp:
-                    _check_ahead(each.stamp, frame)
+                    check_ahead(each.stamp, frame)
                     self._waiting.append(each)
                 else:
                     self._use(each, frame)
@@ -490,7 +585,7 @@ class SamPt:
         if not waiting.starts and object_id not in self._objects:
             raise UserError("it was not started, so nothing can be added to it")
         if waiting.stamp is not None and frame.index == 0:
-            _check_behind(waiting.stamp, frame)
+            check_behind(waiting.stamp, frame)
         self._check_request(waiting.request, object_id, frame, waiting.starts)
         if waiting.starts:
             self._start(waiting.request, object_id, frame)
@@ -524,7 +619,7 @@ class SamPt:
             user_negatives=ids[clicked],
         )
         self._objects[object_id] = item
-        self._catch_up([item], self._answered, self._predict)
+        self._catch_up([item], self._answered, self._segmentation.predict)
 
     def _first_mask(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> np.ndarray | None:
         """The mask to sample from, ``bool (H, W)``; None to track just the given points."""
@@ -571,7 +666,7 @@ class SamPt:
         item.user_negatives = np.concatenate([item.user_negatives, ids[prompt.labels == NEGATIVE]])
         item.lost = False
         # Not to sample from a mask that does not know of these points.
-        item.window = replace(item.window, informed=max(frame.index, item.window.newest + 1))
+        item.window = replace(item.window, informed=max(frame.index, self._answered + 1))
 
         def undo() -> None:
             item.points, item.user_negatives, item.lost, item.window = before
@@ -588,30 +683,33 @@ class SamPt:
         Args:
             items: objects that catch up from the same frame.
             until: index of a frame that was answered.
-            predict: as for ``_look``.
+            predict: as for ``_look``; it is not asked where others' masks were moved along, too.
         """
         first = items[0].window.newest + 1
         for index in range(first, until + 1):
             frame = self.history.at(index)
             views = [self._view(item, PointTracks.empty(index)) for item in items]
-            positives = self._past_positives(frame) | _positives(views, frame)
-            self._look(frame, views, positives, predict)
+            answered = self._answered_in(frame)
+            positives = answered.positives | _positives(views, frame)
+            prompts = self._prompts(views, frame, positives)
+            moved = answered.moved and not self._must_segment(views, prompts, index)
+            self._look(frame, views, prompts, None if moved else predict)
             self._reinitialize(items)
 
-    def _past_positives(self, frame: Frame) -> dict[int, np.ndarray]:
-        for index, positives in self._past:
-            if index == frame.index:
-                return positives
-        return {}
+    def _answered_in(self, frame: Frame) -> _Answered:
+        for answered in self._past:
+            if answered.index == frame.index:
+                return answered
+        return _Answered(frame.index, {}, moved=False)
 
     def _reinitialize(self, items: Sequence[TrackedObject]) -> None:
         """Sample new points on the objects whose windows end now."""
         reinitialization = self._reinitialization
         if reinitialization is None or not items:
             return
-        until = time.perf_counter() + (self.options.catch_up_budget or math.inf)
+        until = self._clock() + (self.options.catch_up_budget or math.inf)
         with self._stages.measure("reinitialization"):
-            windows = {item.object_id: item.window for item in items}
+            windows = {item.object_id: item.unmoved_window for item in items}
             together: dict[int, list[TrackedObject]] = {}
             for object_id, index in reinitialization.choose(windows).items():
                 item = self._objects[object_id]
@@ -625,6 +723,8 @@ class SamPt:
             over_budget = self.counters.over_budget
             for index, group in sorted(together.items()):
                 self._restart_at(index, group, until)
+            for item in items:
+                item.moved = frozenset(i for i in item.moved if i >= item.window.start)
             if self.counters.over_budget > over_budget and self._catch_up_seconds is not None:
                 self._catch_up_seconds *= _FORGIVEN
 
@@ -634,11 +734,11 @@ class SamPt:
         Args:
             index: of that frame.
             items: objects with a mask in it.
-            until: when the next frame is due, on the clock of ``time.perf_counter``.
+            until: when the next frame is due, on the pipeline's clock.
         """
         newest = items[0].window.newest
         late = self._too_late(newest - index, until)
-        begin, self._sampling_seconds = time.perf_counter(), 0.0
+        begin, self._sampling_seconds = self._clock(), 0.0
         begun = []
         for item in items:
             try:
@@ -657,19 +757,19 @@ class SamPt:
             return
         if not self.segmenter.has_memory:
             self._look_again(begun, index, newest)
-        elapsed = time.perf_counter() - begin - self._sampling_seconds
+        elapsed = self._clock() - begin - self._sampling_seconds
         self._catch_up_seconds = elapsed / (newest - index)
 
     def _look_again(self, items: Sequence[TrackedObject], index: int, newest: int) -> None:
         """Predict the masks since a restart anew; if that fails, those that there were stay."""
-        published = [item.window for item in items]
+        published = [(item.window, item.anchor, item.moved) for item in items]
         for item in items:
-            item.window = Window(index)
+            item.window, item.anchor, item.moved = Window(index), None, frozenset()
         try:
-            self._catch_up(items, newest, self._predict_each)
+            self._catch_up(items, newest, self._segmentation.predict_each)
         except Exception as error:
-            for item, window in zip(items, published, strict=True):
-                item.window = window
+            for item, before in zip(items, published, strict=True):
+                item.window, item.anchor, item.moved = before
             self._note("points cannot catch up", error)
 
     def _too_late(self, frames: int, until: float) -> bool:
@@ -677,7 +777,7 @@ class SamPt:
         known = self._catch_up_seconds
         if frames == 0 or known is None:
             return False
-        return time.perf_counter() + known * frames > until
+        return self._clock() + known * frames > until
 
     def _keep_points(self, item: TrackedObject) -> None:
         """Begin a new window with the old points."""
@@ -687,9 +787,9 @@ class SamPt:
         """Replace an object's points by new ones, sampled from its mask in a frame."""
         frame = self.history.at(index)
         mask = item.window.mask_at(index)
-        begin = time.perf_counter()
+        begin = self._clock()
         positives, negatives = self._sample(mask.full(), frame, item.rng)
-        self._sampling_seconds += time.perf_counter() - begin
+        self._sampling_seconds += self._clock() - begin
         kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
         leaving = np.setdiff1d(item.points.ids, kept.ids)
         xy = np.concatenate([positives, negatives])
@@ -704,9 +804,7 @@ class SamPt:
     def _kept_negatives(self, item: TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
         """The clicked negatives that are still good: visible, and not on the mask."""
         clicked = item.points.where(np.isin(item.points.ids, item.user_negatives))
-        tracks = self.tracker.recall(clicked.until(frame.index).ids, frame.index)
-        if self.options.patch_filter:
-            tracks = self._patches.apply(tracks, frame)
+        tracks = self._recall(clicked.until(frame.index).ids, frame.index)
         good = shown(tracks, frame.size)
         columns, rows = np.rint(tracks.xy[good]).astype(np.int64).T
         height, width = frame.size
@@ -714,7 +812,6 @@ class SamPt:
         return tracks.ids[good]
 
 
-_CLOCKS = "check that the clocks agree, or use stamp 0 for the newest frame"
 _NO_SAMPLES = (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32))
 
 
@@ -724,27 +821,6 @@ def _positives(views: Sequence[View], frame: Frame) -> dict[int, np.ndarray]:
         view.item.object_id: visible_positives(view.tracks, view.labels, frame.size)
         for view in views
     }
-
-
-def _check_ahead(stamp: int, newest: Frame) -> None:
-    if stamp > newest.stamp + MAX_APART:
-        raise UserError(
-            f"the stamp {stamp} ns is {(stamp - newest.stamp) * 1e-9:.1f} s ahead of the newest "
-            f"frame; {_CLOCKS}"
-        )
-
-
-def _check_behind(stamp: int, first: Frame) -> None:
-    if stamp < first.stamp - MAX_APART:
-        raise UserError(
-            f"the stamp {stamp} ns is {(first.stamp - stamp) * 1e-9:.1f} s older than the first "
-            f"frame; {_CLOCKS}"
-        )
-
-
-def _later(one: int | None, other: int | None) -> int | None:
-    """The later of two stamps; None, the next frame, is before all others."""
-    return other if one is None else one if other is None else max(one, other)
 
 
 def _state(mask: CroppedMask, lost: bool) -> ObjectState:

@@ -83,6 +83,23 @@ class SamPtOptions:
         minimum=0.0,
         maximum=3600.0,
     )
+    segment_every_n: int = option(
+        1,
+        "Segment every n-th frame only; in those between, masks are moved along with their "
+        "points. Frames in which an object is new, is seen again, was clicked on or has its "
+        "points sampled anew are always segmented.",
+        minimum=1,
+        maximum=1000,
+    )
+    frame_budget: float = option(
+        0.0,
+        "Seconds that a frame may take. If it would take longer, the segmenter first leaves out "
+        "what only refines masks, if it can; if that is not enough, masks are moved along with "
+        "their points, never in two frames in a row. 0, and in mode every_frame always: as long "
+        "as it takes, so that results do not depend on the machine's speed.",
+        minimum=0.0,
+        maximum=3600.0,
+    )
     lost_after: int = option(
         90,
         "Frames without a mask after which an object is LOST; it is, too, when no mask of a "
@@ -93,7 +110,7 @@ class SamPtOptions:
     history_length: int = option(
         60,
         "Newest frames kept; a click on an older one is refused. At least the "
-        "reinitialization_horizon.",
+        "reinitialization_horizon and segment_every_n.",
         minimum=2,
         maximum=1000,
     )

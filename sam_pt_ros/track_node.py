@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
 from concurrent.futures import TimeoutError as NoAnswerError
@@ -22,25 +24,27 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from sam_pt_ros import images, messages
+from sam_pt_ros import messages
 from sam_pt_ros.configuration import Configuration, described
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.health import FrameTimes, Health
+from sam_pt_ros.objects import ObjectState, TrackResult
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.canvas import Canvas
 from sam_pt_ros.ros.clicks import Click, Clicks
 from sam_pt_ros.ros.depth_input import DepthInput
-from sam_pt_ros.ros.diagnostics import Diagnostics
+from sam_pt_ros.ros.diagnostics import Diagnostics, Watched
 from sam_pt_ros.ros.image_input import ImageInput
 from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.parameters import Parameters
+from sam_pt_ros.ros.processing import Arrival, Processing
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.transforms import Transforms, create_transforms
 from sam_pt_ros.srv import AddObjects, RemoveObject
+from sam_pt_ros.warm_up import free_memory, warm_up
 from sam_pt_ros.worker import Worker
 
-_LATE = 1_000_000_000  # nanoseconds that an image may be late; earlier ones begin a new stream
 _ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
 _STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame when the node ends
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -61,7 +65,7 @@ class TrackNode(LifecycleNode):
         self._reporter = Reporter(self)
         self._configuration: Configuration | None = None
         self._pipeline: SamPt | None = None
-        self._worker: Worker[Image | CompressedImage] | None = None
+        self._worker: Worker[Arrival] | None = None
         self._image_input: ImageInput | None = None
         self._transforms: Transforms | None = None
         self._clicks: Clicks | None = None
@@ -71,7 +75,10 @@ class TrackNode(LifecycleNode):
         self._outputs: Publishers | None = None
         self._diagnostics: Diagnostics | None = None
         self._offered: list[Any] = []
-        self._headers: dict[int, Header] = {}  # by stamp, of frames without a result
+        self._health = Health()
+        self._processing: Processing | None = None
+        self._details: dict[str, str] = {}
+        self._states: Counter[ObjectState] = Counter()
         self._enabled = threading.Event()
 
     # --- life cycle -----------------------------------------------------------------------
@@ -80,15 +87,12 @@ class TrackNode(LifecycleNode):
         """Read the parameters, make the pipeline, offer outputs and services."""
         try:
             configuration = self.parameters.read()
-            self._pipeline = pipeline = configuration.create()
-            details = {
-                "tracker": described(configuration.backends.tracker, pipeline.tracker.details),
-                "segmenter": described(
-                    configuration.backends.segmenter, pipeline.segmenter.details
-                ),
-            }
-            self._diagnostics = Diagnostics(self, pipeline, details)
             options = configuration.node
+            self._health = Health()
+            self._diagnostics = Diagnostics(
+                self, self._health, self._watched, options.input_timeout
+            )
+            self._pipeline = pipeline = self._load(configuration)
             self._outputs = Publishers(self, self._reporter, options.target_frame)
             self._canvas = Canvas(self, options)
             self._transforms = create_transforms(self)
@@ -102,6 +106,16 @@ class TrackNode(LifecycleNode):
                 self._click,
                 self._canvas.stamp_of,
             )
+            self._processing = Processing(
+                configuration,
+                pipeline,
+                self._health,
+                self._reporter,
+                lambda: int(self.get_clock().now().nanoseconds),
+                self._publish,
+                self._published,
+                self._transforms.clear,
+            )
             self._make_services()
         except UserError as error:
             self.get_logger().error(str(error))
@@ -111,7 +125,7 @@ class TrackNode(LifecycleNode):
             return _ERROR
         self._configuration = configuration
         self._enabled.set()
-        said = ", ".join(f"{kind} {what}" for kind, what in details.items())
+        said = ", ".join(f"{kind} {what}" for kind, what in self._details.items())
         self.get_logger().info(f"configured: {said}")
         return _OK
 
@@ -123,7 +137,8 @@ class TrackNode(LifecycleNode):
         try:
             done = super().on_activate(state)  # outputs first: no result must get lost
             capacity = options.queue_size if options.mode == "every_frame" else 1
-            self._worker = Worker(self._process, capacity)
+            assert self._processing is not None
+            self._worker = Worker(self._processing.take, capacity)
             self._clicks.listen()
             self._depth = DepthInput(self, options)
             self._locator = Locator(self._depth, self._transforms, options, self._reporter)
@@ -143,7 +158,8 @@ class TrackNode(LifecycleNode):
         """
         self._stop_listening()
         if self._worker is not None:
-            owed = self._worker.call(self._flush)
+            assert self._processing is not None
+            owed = self._worker.call(self._processing.flush)
             owed.add_done_callback(lambda future: self._report_failure(future, "flushing"))
             wait([owed])
         self._stop()
@@ -202,8 +218,9 @@ class TrackNode(LifecycleNode):
             self.destroy_service(service)
         self._outputs, self._diagnostics, self._offered = None, None, []
         self._transforms = self._clicks = self._canvas = self._locator = None
-        self._headers.clear()
-        self._pipeline = self._configuration = None
+        self._pipeline = self._configuration = self._processing = None
+        self._states.clear()
+        free_memory()
         return True
 
     def _check_parameters(self, changed: list[Parameter[Any]]) -> SetParametersResult:
@@ -239,7 +256,8 @@ class TrackNode(LifecycleNode):
     def _on_image(self, message: Image | CompressedImage) -> None:
         worker = self._worker
         if worker is not None and self._enabled.is_set():
-            worker.submit(message)
+            self._health.frame_received()
+            worker.submit(Arrival(message, worker.dropped))
 
     def _click(self, topic: str, read: Callable[[], Click]) -> None:
         worker = self._worker
@@ -349,67 +367,45 @@ class TrackNode(LifecycleNode):
         return self._clicks
 
     def _forget(self) -> None:
-        self._require_pipeline().reset()
-        self._headers.clear()
+        assert self._processing is not None
+        self._processing.forget()
 
-    def _process(self, message: Image | CompressedImage) -> None:
-        try:
-            if isinstance(message, CompressedImage):
-                image = images.decode_compressed(message)
-            else:
-                image = images.decode_image(message)
-            for result in self._step(image, message.header):
-                self._publish(result)
-        except UserError as error:
-            self._reporter.error(f"image refused: {error}")
-        except Exception as error:  # a failure of a backend must not end the node
-            self._reporter.exception("an image could not be processed", error)
-
-    def _step(self, image: np.ndarray, header: Header) -> list[TrackResult]:
-        pipeline = self._require_pipeline()
-        take = pipeline.process
-        stamp = messages.stamp_of(header)
-        if len(pipeline.history):
-            newest = pipeline.history.newest
-            back = newest.stamp - stamp
-            if back == 0:
-                raise UserError("its stamp is that of the image before; are there two cameras?")
-            if 0 < back < _LATE:
-                raise UserError("it is older than the image before; are there two cameras?")
-            if back > 0:
-                self._reporter.warning(
-                    f"time went back by {back * 1e-9:.0f} s: all objects are forgotten; click "
-                    "again"
-                )
-                self._forget()
-                if self._transforms is not None:
-                    self._transforms.clear()
-            elif image.shape != newest.image.shape:
-                self._reporter.warning(
-                    f"the image size changed from {newest.width}x{newest.height} to "
-                    f"{image.shape[1]}x{image.shape[0]}: objects start again from their masks"
-                )
-                self._flush()
-                take = pipeline.restart
-        self._headers[stamp] = header
-        return take(image, stamp)
-
-    def _flush(self) -> None:
-        """Publish the results that a windowed tracker still owes."""
-        for result in self._require_pipeline().flush():
-            self._publish(result)
-
-    def _publish(self, result: TrackResult) -> None:
-        for problem in result.problems:
-            self._reporter.error(problem)
-        header = self._headers[result.stamp]
-        self._headers = {s: h for s, h in self._headers.items() if s > result.stamp}
-        frame = self._require_pipeline().history.at(result.index)
-        assert self._outputs is not None
+    def _publish(self, result: TrackResult, header: Header, image: np.ndarray) -> None:
+        assert self._outputs is not None and self._canvas is not None
         camera = self._require_clicks().camera
-        self._outputs.publish(Processed(result, header, frame.image, camera, self._locator))
-        assert self._canvas is not None
-        self._canvas.show(frame.image, header, camera)
+        self._outputs.publish(Processed(result, header, image, camera, self._locator))
+        self._canvas.show(image, header, camera)
+
+    def _published(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
+        self._states = Counter(item.state for item in result.objects)
+        assert self._outputs is not None
+        self._outputs.publish_performance(result, header, times)
+
+    # --- loading --------------------------------------------------------------------------
+
+    def _load(self, configuration: Configuration) -> SamPt:
+        """The pipeline, warmed up; what is done is said first, because it may take long."""
+        assert self._diagnostics is not None
+        backends = configuration.backends
+        self._say(f"loading {backends.tracker} and {backends.segmenter}")
+        pipeline = configuration.create()
+        self._details = {
+            "tracker": described(backends.tracker, pipeline.tracker.details),
+            "segmenter": described(backends.segmenter, pipeline.segmenter.details),
+        }
+        self._say("warming up")
+        begin = time.monotonic()
+        warm_up(pipeline)
+        self.get_logger().info(f"warmed up in {time.monotonic() - begin:.1f} s")
+        return pipeline
+
+    def _say(self, what: str) -> None:
+        self.get_logger().info(what)
+        if self._diagnostics is not None:
+            self._diagnostics.say(what)
+
+    def _watched(self) -> Watched:
+        return Watched(self._pipeline, self._image_input, self._states, self._details)
 
 
 def _listed(ids: Any) -> str:

@@ -10,7 +10,13 @@ from scene import BACKGROUND, Scene
 from sam_pt_ros.errors import FrameUnavailableError
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.options import NoOptions
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.segmenters.base import (
+    Deadline,
+    MaskPrediction,
+    Prompt,
+    Segmenter,
+    TimedPredictions,
+)
 from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
 
 
@@ -251,3 +257,58 @@ class OracleSegmenter(Segmenter):
         mask = self.scene.frame(index).mask(int(np.bincount(on_things).argmax()))
         logits = np.where(mask, 1.0, -1.0).astype(np.float32)
         return MaskPrediction(logits, (0, 0), self.frame.size, 0.9)
+
+
+class StoppedClock:
+    """Seconds that pass only when something says that it took them."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def take(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class SlowTracker(OracleTracker):
+    """Takes ``seconds`` for a frame."""
+
+    def __init__(self, scene: Scene, clock: StoppedClock, seconds: float) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        super().__init__(scene)
+
+    def advance(self, frame: Frame) -> list[PointTracks]:
+        self.clock.take(self.seconds)
+        return super().advance(frame)
+
+
+class SlowSegmenter(ColourSegmenter):
+    """Takes ``needed`` seconds for a frame, and as many for each of its ``passes`` that refine.
+
+    ``done`` has by the frame's index how many passes there were.
+    """
+
+    def __init__(self, clock: StoppedClock, needed: float, passes: int = 0) -> None:
+        super().__init__()
+        self.clock = clock
+        self.needed = needed
+        self.passes = passes
+        self.done: dict[int, int] = {}
+
+    def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        self.clock.take(self.needed * (1 + self.passes))
+        return super().predict(prompts)
+
+    def predict_until(self, prompts: Sequence[Prompt], deadline: Deadline) -> TimedPredictions:
+        assert self.frame is not None
+        self.clock.take(self.needed)
+        done = 0
+        while done < self.passes and deadline.allows(self.needed):
+            self.clock.take(self.needed)
+            done += 1
+        self.done[self.frame.index] = done
+        masks = super().predict(prompts)  # which takes no time of its own
+        return TimedPredictions(masks, self.needed, shortened=done < self.passes)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -386,6 +387,15 @@ def test_background_that_bleeds_into_the_mask_is_left_out(bleeding: int, noise: 
     assert len(found.cloud) > 0.97 * np.count_nonzero(thing)
 
 
+def test_background_that_bleeds_into_a_small_mask_is_left_out() -> None:
+    thing = np.zeros(SIZE, np.bool_)
+    thing[100:110, 200:210] = True
+    mask = np.zeros(SIZE, np.bool_)
+    mask[99:111, 199:211] = True
+    cloud = located(np.where(thing, 1.0, 2.0), item(mask)).cloud
+    assert len(cloud) >= 96 and (cloud[:, 2] == 1).all()  # corners may be lost
+
+
 def test_background_as_far_away_as_another_part_of_the_object_is_left_out() -> None:
     """A board that leads away from the camera, 1 to 2 m; the wall is in the middle of that."""
     columns = np.arange(SIZE[1])
@@ -407,6 +417,26 @@ def test_both_layers_of_an_object_are_kept_and_what_flies_between_them_is_not() 
     assert set(np.unique(cloud[:, 2])) == {1.0, 2.0}
     for layer in (1.0, 2.0):
         assert np.mean(cloud[:, 2] == layer) > 0.4
+
+
+def test_a_smeared_edge_does_not_join_two_layers() -> None:
+    depth = step_edge()
+    depth[:, 159:162] = np.random.default_rng(7).uniform(1, 2, (SIZE[0], 3))
+    z = located(depth, item(disc(160, 120, 100))).cloud[:, 2]
+    assert not ((z > 1.1) & (z < 1.85)).any()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_what_flies_about_a_round_thing_is_left_out(noise: float) -> None:
+    """The sensor smears its edge, and the mask reaches over it."""
+    view = sphere_before_plane(SIZE)
+    smeared = cv2.GaussianBlur(view.depth, (0, 0), 1.2)
+    smeared *= np.random.default_rng(8).normal(1, noise, SIZE) if noise else 1
+    mask = cv2.dilate(view.mask.view(np.uint8), np.ones((9, 9), np.uint8)).view(np.bool_)
+    cloud = located(smeared, item(mask)).cloud
+    away = np.abs(np.linalg.norm(cloud - CENTRE, axis=1) - RADIUS)
+    assert np.mean(away > 0.04) < 0.005
+    assert len(cloud) > 0.85 * np.count_nonzero(view.mask)
 
 
 def test_an_arm_before_a_body_is_kept_and_a_corner_of_the_wall_is_not() -> None:
@@ -583,6 +613,14 @@ def test_whatever_the_depth_is_positions_are_finite_and_of_readings(
         seen = found.points[np.isfinite(found.points[:, 2])]
         assert np.isfinite(seen).all()
         assert np.isin(seen[:, 2].astype(np.float32), depth).all()
+
+
+def test_depth_of_random_bits_does_no_harm() -> None:
+    bits = np.random.default_rng(9).integers(0, 2**32, (480, 640), np.uint32)
+    depth = decode_depth(message(bits.view(np.float32), "32FC1"))
+    shown = result(item(np.ones(SIZE, np.bool_), [(50, 60), (70, 80)]))
+    for found in locate(shown, depth, CAMERA, "camera").objects.values():
+        assert np.isfinite(found.cloud).all()
 
 
 def test_what_depth_costs_is_measured(

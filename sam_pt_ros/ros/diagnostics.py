@@ -2,57 +2,189 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import resource
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from sam_pt_ros.health import Health, Summary
+from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.image_input import ImageInput
 
 PERIOD = 1.0
 """Seconds between two messages."""
 
+_OK, _WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
+_ERROR, _STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
-class Diagnostics:
-    """Publishes the pipeline's counters once a second, whether images come or not.
 
-    A warning where restarts in the past were given up since the message before: catching up
-    would have taken longer than ``catch_up_budget``.
+@dataclass(frozen=True)
+class Watched:
+    """What the diagnostics look at.
 
-    Args:
-        node: publishes.
-        pipeline: whose counters; they are read only.
+    Attributes:
+        pipeline: whose counters; they are read only. None before it is there.
+        image_input: None while the node is not active.
+        states: how many objects are in each state.
         details: what it runs with, by name.
     """
 
-    def __init__(self, node: Node, pipeline: SamPt, details: dict[str, str]) -> None:
+    pipeline: SamPt | None
+    image_input: ImageInput | None
+    states: Mapping[ObjectState, int]
+    details: Mapping[str, str]
+
+
+class Diagnostics:
+    """Publishes three statuses once a second, whether images come or not.
+
+    ``images``: rates, drops and refusals; STALE without images for ``input_timeout``.
+    ``tracking``: objects and restarts; ERROR while models fail, a warning where they did since
+    the message before, or where restarts in the past were over ``catch_up_budget``.
+    ``time``: latency from stamp to publication, stages, memory.
+
+    Args:
+        node: publishes.
+        health: of the stream.
+        watched: what there is to look at now.
+        input_timeout: seconds without images that are no cause for alarm; 0: any.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        health: Health,
+        watched: Callable[[], Watched],
+        input_timeout: float,
+    ) -> None:
         self._node = node
-        self._pipeline = pipeline
-        self._details = details
-        self._over_budget = 0
+        self._health = health
+        self._watched = watched
+        self._input_timeout = input_timeout
+        self._over_budget = self._failed = self._refused = 0
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Not the node's clock: a simulator's may stand still.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(PERIOD, self._publish, clock=clock)
+        self._timer = node.create_timer(PERIOD, self.publish, clock=clock)
 
     def destroy(self) -> None:
         """Publish no more."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
 
-    def _publish(self) -> None:
-        counters = asdict(self._pipeline.counters)
-        late = counters["over_budget"] - self._over_budget  # less than none after a reset
-        self._over_budget = counters["over_budget"]
-        status = DiagnosticStatus(
-            level=DiagnosticStatus.WARN if late > 0 else DiagnosticStatus.OK,
-            name=f"{self._node.get_fully_qualified_name()[1:]}: tracking",
-            message=f"{late} restarts were over budget" if late > 0 else "OK",
-            hardware_id=self._node.get_fully_qualified_name(),
+    def say(self, message: str) -> None:
+        """Publish at once what takes long, before it is begun."""
+        self._send([self._status("tracking", _OK, message, {})])
+
+    def publish(self) -> None:
+        """Publish all statuses."""
+        watched, summary = self._watched(), self._health.summary()
+        self._send(
+            [
+                self._images(watched, summary),
+                self._tracking(watched, summary),
+                self._time(summary),
+            ]
         )
-        known = {**self._details, "objects": len(self._pipeline.object_ids), **counters}
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in known.items()]
-        message = DiagnosticArray(status=[status])
+
+    def _send(self, statuses: list[DiagnosticStatus]) -> None:
+        message = DiagnosticArray(status=statuses)
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
+
+    def _images(self, watched: Watched, summary: Summary) -> DiagnosticStatus:
+        refused, self._refused = summary.refused - self._refused, summary.refused
+        level, message = _OK, f"{summary.output_rate:.1f} of {summary.input_rate:.1f} Hz processed"
+        values: dict[str, Any] = {}
+        if watched.image_input is None:
+            message = "not active"
+        else:
+            publishers = watched.image_input.publishers
+            values = {"topic": watched.image_input.topic, "publishers": ", ".join(publishers)}
+            silence = min(summary.silence, watched.image_input.age)
+            if self._input_timeout and silence > self._input_timeout:
+                level, message = _STALE, f"no image for {silence:.0f} s"
+            elif refused:
+                level, message = _WARN, f"{refused} images could not be used"
+            elif len(publishers) > 1:
+                level, message = _WARN, f"{len(publishers)} publish images on one topic"
+        values |= {
+            "input_rate": f"{summary.input_rate:.2f}",
+            "output_rate": f"{summary.output_rate:.2f}",
+            "received": summary.received,
+            "processed": summary.published,
+            "dropped": summary.dropped,
+            "refused": summary.refused,
+        }
+        return self._status("images", level, message, values)
+
+    def _tracking(self, watched: Watched, summary: Summary) -> DiagnosticStatus:
+        counters = {} if watched.pipeline is None else asdict(watched.pipeline.counters)
+        over_budget = counters.get("over_budget", 0)
+        late = over_budget - self._over_budget  # less than none after a reset
+        failed, self._failed = summary.failed - self._failed, summary.failed
+        self._over_budget = over_budget
+        states = Counter({state: watched.states.get(state, 0) for state in ObjectState})
+        level, message = _OK, f"{sum(states.values())} objects"
+        if failed and summary.failed_in_a_row:
+            level, message = _ERROR, summary.last_error
+        elif failed:
+            level, message = _WARN, f"{failed} images failed: {summary.last_error}"
+        elif late > 0:
+            level, message = _WARN, f"{late} restarts were over budget"
+        objects = 0 if watched.pipeline is None else len(watched.pipeline.object_ids)
+        values = {
+            **watched.details,
+            "objects": objects,
+            **{f"objects {state.name.lower()}": count for state, count in states.items()},
+            **counters,
+            "failed": summary.failed,
+            **{f"skipped {stage}": count for stage, count in summary.skipped.items()},
+            "last_error": summary.last_error,
+        }
+        return self._status("tracking", level, message, values)
+
+    def _time(self, summary: Summary) -> DiagnosticStatus:
+        names = {50: "latency p50 (ms)", 95: "latency p95 (ms)", 100: "latency max (ms)"}
+        values: dict[str, Any] = {
+            names[percentile]: f"{value:.1f}" for percentile, value in summary.latency.items()
+        }
+        values |= {f"{name} (ms)": f"{value:.1f}" for name, value in summary.stages.items()}
+        values |= memory()
+        p95 = summary.latency.get(95)
+        message = "no images" if p95 is None else f"latency {p95:.0f} ms (95 %)"
+        return self._status("time", _OK, message, values)
+
+    def _status(
+        self, name: str, level: bytes, message: str, values: Mapping[str, Any]
+    ) -> DiagnosticStatus:
+        own = self._node.get_fully_qualified_name()
+        return DiagnosticStatus(
+            level=level,
+            name=f"{own[1:]}: {name}",
+            message=message,
+            hardware_id=own,
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+
+
+def memory() -> dict[str, str]:
+    """Memory of this process in MB, and on the GPU if one is used."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            resident = int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:  # not Linux: the most that it ever was
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"memory (MB)": f"{resident / 1e6:.0f}"}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        found["device"] = torch.cuda.get_device_name()
+        found["GPU memory (MB)"] = f"{torch.cuda.memory_allocated() / 1e6:.0f}"
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,12 @@ class ImageSubscription:
         """Whether anybody publishes, as far as is known."""
         return self._node.count_publishers(self.topic) > 0
 
+    @property
+    def publishers(self) -> list[str]:
+        """Full names of the nodes that publish, as far as is known."""
+        known = self._node.get_publishers_info_by_topic(self.topic)
+        return sorted(f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in known)
+
     def destroy(self) -> None:
         """Stop listening."""
         self._node.destroy_timer(self._timer)
@@ -86,10 +93,22 @@ class ImageSubscription:
             self._callback,
             QoSProfile(depth=self._depth, reliability=self._reliability),
             qos_overriding_options=QoSOverridingOptions(self._given),
-            # A mismatch is ours to settle, unless the user has decided.
             event_callbacks=SubscriptionEventCallbacks(
-                use_default_callbacks=self._reliability_is_given
+                incompatible_qos=self._on_incompatible, use_default_callbacks=False
             ),
+        )
+
+    def _on_incompatible(self, event: Any) -> None:
+        if not self._reliability_is_given:
+            return  # ours to settle
+        offered = [
+            f"{p.node_name} offers {ReliabilityPolicy(p.qos_profile.reliability).name.lower()}"
+            for p in self._node.get_publishers_info_by_topic(self.topic)
+        ]
+        asked = ReliabilityPolicy(self._subscription.qos_profile.reliability).name.lower()
+        self._node.get_logger().warning(
+            f"nothing comes from a publisher of {self.topic}: {asked} is asked for, as "
+            f"qos_overrides says, but {', '.join(offered) or 'less is offered'}"
         )
 
     def _follow_publishers(self) -> None:
@@ -115,16 +134,59 @@ class ImageSubscription:
 
 
 class ImageInput(ImageSubscription):
-    """The subscription to the camera's images."""
+    """The subscription to the camera's images; it warns when they fail to come.
+
+    Args:
+        node: it.
+        options: transport, mode and ``input_timeout``.
+        callback: takes each image.
+    """
 
     def __init__(
         self, node: Node, options: NodeOptions, callback: Callable[[Image | CompressedImage], None]
     ) -> None:
         compressed = options.image_transport == "compressed"
+        self._timeout = options.input_timeout
+        self._take = callback
+        self._begin = self._last = time.monotonic()
+        self._silent = False
+        self._several: list[str] = []
         super().__init__(
             node,
             CompressedImage if compressed else Image,
             "image/compressed" if compressed else "image",
             queue_depth(options),
-            callback,
+            self._receive,
         )
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._begin
+
+    def _receive(self, message: Image | CompressedImage) -> None:
+        now = time.monotonic()
+        if self._silent:
+            self._node.get_logger().info(f"images on {self.topic} come after {self._silence(now)}")
+            self._silent = False
+        self._last = now
+        self._take(message)
+
+    def _follow_publishers(self) -> None:
+        super()._follow_publishers()
+        now, publishers = time.monotonic(), self.publishers
+        if self._timeout and not self._silent and now - self._last > self._timeout:
+            self._silent = True
+            by = f"published by {', '.join(publishers)}" if publishers else "nobody publishes it"
+            self._node.get_logger().warning(
+                f"no image for {self._silence(now)} on {self.topic}; {by}"
+            )
+        if len(publishers) > 1 and publishers != self._several:
+            self._node.get_logger().warning(
+                f"{len(publishers)} publish images on {self.topic}: {', '.join(publishers)}; one "
+                "camera is expected"
+            )
+        self._several = publishers
+
+    def _silence(self, now: float) -> str:
+        return f"{now - self._last:.1f} s"

@@ -15,6 +15,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 
 from sam_pt_ros.camera import CameraModel
+from sam_pt_ros.health import FrameTimes
 from sam_pt_ros.messages import (
     CLOUD_KIND,
     COMPRESSED_KIND,
@@ -22,6 +23,7 @@ from sam_pt_ros.messages import (
     KINDS,
     ResultMessages,
 )
+from sam_pt_ros.msg import Performance
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.ros.image_input import QOS_POLICIES
 from sam_pt_ros.ros.locator import Locator
@@ -130,13 +132,35 @@ class Publishers:
             for name in _MAKERS
             if name in kinds
         }
+        self._performance = node.create_lifecycle_publisher(
+            Performance,
+            "~/performance",
+            QoSProfile(depth=10),
+            qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
+        )
 
     def destroy(self) -> None:
         """Offer nothing any more."""
-        for publisher in self._publishers.values():
+        for publisher in (*self._publishers.values(), self._performance):
             # rclpy's destroy_lifecycle_publisher, which not all distributions have.
             self._node._managed_entities.discard(publisher)
             self._node.destroy_publisher(publisher)
+
+    def publish_performance(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
+        """Publish what an image cost."""
+        if self._performance.get_subscription_count():
+            self._performance.publish(
+                Performance(
+                    header=header,
+                    latency=times.latency * 1e-3,
+                    waited=times.waited * 1e-3,
+                    stages=list(times.stages),
+                    durations=[value * 1e-3 for value in times.stages.values()],
+                    skipped=list(times.skipped),
+                    dropped=times.dropped,
+                    objects=len(result.objects),
+                )
+            )
 
     def publish(self, view: Processed) -> None:
         """Publish what is known of an image."""

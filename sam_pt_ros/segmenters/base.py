@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -92,6 +93,40 @@ class MaskPrediction:
         return full
 
 
+class Deadline:
+    """Until when a frame's masks are wanted.
+
+    A segmenter that can do with less work asks before each part of it that it can leave out.
+
+    Args:
+        at: seconds, on ``clock``.
+        clock: gives seconds.
+    """
+
+    def __init__(self, at: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.at = at
+        self.clock = clock
+
+    def allows(self, seconds: float) -> bool:
+        """Whether work that takes so long would be done in time."""
+        return self.clock() + seconds <= self.at
+
+
+@dataclass(frozen=True, eq=False)
+class TimedPredictions:
+    """Masks that were wanted until a deadline.
+
+    Attributes:
+        masks: one per prompt, in order.
+        needed: seconds of the work that could not be left out; None: all that it took.
+        shortened: whether something was left out.
+    """
+
+    masks: list[MaskPrediction]
+    needed: float | None = None
+    shortened: bool = False
+
+
 class Segmenter(ABC):
     """Finds the mask of every prompted object in one frame."""
 
@@ -114,6 +149,13 @@ class Segmenter(ABC):
     @abstractmethod
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """One prediction per prompt, in order; all objects of a frame go in one call."""
+
+    def predict_until(self, prompts: Sequence[Prompt], deadline: Deadline) -> TimedPredictions:
+        """Like ``predict``; a segmenter may leave out what only improves its masks to be in time.
+
+        It answers all prompts in any case.
+        """
+        return TimedPredictions(self.predict(prompts))
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """Like ``predict``, for new objects, of which nothing is known but what a user says.

@@ -25,30 +25,45 @@ def wait_for(heard: list[Any], condition: Callable[[dict[str, str]], bool]) -> A
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for message in list(heard):
-            (status,) = message.status
-            if condition({each.key: each.value for each in status.values}):
+            if condition(values_of(message)):
                 return message
         time.sleep(0.05)
     pytest.fail(f"not said in {len(heard)} messages: {heard[-1:]}")
+
+
+def values_of(message: Any) -> dict[str, str]:
+    """All that the statuses of a message say."""
+    return {each.key: each.value for status in message.status for each in status.values}
 
 
 def test_counters_are_published_whether_images_come_or_not(
     listening: tuple[Rig, list[Any]],
 ) -> None:
     rig, heard = listening
-    message = wait_for(heard, lambda values: True)
-    (status,) = message.status
-    assert status.name == "sam_pt: tracking" and status.hardware_id == "/sam_pt"
-    assert status.level == DiagnosticStatus.OK
+    message = wait_for(heard, lambda values: "topic" in values)
+    images, tracking, times = message.status
+    assert [s.name for s in message.status] == [
+        "sam_pt: images",
+        "sam_pt: tracking",
+        "sam_pt: time",
+    ]
+    assert {s.hardware_id for s in message.status} == {"/sam_pt"}
+    assert tracking.level == DiagnosticStatus.OK and times.level == DiagnosticStatus.OK
     assert message.header.stamp.sec > 0
-    values = {each.key: each.value for each in status.values}
+    assert {each.key: each.value for each in images.values}["topic"] == "/image"
+    values = {each.key: each.value for each in tracking.values}
     assert values == {
         "tracker": "lucas_kanade",
         "segmenter": "classical",
         "objects": "0",
+        "objects tracking": "0",
+        "objects occluded": "0",
+        "objects lost": "0",
         "restarts": "0",
         "over_budget": "0",
         "lost": "0",
+        "failed": "0",
+        "last_error": "",
     }
     rig.play(0)
     rig.points(rig.on(OCCLUDER, 0), index=0)

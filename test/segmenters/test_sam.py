@@ -6,6 +6,7 @@ import functools
 import importlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from helpers_sam import authors_network, few_threads
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters import Prompt, create_segmenter, segmenters
+from sam_pt_ros.segmenters.base import Deadline
 from sam_pt_ros.segmenters.sam import SamSegmenter
 from sam_pt_ros.segmenters.sam.decoder import _FEW
 from sam_pt_ros.segmenters.sam.models import CLASSIFIER, MODELS
@@ -226,6 +228,25 @@ def test_other_objects_of_a_call_do_not_change_a_mask() -> None:
         (alone,) = made.predict([prompt])
         assert np.mean(alone.mask ^ found.mask) < 1e-3
         assert alone.score == pytest.approx(found.score, abs=1e-4)
+
+
+def test_a_deadline_costs_refinement_and_no_mask() -> None:
+    made = segmenter("mobile_sam", refinement_iterations=2, iou_threshold=0.0)
+    made.set_image(frame())
+    full = made.predict(prompts(2))
+    passed = Deadline(0.0, lambda: 1.0)
+    hurried = made.predict_until(prompts(2), passed)
+    assert hurried.shortened and hurried.needed == 0.0
+    plenty = made.predict_until(prompts(2), Deadline(time.monotonic() + 3600.0))
+    assert not plenty.shortened
+    assert plenty.needed is not None and plenty.needed > 0
+    unrefined = segmenter("mobile_sam", refinement_iterations=0, iou_threshold=0.0)
+    unrefined.set_image(frame())
+    for ours, other in ((plenty.masks, full), (hurried.masks, unrefined.predict(prompts(2)))):
+        assert all(np.array_equal(a.logits, b.logits) for a, b in zip(ours, other, strict=True))
+    drawn = Prompt(1, np.zeros((0, 2)), np.zeros(0), mask=np.ones(SIZE, np.bool_))
+    only = made.predict_until([drawn], passed)
+    assert only.masks[0].mask.all() and not only.shortened and only.needed is None
 
 
 def test_what_a_user_drew_is_the_object() -> None:

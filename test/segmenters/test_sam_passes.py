@@ -14,13 +14,14 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
 import torch
+from doubles import StoppedClock
 from helpers_sam import Call, RecordingNetwork
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.objects import ObjectPrompt, PointSet, TrackedObject, View
 from sam_pt_ros.prompting import build_prompt, shown, visible_positives
 from sam_pt_ros.reinitialization import Window
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt
+from sam_pt_ros.segmenters.base import Deadline, MaskPrediction, Prompt
 from sam_pt_ros.segmenters.sam.options import SamOptions
 from sam_pt_ros.segmenters.sam.passes import Passes, extents
 from sam_pt_ros.trackers.base import PointTracks
@@ -261,6 +262,65 @@ def test_each_object_stops_refining_by_itself() -> None:
     for call in network.calls:
         by_object[bool((call.labels == 1).any())] += 1
     assert by_object == {True: 5, False: 5}
+
+
+class SlowNetwork(RecordingNetwork):
+    """Takes a second for its first decoding, and ``growing`` more for each further one."""
+
+    def __init__(self, clock: StoppedClock, growing: float = 0.0) -> None:
+        super().__init__(STUB, (96, 128))
+        self.clock = clock
+        self.growing = growing
+
+    def decode(self, image: Any, prompts: Any, candidates: bool = False) -> Any:
+        self.clock.take(1.0 + self.growing * len(self.batches))
+        return super().decode(image, prompts, candidates)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked"), [(-5.0, 2), (0.0, 2), (2.9, 2), (3.1, 3), (7.5, 7), (13.9, 13)]
+)
+def test_refinement_ends_before_the_deadline(seconds: float, asked: int) -> None:
+    """The two passes of points are made in any case, for all objects."""
+    clock = StoppedClock()
+    begin = clock()
+    network = SlowNetwork(clock)
+    limited = Passes(network, None, network.size, SamOptions(), Deadline(clock() + seconds, clock))
+    found = limited.predict([disc(), disc(object_id=2)])
+    assert len(network.batches) == asked
+    assert all(each.mask.any() and each.score > 0 for each in found)
+    assert limited.shortened
+    assert limited.refining_from == begin + 2.0
+    exact = RecordingNetwork(STUB, (96, 128))
+    (same,) = passes(exact, refinement_iterations=asked - 2).predict([disc()])
+    assert np.array_equal(same.logits, found[0].logits)
+
+
+def test_a_pass_is_taken_to_last_as_long_as_the_one_before() -> None:
+    """They take 1, 2, 3 and 4 s: after 6 s one of 3 s would not end within 8.9 s."""
+    for seconds, asked in ((8.9, 3), (9.1, 4)):
+        clock = StoppedClock()
+        network = SlowNetwork(clock, growing=1.0)
+        Passes(
+            network, None, network.size, SamOptions(), Deadline(clock() + seconds, clock)
+        ).predict([disc()])
+        assert len(network.batches) == asked
+
+
+@pytest.mark.parametrize(("iterations", "refines"), [(12, True), (0, False)])
+def test_what_is_done_in_time_is_not_shortened(iterations: int, refines: bool) -> None:
+    clock = StoppedClock()
+    begin = clock()
+    network = SlowNetwork(clock)
+    options = SamOptions(refinement_iterations=iterations)
+    timed = Passes(network, None, network.size, options, Deadline(begin + 14.1, clock))
+    (found,) = timed.predict([disc()])
+    assert len(network.batches) == 2 + iterations
+    assert not timed.shortened
+    assert timed.refining_from == (begin + 2.0 if refines else None)
+    exact = RecordingNetwork(STUB, (96, 128))
+    (same,) = passes(exact, refinement_iterations=iterations).predict([disc()])
+    assert np.array_equal(same.logits, found.logits)
 
 
 def test_a_prompt_without_points_is_not_asked() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt
+from sam_pt_ros.segmenters.base import Deadline, MaskPrediction, Prompt
 from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding
 from sam_pt_ros.segmenters.sam.network import Network, PromptBatch, input_size
 from sam_pt_ros.segmenters.sam.options import SamOptions
@@ -92,6 +92,12 @@ class Passes:
         image: the image.
         image_size: its height and width.
         options: how often, and when to stop.
+        deadline: no refining pass begins that would end later, if it takes as long as the last.
+
+    Attributes:
+        refining_from: when ``predict`` could have stopped, on the deadline's clock; None: at its
+            end, or without a deadline.
+        shortened: whether it has stopped for the deadline.
     """
 
     def __init__(
@@ -100,7 +106,11 @@ class Passes:
         image: ImageEmbedding,
         image_size: tuple[int, int],
         options: SamOptions,
+        deadline: Deadline | None = None,
     ) -> None:
+        self._deadline = deadline
+        self.refining_from: float | None = None
+        self.shortened = False
         self._network = network
         self._image = image
         self._size = image_size
@@ -113,17 +123,32 @@ class Passes:
         asked = [self._asked(prompt) for prompt in prompts]
         active = [each for each in asked if len(each.points) or each.box is not None]
         self._pass((e for e in active if e.positives_first), positives_only=True)
+        begin = self._now()
         self._pass(active)
         for _ in range(self._options.refinement_iterations):
             self._measure(active)
             active = [each for each in active if self._box_last_mask(each)]
-            if not active:
+            if not active or not self._time_for_another(begin):
                 break
             before = [each.logits for each in active]
+            begin = self._now()
             self._pass(active)
             active = self._unsettled(active, before)
         self._measure(each for each in asked if each.low is not None)
         return [self._prediction(each) for each in asked]
+
+    def _now(self) -> float:
+        return 0.0 if self._deadline is None else self._deadline.clock()
+
+    def _time_for_another(self, begin: float) -> bool:
+        """Whether another pass like the one that began then will be done in time."""
+        if self._deadline is None:
+            return True
+        now = self._now()
+        if self.refining_from is None:
+            self.refining_from = now
+        self.shortened = not self._deadline.allows(now - begin)
+        return not self.shortened
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """The masks of what users point at: the best of the candidates for a single click."""

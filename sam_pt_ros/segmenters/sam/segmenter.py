@@ -10,7 +10,13 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.segmenters.base import (
+    Deadline,
+    MaskPrediction,
+    Prompt,
+    Segmenter,
+    TimedPredictions,
+)
 from sam_pt_ros.segmenters.sam.models import MODELS, require
 from sam_pt_ros.segmenters.sam.options import SamOptions
 
@@ -59,12 +65,21 @@ class SamSegmenter(Segmenter):
         self.network.forget()
 
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        return self._ask(prompts, candidates=False)
+        return self._ask(prompts).masks
+
+    def predict_until(self, prompts: Sequence[Prompt], deadline: Deadline) -> TimedPredictions:
+        """Like ``predict``, with as many refining passes as are done in time."""
+        return self._ask(prompts, deadline=deadline)
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        return self._ask(prompts, candidates=True)
+        return self._ask(prompts, candidates=True).masks
 
-    def _ask(self, prompts: Sequence[Prompt], candidates: bool) -> list[MaskPrediction]:
+    def _ask(
+        self,
+        prompts: Sequence[Prompt],
+        candidates: bool = False,
+        deadline: Deadline | None = None,
+    ) -> TimedPredictions:
         import torch
 
         from sam_pt_ros.segmenters.sam.passes import Passes
@@ -78,14 +93,22 @@ class SamSegmenter(Segmenter):
                     f"object {prompt.object_id}: a mask of {prompt.mask.shape} pixels does not "
                     f"fit the image of {frame.size} (height, width)"
                 )
+        begin = deadline.clock() if deadline is not None else 0.0
+        needed, shortened = None, False
         open_ = [prompt for prompt in prompts if prompt.mask is None]
         found: list[MaskPrediction] = []
         if open_:
             with torch.inference_mode():
-                passes = Passes(self.network, self._embedding(frame), frame.size, self.options)
+                passes = Passes(
+                    self.network, self._embedding(frame), frame.size, self.options, deadline
+                )
                 found = (passes.propose if candidates else passes.predict)(open_)
+            shortened = passes.shortened
+            if passes.refining_from is not None:
+                needed = passes.refining_from - begin
         answers = iter(found)
-        return [next(answers) if p.mask is None else _drawn(p.mask) for p in prompts]
+        masks = [next(answers) if p.mask is None else _drawn(p.mask) for p in prompts]
+        return TimedPredictions(masks, needed, shortened)
 
     def _embedding(self, frame: Frame) -> ImageEmbedding:
         found: ImageEmbedding | None = frame.features.get(self._key)

@@ -1,0 +1,214 @@
+"""What happens to an image, in the thread that owns the pipeline."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from sam_pt_ros import images, messages
+from sam_pt_ros.configuration import Configuration
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.health import FrameTimes, Health
+from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.reporter import Reporter
+from sam_pt_ros.stream_order import StreamOrder
+
+_ANOTHER_CLOCK = 60e3  # milliseconds of latency that say that stamps are of another clock
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An image that has arrived.
+
+    Attributes:
+        message: it.
+        dropped: images that were dropped in all before it.
+        at: when it arrived, seconds that never go back.
+    """
+
+    message: Image | CompressedImage
+    dropped: int
+    at: float = field(default_factory=time.perf_counter)
+
+
+@dataclass
+class _Pending:
+    """An image in the pipeline, whose result has not come yet."""
+
+    header: Header
+    times: dict[str, float]
+    waited: float
+    dropped: int
+
+
+class Processing:
+    """Takes images through the pipeline; whatever fails costs that image only.
+
+    Args:
+        configuration: makes backends anew when these fail again and again.
+        pipeline: it.
+        health: is told of each frame.
+        reporter: hears what cannot be used and what fails.
+        now: the time of the clock that stamps come from, nanoseconds.
+        publish: takes a result, the header of its image and the image, RGB ``uint8 (H, W, 3)``.
+        published: is told of each frame that was published, and what it took.
+        forgotten: is called when time went back or jumped, and all objects are forgotten.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        pipeline: SamPt,
+        health: Health,
+        reporter: Reporter,
+        now: Callable[[], int],
+        publish: Callable[[TrackResult, Header, np.ndarray], None],
+        published: Callable[[TrackResult, Header, FrameTimes], None],
+        forgotten: Callable[[], None],
+    ) -> None:
+        self._configuration = configuration
+        self._pipeline = pipeline
+        self._health = health
+        self._reporter = reporter
+        self._now = now
+        self._hand_out = publish
+        self._published = published
+        self._forgotten = forgotten
+        self._order = StreamOrder(round(configuration.node.max_gap * 1e9))
+        self._pending: dict[int, _Pending] = {}  # by stamp
+        self._encoding = ""
+        self._dropped = 0
+        self._failures = 0  # in a row
+        self._unseen = 0  # images without masks that the models cost that were made anew
+
+    def forget(self) -> None:
+        """Forget all frames and objects."""
+        self._pipeline.reset()
+        self._pending.clear()
+        self._order.reset()
+        self._failures = 0
+
+    def take(self, arrival: Arrival) -> None:
+        """Process an image, and publish what is known by then."""
+        begin = time.perf_counter()
+        message = arrival.message
+        try:
+            if isinstance(message, CompressedImage):
+                image = images.decode_compressed(message)
+                encoding = message.format
+            else:
+                image = images.decode_image(message)
+                encoding = message.encoding
+            decoded = (time.perf_counter() - begin) * 1e3
+            pending = _Pending(
+                message.header,
+                {"decode": decoded},
+                (begin - arrival.at) * 1e3,
+                arrival.dropped - self._dropped,
+            )
+            results = self._step(image, encoding, pending)
+        except UserError as error:
+            self._health.frame_refused(str(error))
+            self._reporter.error(f"image refused: {error}")
+            return
+        except Exception as error:  # a failure of a backend must not end the node
+            self._fail("an image could not be processed", error)
+            return
+        self._dropped = arrival.dropped
+        for result in results:
+            self._publish(result)
+        if self._failures >= self._configuration.node.max_failures:
+            self._make_anew()
+
+    def flush(self) -> None:
+        """Publish the results that a windowed tracker still owes."""
+        for result in self._pipeline.flush():
+            self._publish(result)
+
+    def _step(self, image: np.ndarray, encoding: str, pending: _Pending) -> list[TrackResult]:
+        pipeline = self._pipeline
+        stamp = messages.stamp_of(pending.header)
+        newest = pipeline.history.newest if len(pipeline.history) else None
+        if self._order.begins_stream(stamp, None if newest is None else newest.stamp):
+            assert newest is not None
+            self._reporter.warning(
+                f"time jumped by {(stamp - newest.stamp) * 1e-9:+.0f} s: all objects are "
+                "forgotten; click again"
+            )
+            self.forget()
+            self._forgotten()
+            newest = None
+        restarts = newest is not None and self._changed(image, encoding, newest.image)
+        if restarts:
+            self.flush()
+        self._encoding = encoding
+        self._pending[stamp] = pending
+        unseen, self._unseen = self._unseen, 0
+        return (
+            pipeline.restart(image, stamp, unseen) if restarts else pipeline.process(image, stamp)
+        )
+
+    def _changed(self, image: np.ndarray, encoding: str, before: np.ndarray) -> bool:
+        """Whether the tracker can make nothing of the images before, and says so."""
+        if self._unseen:
+            return True
+        size, old = (f"{i.shape[1]}x{i.shape[0]}" for i in (image, before))
+        if size != old:
+            what = f"the image size changed from {old} to {size}"
+        elif encoding != self._encoding:
+            what = f"the images' encoding changed from '{self._encoding}' to '{encoding}'"
+        else:
+            return False
+        self._reporter.warning(f"{what}: objects start again from their masks")
+        return True
+
+    def _publish(self, result: TrackResult) -> None:
+        for problem in result.problems:
+            self._reporter.error(problem)
+        self._failures = self._failures + 1 if result.failed else 0
+        pending = self._pending[result.stamp]
+        self._pending = {s: p for s, p in self._pending.items() if s > result.stamp}
+        image = self._pipeline.history.at(result.index).image
+        begin = time.perf_counter()
+        self._hand_out(result, pending.header, image)
+        end = time.perf_counter()
+        latency = (self._now() - result.stamp) * 1e-6
+        times = FrameTimes(
+            result.stamp,
+            latency if abs(latency) < _ANOTHER_CLOCK else math.nan,
+            pending.waited,
+            {**pending.times, **result.timings, "publish": (end - begin) * 1e3},
+            result.skipped,
+            pending.dropped,
+        )
+        self._health.frame_published(times, result.problems if result.failed else ())
+        self._published(result, pending.header, times)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self._failures += 1
+        self._reporter.exception(what, error)
+        self._health.frame_failed(f"{what}: {error!r}")
+        if self._failures >= self._configuration.node.max_failures:
+            self._make_anew()
+
+    def _make_anew(self) -> None:
+        """Replace the backends; objects go on from their last masks."""
+        count, self._failures = self._failures, 0
+        try:
+            made = self._configuration.create()
+        except Exception as error:  # the next failures try it again
+            self._reporter.exception("the models cannot be loaded anew", error)
+            return
+        self._pipeline.replace_backends(made.tracker, made.segmenter)
+        self._unseen = count
+        self._reporter.error(
+            f"{count} images in a row failed: the models were loaded anew, and objects start "
+            "again from their masks"
+        )

@@ -1,0 +1,69 @@
+"""Which frames are segmented, and how long that may take."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+
+from sam_pt_ros.segmenters.base import Deadline
+
+_REMEMBERED = 9
+"""Newest segmented frames whose times are looked at."""
+
+
+class SegmentationSchedule:
+    """Decides frame by frame whether to segment.
+
+    Args:
+        every_n: segment every n-th frame.
+        budget: seconds that a frame may take; 0: as long as it takes.
+        clock: seconds.
+    """
+
+    def __init__(self, every_n: int, budget: float, clock: Callable[[], float]) -> None:
+        self._every_n = every_n
+        self._budget = budget
+        self._clock = clock
+        self._begin = clock()
+        self._segmented = -every_n  # index of the newest frame that was
+        # Seconds, each of a segmented frame, that its segmenter could not have left out.
+        self._needed: deque[float] = deque(maxlen=_REMEMBERED)
+        self._spent = 0.0  # the same, of this frame so far
+
+    def begin(self) -> None:
+        """A frame has come: its budget begins."""
+        self._begin = self._clock()
+
+    def deadline(self, number: int) -> Deadline | None:
+        """Of the frame that is answered as the ``number``-th since ``begin``; None: no budget.
+
+        Each has a budget of its own, which begins where that of the one before ends.
+        """
+        if not self._budget:
+            return None
+        return Deadline(self._begin + (number + 1) * self._budget, self._clock)
+
+    def due(self, index: int, deadline: Deadline | None) -> bool:
+        """Whether a frame is to be segmented.
+
+        For lack of time none is left out after one that was not segmented, for whatever reason:
+        masks would drift.
+        """
+        since = index - self._segmented
+        if since < self._every_n:
+            return False
+        if deadline is None or since > 1 or not self._needed:
+            return True
+        return deadline.allows(median(self._needed))
+
+    def spent(self, seconds: float) -> None:
+        """The segmenter has spent time on a frame that it could not have saved."""
+        self._spent += seconds
+
+    def segmented(self, index: int) -> None:
+        """A frame has been segmented."""
+        self._segmented = index
+        if self._spent:
+            self._needed.append(self._spent)
+        self._spent = 0.0

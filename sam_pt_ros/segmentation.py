@@ -1,0 +1,128 @@
+"""The masks of a frame: the segmenter is asked, or the last masks are moved along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.moved_masks import displacement
+from sam_pt_ros.objects import POSITIVE, View
+from sam_pt_ros.pipeline_options import SamPtOptions
+from sam_pt_ros.prompting import shown
+from sam_pt_ros.schedule import SegmentationSchedule
+from sam_pt_ros.segmenters.base import Deadline, MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.trackers.base import PointTracks
+
+
+class Segmentation:
+    """Answers for the masks of one stream, within the time that there is.
+
+    Args:
+        segmenter: makes masks.
+        options: of the pipeline.
+        clock: gives seconds.
+        recall: where points (their ids) were in a frame of the past (its index).
+        note: is told in words what failed, and the error.
+
+    Attributes:
+        segmenter: the same.
+        schedule: which frames are segmented.
+        shortened: whether masks of the newest frame were not refined for lack of time.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        options: SamPtOptions,
+        clock: Callable[[], float],
+        recall: Callable[[np.ndarray, int], PointTracks],
+        note: Callable[[str, Exception], None],
+    ) -> None:
+        self.segmenter = segmenter
+        self._options = options
+        self._clock = clock
+        self._recall = recall
+        self._note = note
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self.segmenter.reset()
+        self.schedule = SegmentationSchedule(
+            self._options.segment_every_n, self._options.frame_budget, self._clock
+        )
+        self.shortened = False
+
+    def asks(self, prompt: Prompt) -> bool:
+        """Whether the segmenter is asked; else the object is not seen."""
+        return (
+            not self._options.require_positive
+            or prompt.mask is not None
+            or bool((prompt.labels == POSITIVE).any())
+        )
+
+    def predict(
+        self, frame: Frame, prompts: Sequence[Prompt], deadline: Deadline | None = None
+    ) -> list[MaskPrediction | None]:
+        """The segmenter's answers; None for objects that it is not asked for."""
+        self.shortened = False
+        asked = [prompt for prompt in prompts if self.asks(prompt)]
+        if not asked:
+            return [None for _ in prompts]
+        begin = self._clock()
+        self.segmenter.set_image(frame)
+        if deadline is None:
+            found = self.segmenter.predict(asked)
+        else:
+            prompted = self._clock()
+            timed = self.segmenter.predict_until(asked, deadline)
+            found, self.shortened = timed.masks, timed.shortened
+            end = self._clock() if timed.needed is None else prompted + timed.needed
+            self.schedule.spent(end - begin)
+        answers = {
+            prompt.object_id: prediction for prompt, prediction in zip(asked, found, strict=True)
+        }
+        return [answers.get(prompt.object_id) for prompt in prompts]
+
+    def predict_each(
+        self, frame: Frame, prompts: Sequence[Prompt], deadline: Deadline | None = None
+    ) -> list[MaskPrediction | None]:
+        """Like ``predict``, but None for an object that it fails on; the others are seen."""
+        try:
+            return self.predict(frame, prompts, deadline)
+        except Exception as error:
+            if len(prompts) > 1:
+                return [self.predict_each(frame, [prompt], deadline)[0] for prompt in prompts]
+            self._note(f"object {prompts[0].object_id} cannot be segmented", error)
+            return [None]
+
+    def move(
+        self, frame: Frame, views: Sequence[View], prompts: Sequence[Prompt]
+    ) -> list[MaskPrediction | None]:
+        """The last masks, moved; None for objects that the segmenter would not be asked for."""
+        return [
+            self._move(view, frame) if self.asks(prompt) else None
+            for view, prompt in zip(views, prompts, strict=True)
+        ]
+
+    def _move(self, view: View, frame: Frame) -> MaskPrediction:
+        """An object's last mask, moved as its positive points have since.
+
+        As long as none of them is seen in both frames it stays where it was moved last.
+        """
+        anchor = view.item.anchor
+        if anchor is None:
+            return MaskPrediction.nothing(frame.size)
+        points = view.item.points.until(anchor.index)
+        known = (points.labels == POSITIVE) & np.isin(points.ids, view.tracks.ids)
+        now = view.tracks.select(points.ids[known])
+        then = self._recall(now.ids, anchor.index)
+        both = shown(then, frame.size) & shown(now, frame.size)
+        shift = displacement(then.xy[both], now.xy[both])
+        if shift is not None:
+            anchor = replace(anchor, shift=shift)
+            view.item.anchor = anchor
+        return anchor.moved

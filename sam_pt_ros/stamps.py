@@ -1,0 +1,35 @@
+"""Stamps of prompts: how far they may be from the frames that there are."""
+
+from __future__ import annotations
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.frames import Frame
+
+MAX_APART = 10_000_000_000
+"""A prompt may be so many nanoseconds ahead of the newest frame, or before the first; it waits for
+its frame. More means that the clocks do not agree."""
+
+_CLOCKS = "check that the clocks agree, or use stamp 0 for the newest frame"
+
+
+def check_ahead(stamp: int, newest: Frame) -> None:
+    """UserError if a stamp is too far ahead of the newest frame."""
+    if stamp > newest.stamp + MAX_APART:
+        raise UserError(
+            f"the stamp {stamp} ns is {(stamp - newest.stamp) * 1e-9:.1f} s ahead of the newest "
+            f"frame; {_CLOCKS}"
+        )
+
+
+def check_behind(stamp: int, first: Frame) -> None:
+    """UserError if a stamp is too far before the first frame."""
+    if stamp < first.stamp - MAX_APART:
+        raise UserError(
+            f"the stamp {stamp} ns is {(first.stamp - stamp) * 1e-9:.1f} s older than the first "
+            f"frame; {_CLOCKS}"
+        )
+
+
+def later(one: int | None, other: int | None) -> int | None:
+    """The later of two stamps; None, the next frame, is before all others."""
+    return other if one is None else one if other is None else max(one, other)
