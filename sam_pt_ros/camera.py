@@ -111,7 +111,7 @@ class CameraModel:
             raise UserError(f"{said} is not finite")
         if point[2] <= 0:
             raise UserError(f"{said} lies behind the camera")
-        pixel = self._distorted(point)
+        (pixel,) = self.pixels(point[None])
         if self.size is not None:
             height, width = self.size
             if not (-0.5 <= pixel[0] <= width - 0.5 and -0.5 <= pixel[1] <= height - 0.5):
@@ -121,6 +121,20 @@ class CameraModel:
         if not angle < _SAME_DIRECTION:
             raise UserError(f"{said} lies beyond what the lens model covers")
         return pixel
+
+    def pixels(self, points: np.ndarray) -> np.ndarray:
+        """Where the formulas of the lens put points, ``float64 (N, 2)``.
+
+        Unlike :meth:`project` it does not ask whether an image shows them there.
+
+        Args:
+            points: ``(N, 3)``, x right, y down, z forward; metres.
+        """
+        points = np.asarray(points, np.float64).reshape(-1, 1, 3)
+        model = cv2.fisheye.projectPoints if self.fisheye else cv2.projectPoints
+        zero = np.zeros(3)
+        pixels, _ = model(points, zero, zero, self.matrix, self.distortion)
+        return np.asarray(pixels.reshape(-1, 2))
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
         """Points at depth 1, ``float64 (N, 3)``, on the rays through ``pixels (N, 2)``.
@@ -140,12 +154,6 @@ class CameraModel:
         straight = (pixels - self.matrix[:2, 2]) / np.diag(self.matrix)[:2]
         flat = np.where(np.isfinite(flat), flat, straight)  # the steps may lead anywhere
         return np.hstack([flat.reshape(-1, 2), np.ones((len(pixels), 1))])
-
-    def _distorted(self, point: np.ndarray) -> np.ndarray:
-        model = cv2.fisheye.projectPoints if self.fisheye else cv2.projectPoints
-        zero = np.zeros(3)
-        pixels, _ = model(point.reshape(1, 1, 3), zero, zero, self.matrix, self.distortion)
-        return np.asarray(pixels.reshape(2))
 
 
 def _lens(message: Any) -> tuple[np.ndarray, bool]:

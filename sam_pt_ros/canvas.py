@@ -34,7 +34,6 @@ from __future__ import annotations
 import array
 from typing import Any
 
-import cv2
 import numpy as np
 
 from sam_pt_ros.camera import CameraModel
@@ -98,7 +97,7 @@ def _grid(
     uv = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
     rays = camera.rays(uv * shape - 0.5)
     with np.errstate(all="ignore"):  # rays of pixels that are not reached may be anything
-        reached = np.linalg.norm(_project(camera, rays) - (uv * shape - 0.5), axis=-1) < _REACHED
+        reached = np.linalg.norm(camera.pixels(rays) - (uv * shape - 0.5), axis=-1) < _REACHED
         reached &= np.hypot(*rays[:, :2].T) < _STEEPEST
 
         number = np.arange(len(uv)).reshape(cells + 1, cells + 1)
@@ -109,17 +108,10 @@ def _grid(
 
         # Between its corners a triangle is drawn evenly; the lens is not even.
         meant = _SAMPLES @ uv[corners] * shape - 0.5
-        error = np.linalg.norm(_project(camera, _SAMPLES @ rays[corners]) - meant, axis=-1)
+        drawn = camera.pixels(_SAMPLES @ rays[corners]).reshape(meant.shape)
+        error = np.linalg.norm(drawn - meant, axis=-1)
     error = np.where(reached[corners].all((1, 2)), error.max((1, 2)), np.inf)
     return rays[corners], uv[corners], error
-
-
-def _project(camera: CameraModel, points: np.ndarray) -> np.ndarray:
-    """Pixels ``(..., 2)`` of points ``(..., 3)``, wherever they are."""
-    model = cv2.fisheye.projectPoints if camera.fisheye else cv2.projectPoints
-    zero = np.zeros(3)
-    pixels, _ = model(points.reshape(-1, 1, 3), zero, zero, camera.matrix, camera.distortion)
-    return np.asarray(pixels.reshape(*points.shape[:-1], 2))
 
 
 class CanvasMessages:

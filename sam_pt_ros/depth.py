@@ -323,27 +323,16 @@ def _layers(samples: np.ndarray) -> list[tuple[float, float]]:
 # --- rays ---------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=2)
 def _rays_of(camera: CameraModel) -> tuple[np.ndarray, np.ndarray | None]:
     """The rays through all pixels of a camera: their x and y at depth 1, ``float32 (2, H, W)``.
 
     And which pixels the lens model reaches, ``bool (H, W)``; None: all of them.
 
-    Undoing the distortion of a whole image takes as long as many frames, and each camera_info
-    makes a new model: models are told apart by value.
+    Undoing the distortion of a whole image takes as long as many frames.
     """
-    assert camera.size is not None
-    return _ray_grid(
-        camera.matrix.tobytes(), camera.distortion.tobytes(), camera.fisheye, camera.size
-    )
-
-
-@lru_cache(maxsize=2)
-def _ray_grid(
-    matrix: bytes, distortion: bytes, fisheye: bool, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    camera = CameraModel(
-        np.frombuffer(matrix).reshape(3, 3), np.frombuffer(distortion), fisheye, size
-    )
+    size = camera.size
+    assert size is not None
     rows, columns = np.indices(size, np.float64)
     pixels = np.stack([columns, rows], -1)
     rays = camera.rays(pixels.reshape(-1, 2)).reshape(*size, 3)
@@ -351,10 +340,8 @@ def _ray_grid(
 
     # A pixel beyond the model has a ray, too, but that does not project to it.
     some = slice(None, None, _STRIDE), slice(None, None, _STRIDE)
-    project = cv2.fisheye.projectPoints if fisheye else cv2.projectPoints
-    zero = np.zeros(3)
-    again, _ = project(rays[some].reshape(-1, 1, 3), zero, zero, camera.matrix, camera.distortion)
-    missed = np.linalg.norm(again.reshape(-1, 2) - pixels[some].reshape(-1, 2), axis=1)
+    again = camera.pixels(rays[some])
+    missed = np.linalg.norm(again - pixels[some].reshape(-1, 2), axis=1)
     beyond = ~(missed < 1).reshape(rays[some].shape[:2])
     if not beyond.any():
         return grid, None

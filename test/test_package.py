@@ -28,7 +28,9 @@ ROS = {
     "launch_ros",
     "rcl_interfaces",
     "rclpy",
+    "tf2_ros",
 }
+ROS_PACKAGES = {"tf2_ros": "tf2_ros_py"}
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "PyYAML"}
 
 needs_build = pytest.mark.skipif(not BUILT, reason="the messages are not built (make build)")
@@ -148,7 +150,7 @@ def test_package_xml_names_the_ros_packages_that_are_imported() -> None:
     xml = (ROOT / "package.xml").read_text()
     named = set(re.findall(r"depend>(\w+)</", xml))
     ros = {name for name in imported_packages() if name.endswith(("_msgs", "_srvs"))}
-    ros |= imported_packages() & ROS
+    ros |= {ROS_PACKAGES.get(name, name) for name in imported_packages() & ROS}
     assert ros <= named
     unused = {name for name in named if name.endswith("_msgs")} - ros
     assert not unused

@@ -108,7 +108,7 @@ def evaluate_bag(
         on_start(bag.frames)
         frames = bag.images(truth)
         first = next(frames)  # UserError, with nothing written, if not even this one is good
-        camera = bag.camera(first.image.shape[:2])
+        camera = bag.camera(first.image.shape[:2], configuration.node.rectified)
         begin_run(options.out)
         side = SideProcess(
             SideJob(

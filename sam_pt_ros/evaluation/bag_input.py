@@ -218,8 +218,13 @@ class BagInput:
                     PromptEvent(tuple(requests), stamp=newest if stamp is None else stamp)
                 )
 
-    def camera(self, size: tuple[int, int]) -> CameraModel | None:
-        """The calibration of a camera with images of ``size`` (height, width), if there is one."""
+    def camera(self, size: tuple[int, int], rectified: bool = False) -> CameraModel | None:
+        """The calibration of a camera with images of ``size`` (height, width), if there is one.
+
+        Args:
+            size: of the images.
+            rectified: whether they are.
+        """
         with open_bag(self.path) as bag:
             connections = [c for c in bag.connections if c.msgtype == CAMERA_INFO_TYPE]
             if not connections:
@@ -227,8 +232,9 @@ class BagInput:
             for connection, _, raw in _messages(bag, connections, self.path):
                 try:
                     message: Any = _decode(raw, connection.msgtype, "the camera_info")
-                    if (message.height, message.width) == size:
-                        return CameraModel.from_message(message)
+                    camera = CameraModel.from_message(message, rectified)
+                    if camera.size == size:
+                        return camera
                 except UserError:  # broken, or not calibrated; there are no markers then
                     return None
         return None

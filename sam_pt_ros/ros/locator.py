@@ -79,6 +79,12 @@ class Locator:
                 "depth needs a camera_info of the image, and none has arrived: no positions"
             )
             return None
+        frame = message.header.frame_id
+        if frame not in ("", header.frame_id):
+            self._reporter.warning(
+                f"depth is in frame '{frame}', and the image in '{header.frame_id}': it must be "
+                "registered to the image"
+            )
         try:
             return locate(result, decode_depth(message), camera, header.frame_id)
         except UserError as error:
