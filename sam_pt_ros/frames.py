@@ -184,8 +184,14 @@ class SeenFrames:
         return self._frames[-1]
 
     def append(self, frame: Frame) -> None:
-        """Take the next frame; UserError if it is not the next, or of another size."""
+        """Take the next frame; UserError if it is not the next, or of another size.
+
+        Frames that the history holds and the backend was not shown, because it failed, are
+        taken first.
+        """
         if self._frames:
+            for index in self._missed(frame):
+                self._frames.append(self._history.at(index))  # type: ignore[union-attr]
             newest = self._frames[-1]
             if frame.index != newest.index + 1:
                 raise UserError(
@@ -198,6 +204,13 @@ class SeenFrames:
                     f"{frame.width}x{frame.height}; reset before continuing"
                 )
         self._frames.append(frame)
+
+    def _missed(self, frame: Frame) -> range:
+        """Indices between the newest frame and the next, if the history holds them."""
+        missed = range(self._frames[-1].index + 1, frame.index)
+        history = self._history
+        held = history is not None and len(history) > 0 and bool(missed)
+        return missed if held and history.oldest.index <= missed[0] else range(0)
 
     def at(self, index: int) -> Frame:
         """A frame that is held; FrameUnavailableError if it is not."""

@@ -48,8 +48,8 @@ def make_folder(path):
     (path / "text.mp4").write_text(TEXT)
     (path / "empty").mkdir()
     write_bag(path / "headers", [("/h", "std_msgs/msg/Header", make_header(1, ""), 1)])
-    image = StampedImage(1, 20, 20, "bayer_rggb8", 20, np.zeros(400, np.uint8))
-    write_bag(path / "bayer", [("/raw", IMAGE_TYPE, image_message(image), 1)])
+    image = StampedImage(1, 20, 20, "32FC3", 20, np.zeros(400, np.uint8))
+    write_bag(path / "floats", [("/raw", IMAGE_TYPE, image_message(image), 1)])
     (path / "unknown.yaml").write_text("/**:\n  ros__parameters:\n    trackre: lucas_kanade\n")
     (path / "tracker.yaml").write_text("/**:\n  ros__parameters:\n    tracker: magic\n")
     write_video(path / "film.mp4", frames=5)
@@ -71,7 +71,7 @@ BAD = {
     "no bag": (["demo", "--bag", "missing"], "not a readable rosbag2"),
     "empty bag": (["demo", "--bag", "empty"], "not a readable rosbag2"),
     "bag without images": (["demo", "--bag", "headers"], "no images"),
-    "bag of raw sensor data": (["demo", "--bag", "bayer", "--click", "1,1"], "use one of rgb8"),
+    "bag of numbers": (["demo", "--bag", "floats", "--click", "1,1"], "use one of rgb8"),
     "topic without bag": (["demo", "--image-topic", "/image"], "--bag"),
     "two sources": (["demo", *FILM, "--camera", "0"], "not allowed with"),
     "unknown key": (["demo", "--config", "unknown.yaml"], "did you mean 'tracker'"),

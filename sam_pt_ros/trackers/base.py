@@ -42,6 +42,8 @@ class PointTracks:
                 f"tracks of {count} points need xy ({count}, 2), visible and confidence "
                 f"({count},); got {self.xy.shape}, {self.visible.shape}, {self.confidence.shape}"
             )
+        if not (np.isfinite(self.xy).all() and np.isfinite(self.confidence).all()):
+            raise ValueError("places and confidence of points must be finite numbers")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -392,7 +392,7 @@ def changed(name: str) -> Iterator[Message]:
             elif name == "size":
                 message = image_message(stamped(7, (120, 90)))
             elif name == "encoding":
-                message = replace(message, encoding="bayer_rggb8")
+                message = replace(message, encoding="32FC3")
             elif name == "short":
                 message = replace(message, data=message.data[:100])
         yield topic, kind, message, stamp
@@ -403,7 +403,7 @@ def changed(name: str) -> Iterator[Message]:
     [
         ("backwards", "its stamp of 1200000000 ns is not later than that of the image before"),
         ("size", "it is 120x90 pixels, those before are 160x120"),
-        ("encoding", "encoding 'bayer_rggb8' is not supported"),
+        ("encoding", "encoding '32FC3' is not supported"),
         ("short", "the image holds 100 bytes, but"),
     ],
 )
@@ -511,7 +511,7 @@ def refused(folder: Path, name: str) -> tuple[Path, list[str]]:
         return write_bag(folder / "b", images), []
     if name == "unknown encoding":
         bad = [
-            (t, k, replace(m, encoding="bayer_rggb8") if t == "/image" else m, s)
+            (t, k, replace(m, encoding="32FC3") if t == "/image" else m, s)
             for t, k, m, s in messages()
         ]
         return write_bag(folder / "b", bad), []
@@ -549,7 +549,7 @@ def refused(folder: Path, name: str) -> tuple[Path, list[str]]:
         ("text", "nothing of this recording can be read"),
         ("no image", "there are no images in this bag; there are /h"),
         ("no click", "nothing in it says what to track; give clicks in a file with --prompts"),
-        ("unknown encoding", "encoding 'bayer_rggb8' is not supported"),
+        ("unknown encoding", "encoding '32FC3' is not supported"),
         ("two topics", "say with --image-topic which of /image, /other to take"),
         ("outside", "no object was started: frame 0: click refused"),
         ("bad click", "clicks on '/points' with the stamp 1000000000 ns: labels must be"),

@@ -167,7 +167,7 @@ def test_bad_bags_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"encoding": "bayer_rggb8"}, "'bayer_rggb8' is not supported; use one of rgb8, bgr8"),
+        ({"encoding": "32FC3"}, "'32FC3' is not supported; use one of rgb8, bgr8"),
         ({"step": 19}, "step is 19 bytes"),
         ({"data": np.zeros(300, np.uint8)}, "300 bytes"),
     ],

@@ -1,0 +1,1 @@
+"""The target picker: a page in the browser that shows what is tracked, and is clicked on."""

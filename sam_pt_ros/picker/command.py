@@ -1,0 +1,139 @@
+"""`sam-pt pick`: from its arguments to its end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import re
+import signal
+import socket
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import rclpy
+from aiohttp import web
+from rclpy.signals import SignalHandlerOptions
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.picker.bridge import Bridge
+from sam_pt_ros.picker.security import Access, is_loopback, new_token
+from sam_pt_ros.picker.server import PickerServer
+
+_NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
+_EVERYWHERE = ("0.0.0.0", "::")
+_SOMEWHERE = ("192.0.2.1", 9)  # an address that nobody has; nothing is sent there
+
+
+@dataclass(frozen=True)
+class PickOptions:
+    """What the user asked for.
+
+    Attributes:
+        access: where to listen, and who may talk to it.
+        port: 0: any that is free.
+        node: full name of the tracking node.
+        points_topic: where it listens for clicks on an object.
+        ros_args: for rclpy, without the leading ``--ros-args``.
+    """
+
+    access: Access
+    port: int
+    node: str
+    points_topic: str
+    ros_args: tuple[str, ...]
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> PickOptions:
+        """Check the arguments of the command line; UserError says what is wrong."""
+        node = f"/{arguments.node.lstrip('/')}"
+        points = arguments.points or f"{node.rpartition('/')[0]}/points"
+        for option, name in (("--node", node), ("--points", points)):
+            if not _NAME.fullmatch(name):
+                raise UserError(f"{option} must be a full name as /sam_pt, not '{name}'")
+        host, token = arguments.host, arguments.token
+        if token is None and not is_loopback(host):
+            token = new_token()
+        access = Access(host, token)
+        return cls(access, arguments.port, node, points, tuple(arguments.ros_args))
+
+
+def run_pick(options: PickOptions) -> None:
+    """Serve the page until told to end.
+
+    Raises:
+        UserError: bad arguments for ROS, or an address that cannot be listened at.
+        RuntimeError: ROS failed.
+    """
+    try:
+        rclpy.init(
+            args=["sam-pt", "--ros-args", *options.ros_args],
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except Exception as error:  # rclpy has a class of its own for each, and not everywhere
+        raise UserError(f"--ros-args: {' '.join(str(error).split())}") from error
+    try:
+        asyncio.run(_serve(options))
+    finally:
+        rclpy.try_shutdown()
+
+
+async def _serve(options: PickOptions) -> None:
+    bridge = Bridge(options.node, options.points_topic)
+    server = PickerServer(bridge, options.access)
+    runner = web.AppRunner(server.application(), access_log=None)
+    ended = asyncio.Event()
+    failures: list[str] = []
+
+    def fail(reason: str) -> None:
+        failures.append(reason)
+        ended.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        bridge.start(server.hub, fail)
+        await runner.setup()
+        port = await _listen(runner, options)
+        print(f"The targets of {options.node} are picked at {_url(options.access, port)}")
+        print("Ctrl-C ends it.", flush=True)
+        await ended.wait()
+    finally:
+        await runner.cleanup()
+        bridge.close()
+    if failures:
+        raise RuntimeError(f"ROS failed: {failures[0]}")
+
+
+async def _listen(runner: web.AppRunner, options: PickOptions) -> int:
+    """Listen; the port."""
+    host = options.access.host
+    try:
+        await web.TCPSite(runner, host, options.port).start()
+    except (OSError, UnicodeError, OverflowError) as error:
+        where = f"port {options.port} of {host}"
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise UserError(f"{where} is taken; choose another with --port") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"cannot listen at {where} ({reason}); see --host and --port") from error
+    return int(runner.addresses[0][1])
+
+
+def _url(access: Access, port: int) -> str:
+    """The page's address, with the token if there is one."""
+    host = _own_address() if access.host in _EVERYWHERE else access.host
+    if ":" in host:
+        host = f"[{host}]"
+    token = "" if access.token is None else f"?token={quote(access.token)}"
+    return f"http://{host}:{port}/{token}"
+
+
+def _own_address() -> str:
+    """The address at which others reach this machine, or else its name."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(_SOMEWHERE)
+            return str(probe.getsockname()[0])
+    except OSError:
+        return socket.gethostname()

@@ -1,0 +1,186 @@
+"""The picker's web server. No ROS here: it is handed a tracker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from sam_pt_ros.picker import protocol
+from sam_pt_ros.picker.hub import Client, Hub
+from sam_pt_ros.picker.protocol import Command, Drawn, ProtocolError
+from sam_pt_ros.picker.security import Access
+from sam_pt_ros.picker.tracker import Tracker, TrackerError
+
+MAX_PAGES = 16
+"""Pages at the same time."""
+
+MAX_COMMANDS = 8
+"""Commands of one page that have not been answered."""
+
+_HEARTBEAT = 15.0  # seconds after which a page that is silent is asked, and then dropped
+
+_PAGE = Path(__file__).with_name("page")
+_FILES = {
+    "/": ("index.html", "text/html"),
+    "/picker.css": ("picker.css", "text/css"),
+    "/picker.js": ("picker.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'{sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_NO_TOKEN = (
+    "This picker needs its token. Open the address that `sam-pt pick` printed when it was started."
+)
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class PickerServer:
+    """Serves the page and talks to it."""
+
+    def __init__(self, tracker: Tracker, access: Access) -> None:
+        self._tracker = tracker
+        self._access = access
+        self.hub = Hub(tracker.name, tracker.want_pictures)
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._commands: set[asyncio.Task[None]] = set()
+        self._files = {
+            path: (_PAGE.joinpath(name).read_bytes(), kind)
+            for path, (name, kind) in _FILES.items()
+        }
+
+    def application(self) -> web.Application:
+        """What an aiohttp runner runs."""
+        application = web.Application(middlewares=[self._guard])
+        for path in self._files:
+            application.router.add_get(path, self._serve_file)
+        application.router.add_get("/socket", self._serve_socket)
+        application.on_response_prepare.append(self._add_headers)
+        application.on_shutdown.append(self._close_sockets)
+        return application
+
+    # --- security -------------------------------------------------------------------------
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        host, origin = request.headers.get("Host"), request.headers.get("Origin")
+        if not self._access.expects_host(host):
+            return _refusal("This server is not known by that name; see `sam-pt pick --host`.")
+        if not self._access.expects_origin(origin, host, needed=request.path == "/socket"):
+            return _refusal("Requests of other pages are refused.")
+        tokens = request.query.get("token"), request.cookies.get(self._access.cookie)
+        if not any(self._access.knows(token) for token in tokens):
+            return _refusal(_NO_TOKEN)
+        return await handler(request)
+
+    async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(_HEADERS)
+        host = request.headers.get("Host")
+        # Some browsers do not count a WebSocket among what is 'self'.
+        sockets = f" ws://{host}" if self._access.expects_host(host) else ""
+        response.headers["Content-Security-Policy"] = _POLICY.format(sockets=sockets)
+
+    # --- the page -------------------------------------------------------------------------
+
+    async def _serve_file(self, request: web.Request) -> web.Response:
+        content, kind = self._files[request.path]
+        response = web.Response(body=content, content_type=kind, charset="utf-8")
+        token = request.query.get("token")
+        if self._access.token is not None and token is not None and self._access.knows(token):
+            # The page takes the token out of its address, so that it is not passed on with it.
+            response.set_cookie(
+                self._access.cookie, token, httponly=True, samesite="Strict", path="/"
+            )
+        return response
+
+    async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
+        if len(self.hub) >= MAX_PAGES:
+            raise web.HTTPServiceUnavailable(text=f"{MAX_PAGES} pages are open already.")
+        socket = web.WebSocketResponse(
+            heartbeat=_HEARTBEAT, max_msg_size=protocol.MAX_MESSAGE, compress=False
+        )
+        await socket.prepare(request)
+        client = self.hub.join()
+        self._sockets.add(socket)
+        sender = asyncio.ensure_future(client.send_to(socket))
+        waiting: set[asyncio.Task[None]] = set()
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    self._hear(client, message.data, waiting)
+                else:
+                    client.tell(protocol.error_message("only text is understood"))
+        finally:
+            self._sockets.discard(socket)
+            self.hub.leave(client)
+            sender.cancel()
+            # Its end is no news: that the page has gone.
+            await asyncio.gather(sender, return_exceptions=True)
+        return socket
+
+    async def _close_sockets(self, application: web.Application) -> None:
+        for socket in list(self._sockets):
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the picker has ended")
+        for command in self._commands:
+            command.cancel()
+
+    # --- commands -------------------------------------------------------------------------
+
+    def _hear(self, client: Client, text: str, waiting: set[asyncio.Task[None]]) -> None:
+        try:
+            message = protocol.parse(text)
+        except ProtocolError as error:
+            client.tell(protocol.error_message(str(error)))
+            return
+        if isinstance(message, Drawn):
+            client.drawn()
+        elif len(waiting) >= MAX_COMMANDS:
+            text = "too much at once; wait for the answers"
+            client.tell(protocol.answer_message(message.request, False, text))
+        else:
+            task = asyncio.ensure_future(self._answer(client, message))
+            for tasks in (waiting, self._commands):
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+    async def _answer(self, client: Client, command: Command) -> None:
+        try:
+            done, object_id = await self._do(command)
+            answer = protocol.answer_message(command.request, True, done, object_id)
+        except TrackerError as error:
+            answer = protocol.answer_message(command.request, False, str(error))
+        client.tell(answer)
+
+    async def _do(self, command: Command) -> tuple[str, int | None]:
+        """What was done, and the id of an object that was started."""
+        tracker, click = self._tracker, command.click
+        if command.action == "remove":
+            return await tracker.remove_object(command.object_id), None
+        if command.action == "reset":
+            return await tracker.reset(), None
+        if command.action == "enable":
+            done = await tracker.enable(command.on)
+            self.hub.set_paused(not command.on)
+            return done, None
+        assert click is not None
+        if command.action == "add_point":
+            return await tracker.add_point(command.object_id, click, command.on), None
+        started = await tracker.add_object(click)
+        return started.message, started.object_id
+
+
+def _refusal(text: str) -> web.Response:
+    return web.Response(status=403, text=f"{text}\n")
