@@ -133,7 +133,7 @@ class Configuration:
         segmenter: Any = segmenters.load(self.backends.segmenter)
         options = self.pipeline
         if self.node.mode == "every_frame":  # then nothing depends on the machine's speed
-            options = replace(options, catch_up_budget=0.0)
+            options = replace(options, catch_up_budget=0.0, frame_budget=0.0)
         pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), options)
         set_threads(self.backends.threads)
         return pipeline

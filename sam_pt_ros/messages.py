@@ -156,7 +156,7 @@ class ResultMessages:
         space: SpatialResult | None = None,
         target: SpatialResult | None = None,
     ) -> Any:
-        """Id, state, score, box, area and centroid of every object: a TrackedObjectArray.
+        """What is known of every object, and what was skipped: a TrackedObjectArray.
 
         Args:
             result: of one image.
@@ -168,6 +168,7 @@ class ResultMessages:
             KINDS["objects"],
             header=header,
             target_frame=_frame_of(target),
+            skipped=list(result.skipped),
             objects=[self._object(o, space, target) for o in result.objects],
         )
 

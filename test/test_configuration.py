@@ -196,8 +196,9 @@ def test_on_a_robot_points_are_sampled_anew(name: str, variant: str, horizon: in
 def test_results_for_every_frame_do_not_depend_on_the_time(
     tmp_path: Path, mode: str, budget: float
 ) -> None:
-    path = write(tmp_path, f"catch_up_budget: 0.5\nmode: {mode}")
-    assert load_configuration(path).create().options.catch_up_budget == budget
+    path = write(tmp_path, f"catch_up_budget: 0.5\nframe_budget: 0.5\nmode: {mode}")
+    options = load_configuration(path).create().options
+    assert (options.catch_up_budget, options.frame_budget) == (budget, budget)
 
 
 def test_patches_have_a_middle(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from sam_pt_ros.messages import KINDS
+from sam_pt_ros.ros.publishers import output_kinds
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,8 +26,9 @@ def test_the_table_of_parameters_is_the_declared_one() -> None:
 def test_every_topic_and_service_of_the_node_is_described() -> None:
     node = (ROOT / "sam_pt_ros" / "track_node.py").read_text(encoding="utf-8")
     services = re.findall(r'"~/(\w+)"', node)
-    assert (len(services), len(KINDS)) == (4, 6)
-    assert not {name for name in [*services, *KINDS] if f"`~/{name}`" not in README}
+    outputs = {"canvas", "performance", *output_kinds("map"), *KINDS, "detections"}
+    assert (len(services), len(outputs)) == (4, 12)
+    assert not {name for name in [*services, *outputs] if f"`~/{name}`" not in README}
 
 
 def test_links_and_pictures_exist() -> None:
