@@ -67,10 +67,9 @@ def prompt_stamp(header: Any) -> int | None:
 
 def _points(prompts: Iterable[Any]) -> ObjectPrompt:
     prompts = list(prompts)
-    return ObjectPrompt(
-        np.array([(p.x, p.y) for p in prompts], np.float32).reshape(-1, 2),
-        np.array([p.label for p in prompts], np.int32),
-    )
+    with np.errstate(over="ignore"):  # what is too large is refused as not finite
+        points = np.array([(p.x, p.y) for p in prompts], np.float32).reshape(-1, 2)
+    return ObjectPrompt(points, np.array([p.label for p in prompts], np.int32))
 
 
 def requests_from_points(prompts: Iterable[Any]) -> list[PromptRequest]:

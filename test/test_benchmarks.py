@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scene import THING, passing_scene
 
-from benchmarks import evaluation, metrics, tracker
+from benchmarks import evaluation, images, metrics, tracker
+from sam_pt_ros.images import ENCODINGS
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "classical.yaml"
 
@@ -59,6 +60,16 @@ def test_the_evaluation_is_timed_beside_the_pipeline(
         rel=1e-6,
     )
     assert evaluation.main(["--root", str(root), "--sequence", "other"]) == 2
+
+
+def test_decoding_is_timed_for_every_encoding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "SIZES", ((80, 80),))
+    assert images.main(["--turns", "2"]) == 0
+    found: Any = last_line(capsys)["decode_ms"]
+    assert set(found["80x80"]) == {*ENCODINGS, "jpeg", "png"}
+    assert all(0 < time["median"] <= time["p95"] for time in found["80x80"].values())
 
 
 @pytest.mark.parametrize("benchmark", [metrics, evaluation])

@@ -136,10 +136,13 @@ def read_prompts(path: Path) -> tuple[PromptEvent, ...]:
     for number, entry in enumerate(entries, start=1):
         key, click = _read_click(entry, f"{path}: prompt {number}")
         clicks.setdefault(key, []).append(click)
-    return tuple(
-        PromptEvent(click_requests(group), **{kind: value})
-        for (kind, value), group in clicks.items()
-    )
+    try:
+        return tuple(
+            PromptEvent(click_requests(group), **{kind: value})
+            for (kind, value), group in clicks.items()
+        )
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _read_click(entry: Any, where: str) -> tuple[tuple[str, int], Click]:
@@ -166,7 +169,7 @@ def _read_click(entry: Any, where: str) -> tuple[tuple[str, int], Click]:
     ):
         raise UserError(f"{where}: 'pixel' must be [x, y], got {pixel!r}")
     label = entry.get("label", "positive")
-    if isinstance(label, (bool, list, dict)) or label not in _LABELS:
+    if type(label) not in (int, str) or label not in _LABELS:
         raise UserError(f"{where}: 'label' must be positive or negative, got {label!r}")
     object_id, name = entry.get("object", 1), entry.get("name", "")
     if type(object_id) is not int:
@@ -175,6 +178,6 @@ def _read_click(entry: Any, where: str) -> tuple[tuple[str, int], Click]:
         raise UserError(f"{where}: 'name' must be text, got {name!r}; quote it")
     try:
         click = Click(float(pixel[0]), float(pixel[1]), _LABELS[label], object_id, name)
-    except UserError as error:
+    except (UserError, OverflowError) as error:
         raise UserError(f"{where}: {error}") from error
     return (when[0], value), click

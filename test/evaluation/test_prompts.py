@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.prompts import (
@@ -122,6 +124,13 @@ def test_a_file_of_prompts(tmp_path: Path) -> None:
         ("prompts: [{frame: 0, pixel: [1, 2], object: 0}]", "must be 1 to 65535"),
         ("prompts: [{frame: 0, pixel: [1, 2], name: 3}]", "'name' must be text"),
         ("prompts: [{frame: 0, frame: 1, pixel: [1, 2]}]", "given twice"),
+        ("prompts: [{frame: 0, pixel: [1, 2], label: !!set {positive}}]", "positive or negative"),
+        ("prompts: [{frame: 0, pixel: [1" + 400 * "0" + ", 2]}]", "int too large"),
+        ("prompts: [{frame: 0, pixel: [1.0e+300, 2]}]", "must be finite"),
+        ("prompts: [{frame: !!bool maybe, pixel: [1, 2]}]", "not what its tag"),
+        ("prompts: [{frame: !!int '', pixel: [1, 2]}]", "not what its tag"),
+        ("prompts: [{frame: !!timestamp x, pixel: [1, 2]}]", "not what its tag"),
+        (3000 * "[", "nested too deeply"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong_and_where(tmp_path: Path, text: str, words: str) -> None:
@@ -130,3 +139,52 @@ def test_a_bad_file_says_what_is_wrong_and_where(tmp_path: Path, text: str, word
     with pytest.raises(UserError, match=words) as caught:
         read_prompts(path)
     assert str(path) in str(caught.value)
+
+
+_FIELDS = {"frame": "0", "pixel": "[1, 2]", "label": "1", "object": "2", "name": "x"}
+_TAGS = ["", "!!int ", "!!float ", "!!bool ", "!!binary ", "!!timestamp ", "!!str ", "&b "]
+_VALUES = [
+    *(
+        "0",
+        "1",
+        "-1",
+        "1.5",
+        ".nan",
+        "1.0e+300",
+        "9" * 400,
+        "''",
+        "x",
+        "~",
+        "yes",
+        "*a",
+        "positive",
+    ),
+    *("[1, 2]", "[x]", "{x: 1}", "!!set {x}", "!!omap [x: 1]", "2001-01-01", "\ud7ff", "[", "\0"),
+]
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # it is written anew each time
+)
+@given(
+    st.dictionaries(
+        st.sampled_from([*_FIELDS, "stamp", "<<"]),
+        st.builds(str.__add__, st.sampled_from(_TAGS), st.sampled_from(_VALUES)),
+        max_size=2,
+    )
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_a_mutated_file_is_read_or_refused(tmp_path: Path, changes: dict[str, str]) -> None:
+    fields = ", ".join(f"{key}: {value}" for key, value in {**_FIELDS, **changes}.items())
+    path = tmp_path / "prompts.yaml"
+    path.write_text(f"prompts: [&a {{frame: 0, pixel: [3, 4]}}, {{{fields}}}]")
+    try:
+        events = read_prompts(path)
+    except UserError as error:
+        refusal = str(error)
+    else:
+        assert all(event.requests for event in events)
+        return
+    assert str(path) in refusal

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from geometry_msgs.msg import Point
+from hypothesis import given
+from hypothesis import strategies as st
 from rclpy.serialization import serialize_message
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt, TrackedObject
 from sensor_msgs.msg import Image, PointField, RegionOfInterest
@@ -251,6 +253,37 @@ def test_clicks_are_grouped_by_object() -> None:
 def test_clicks_that_mean_nothing_are_refused(clicks: list[PointPrompt], words: str) -> None:
     with pytest.raises(UserError, match=words):
         messages.requests_from_points(clicks)
+
+
+@given(
+    st.lists(
+        st.builds(
+            PointPrompt,
+            object_id=st.integers(0, 2**32 - 1) | st.integers(0, 3),
+            object_label=st.text("ab", max_size=1),
+            x=st.floats() | st.floats(0, 100),
+            y=st.floats() | st.floats(0, 100),
+            label=st.integers(0, 255) | st.integers(0, 1),
+        ),
+        max_size=4,
+    )
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_any_clicks_are_taken_as_they_are_or_refused(clicks: list[PointPrompt]) -> None:
+    try:
+        made = messages.requests_from_points(clicks)
+    except UserError:
+        with np.errstate(over="ignore"):
+            places = np.array([(p.x, p.y) for p in clicks], np.float32)
+        assert (
+            not clicks
+            or not np.isfinite(places).all()
+            or any(p.label > 1 for p in clicks)
+            or any(p.object_id > 65535 for p in clicks)
+        )
+        return
+    taken = np.concatenate([request.prompt.points for request in made])
+    assert sorted(map(tuple, taken)) == sorted((np.float32(p.x), np.float32(p.y)) for p in clicks)
 
 
 def test_a_prompt_with_everything() -> None:
