@@ -17,9 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,7 +42,10 @@ from sam_pt_ros.srv import AddObjects, RemoveObject
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from sam_pt_ros.memory import keep_freed_memory, share_freed_memory
+
 ROOT = Path(__file__).resolve().parents[1]
+PROFILE = ROOT / "config" / "fastdds_large_images.xml"
 STUBS = Path(__file__).with_name("stubs")
 FILM_LENGTH = 30  # frames, there and back again
 TIMEOUT = 60.0
@@ -209,7 +211,7 @@ class Session:
         rate: images per second.
         outputs: topics that are listened to.
         kept: those of which the messages are kept, and not just their stamps.
-        environment: variables that differ, for all processes.
+        roomy: whether DDS has room for large images (``config/fastdds_large_images.xml``).
     """
 
     command: Sequence[str]
@@ -218,24 +220,30 @@ class Session:
     rate: float
     outputs: Sequence[str] = ("objects", "label_image", "tracked_points", "performance")
     kept: Sequence[str] = ("performance",)
-    environment: dict[str, str] = field(default_factory=dict)
+    roomy: bool = True
 
     def __enter__(self) -> Session:
         domain = free_domain()
         # The default on one machine, and nothing that others on the network do disturbs it.
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        os.environ.update(self.environment)
+        for name in ("FASTDDS", "FASTRTPS"):
+            os.environ.pop(f"{name}_DEFAULT_PROFILES_FILE", None)
         path = [str(STUBS), os.environ.get("PYTHONPATH", "")]
         variables = {
             **os.environ,
             "ROS_DOMAIN_ID": str(domain),
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
         }
+        if self.roomy:
+            old = os.environ.get("ROS_DISTRO") in ("humble", "jazzy")
+            name = "FASTRTPS" if old else "FASTDDS"
+            variables[f"{name}_DEFAULT_PROFILES_FILE"] = str(PROFILE)
         self.heard: dict[str, list[Heard]] = {name: [] for name in self.outputs}
         self._published: list[int] = []
         self._lock = threading.Lock()
         self._processes: list[subprocess.Popen[str]] = []
-        self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - ends with the session
+        self._log: IO[str] = tempfile.TemporaryFile("w+")
+        self._clients: dict[str, Any] = {}
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain)
         self._node = Node("listener", context=self._context)
@@ -331,8 +339,6 @@ class Session:
         )
 
     def _call(self, kind: Any, name: str, request: Any) -> Any:
-        if not hasattr(self, "_clients"):
-            self._clients: dict[str, Any] = {}
         if name not in self._clients:
             self._clients[name] = self._node.create_client(kind, f"/sam_pt/{name}")
         client = self._clients[name]
@@ -406,6 +412,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--rate", type=float, default=30.0, help="images per second")
     options = parser.parse_args(arguments)
+    keep_freed_memory()  # so that what is measured is not the camera
+    share_freed_memory()
     if options.what == "echo":
         run_echo()
     else:

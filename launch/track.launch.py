@@ -226,8 +226,10 @@ def nodes(context: LaunchContext) -> list[Node]:
                 *("--node", outputs),
                 *("--port", value["pick_port"]),
                 *("--host", value["pick_host"]),
-                *(["--token", value["pick_token"]] if value["pick_token"] else []),
             ],
+            # Not an argument, which everybody on the machine could read.
+            additional_env={"SAM_PT_PICK_TOKEN": value["pick_token"]},
+            parameters=[{"use_sim_time": value["use_sim_time"].lower() == "true"}],
             remappings=[("points", value["points"])],
             output="screen",
             emulate_tty=True,

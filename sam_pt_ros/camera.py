@@ -96,6 +96,15 @@ class CameraModel:
         scale = np.array(size[::-1]) / self.size[::-1]
         return replace(self, matrix=_scaled(self.matrix, scale), size=size)
 
+    def check_size(self, size: tuple[int, int]) -> None:
+        """UserError if it is a calibration for images of another (height, width)."""
+        if self.size is not None and self.size != size:
+            height, width = self.size
+            raise UserError(
+                f"the camera_info is for images of {width}x{height} pixels, but they have "
+                f"{size[1]}x{size[0]}"
+            )
+
     def project(self, point: np.ndarray) -> np.ndarray:
         """The pixel, ``float64 (2,)``, of a point (x right, y down, z forward, metres).
 

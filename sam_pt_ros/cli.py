@@ -130,7 +130,9 @@ def _add_pick(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="address to listen at; 0.0.0.0: all that this machine has (default: %(default)s)",
     )
     pick.add_argument(
-        "--token", help="what those who open the page must know (default: made up where needed)"
+        "--token",
+        help="what those who open the page must know (default: the environment variable "
+        "SAM_PT_PICK_TOKEN, or made up where one is needed)",
     )
     pick.add_argument(
         "--node", default="/sam_pt", metavar="NAME", help="the tracker (default: %(default)s)"

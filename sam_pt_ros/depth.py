@@ -50,8 +50,8 @@ _RIM = 1 + 2 * STEP  # what is round falls off steeply there
 _SAMPLES = 4096  # readings, about, in which an object's layers are looked for
 _BIN = STEP / 2  # of the logarithm of depth
 # Shares of the largest layer's samples. What is nearer sticks out of the object, as an arm does;
-# what is farther away is rather background that bleeds in.
-_NEARER_SHARE, _FARTHER_SHARE = 0.05, 0.2
+# what is farther away is rather background that bleeds in, or is seen through the object.
+_NEARER_SHARE, _FARTHER_SHARE = 0.05, 0.5
 
 _STRIDE = 16  # pixels from one to the next that the lens model is checked at
 
@@ -140,8 +140,9 @@ def _points(
     if len(visible) == 0:
         return positions
     xy = tracks.xy[visible].astype(np.float64)
-    size = np.array(depth.shape[::-1])
-    pixels = np.floor((xy + 0.5) * (size / item.mask.image_size[::-1])).astype(np.int64)
+    size, image_size = np.array(depth.shape[::-1]), np.array(item.mask.image_size[::-1])
+    pixels = np.floor((xy + 0.5) * (size / image_size)).astype(np.int64)
+    pixels -= xy + 0.5 == image_size  # the lower and right edge is the image's, too
     window = pixels[:, None] + _WINDOW
     inside = ((window >= 0) & (window < size)).all(-1)
     x, y = np.moveaxis(np.where(inside[..., None], window, 0), -1, 0)

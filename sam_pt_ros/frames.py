@@ -209,8 +209,9 @@ class SeenFrames:
         """Indices between the newest frame and the next, if the history holds them."""
         missed = range(self._frames[-1].index + 1, frame.index)
         history = self._history
-        held = history is not None and len(history) > 0 and bool(missed)
-        return missed if held and history.oldest.index <= missed[0] else range(0)
+        if not missed or history is None or history.oldest.index > missed[0]:
+            return range(0)
+        return missed
 
     def at(self, index: int) -> Frame:
         """A frame that is held; FrameUnavailableError if it is not."""

@@ -43,6 +43,9 @@ CLOUD_KIND = "sensor_msgs/msg/PointCloud2"
 COMPRESSED_KIND = "sensor_msgs/msg/CompressedImage"
 DETECTIONS_KIND = "vision_msgs/msg/Detection2DArray"
 
+MAX_POINTS = 1000
+"""Points that one object may be given at once: nobody clicks that often, but programs err."""
+
 _MARKER_DISTANCE = 0.995  # metres; a little in front of the canvas, which is at 1 by default
 _OUTLINE_WIDTH = 0.004
 _CAPTION_HEIGHT = 0.04
@@ -67,6 +70,11 @@ def prompt_stamp(header: Any) -> int | None:
 
 def _points(prompts: Iterable[Any]) -> ObjectPrompt:
     prompts = list(prompts)
+    if len(prompts) > MAX_POINTS:
+        raise UserError(
+            f"{len(prompts)} points for one object are too many; at most {MAX_POINTS} may be "
+            "given at once"
+        )
     with np.errstate(over="ignore"):  # what is too large is refused as not finite
         points = np.array([(p.x, p.y) for p in prompts], np.float32).reshape(-1, 2)
     return ObjectPrompt(points, np.array([p.label for p in prompts], np.int32))
@@ -76,7 +84,7 @@ def requests_from_points(prompts: Iterable[Any]) -> list[PromptRequest]:
     """Group the clicks of a PointPromptArray by object; see ``PointPrompt.msg`` for the rules.
 
     Raises:
-        UserError: no clicks, clicks that are not finite, or a wrong label.
+        UserError: no clicks, too many of them, clicks that are not finite, or a wrong label.
     """
     groups: dict[tuple[int, str], list[Any]] = {}
     for prompt in prompts:
@@ -91,7 +99,11 @@ def requests_from_points(prompts: Iterable[Any]) -> list[PromptRequest]:
 
 
 def request_from_prompt(message: Any) -> PromptRequest:
-    """The request that an ``ObjectPrompt.msg`` makes; UserError if its mask is malformed."""
+    """The request that an ``ObjectPrompt.msg`` makes.
+
+    Raises:
+        UserError: a malformed mask, too many points, or points as in ``requests_from_points``.
+    """
     points = _points(message.points)
     box, mask = message.box, message.mask
     return PromptRequest(
@@ -203,20 +215,29 @@ class ResultMessages:
         points = []
         for item in result.objects:
             tracks = item.points
-            here, there = self._positions(item, space), self._positions(item, target)
-            for row in range(len(tracks)):
+            rows = zip(
+                tracks.ids.tolist(),
+                item.point_labels.tolist(),
+                tracks.xy.tolist(),
+                tracks.visible.tolist(),
+                self._positions(item, space),
+                self._positions(item, target),
+                tracks.confidence.tolist(),
+                strict=True,
+            )
+            for point_id, label, (x, y), visible, here, there, confidence in rows:
                 points.append(
                     self._make(
                         "sam_pt_ros/msg/TrackedPoint",
-                        id=int(tracks.ids[row]),
+                        id=point_id,
                         object_id=item.object_id,
-                        label=int(item.point_labels[row]),
-                        x=float(tracks.xy[row, 0]),
-                        y=float(tracks.xy[row, 1]),
-                        visible=bool(tracks.visible[row]),
-                        position=here[row],
-                        target_position=there[row],
-                        confidence=float(tracks.confidence[row]),
+                        label=label,
+                        x=x,
+                        y=y,
+                        visible=visible,
+                        position=here,
+                        target_position=there,
+                        confidence=confidence,
                     )
                 )
         return self._make(

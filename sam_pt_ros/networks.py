@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import zlib
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -13,11 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.memory import keep_freed_memory
 
 _SHOWN = 3  # names in a message
-_M_TRIM_THRESHOLD = -1  # numbers of glibc's malloc.h
-_M_MMAP_THRESHOLD = -3
-_LARGE = 1 << 30
 
 
 def choose_device(name: str) -> torch.device:
@@ -45,20 +41,6 @@ def _device(name: str) -> torch.device:
                 "CUDA devices; use 'device: auto' or 'device: cpu'"
             )
     return device
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep large blocks that were freed, for the next that are asked for.
-
-    Otherwise a network's temporary tensors are given back to the system and asked for anew, page
-    by page, in every frame: that took an eighth of the time of a frame of CoTracker. It holds for
-    the whole process, whose memory then stays at its peak. Elsewhere than on glibc it does
-    nothing.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        mallopt(_M_TRIM_THRESHOLD, _LARGE)
 
 
 def reproducible(device: torch.device) -> AbstractContextManager[None]:

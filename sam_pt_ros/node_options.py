@@ -82,7 +82,8 @@ class NodeOptions:
     canvas_rate: float = option(
         1.0,
         "How many times a second the image in RViz is renewed while somebody subscribes to "
-        "~/canvas; 0: there is no ~/canvas.",
+        "~/canvas, and more often where history_length is shorter than that; 0: there is no "
+        "~/canvas.",
         minimum=0.0,
         maximum=30.0,
     )
@@ -94,7 +95,8 @@ class NodeOptions:
     )
     depth_timeout: float = option(
         0.05,
-        "Seconds that a result waits, at most, for depth that is on its way; 0: it does not wait.",
+        "Seconds that a result waits, at most, for depth that is on its way; 0: it does not "
+        "wait. Services that are called end the waiting.",
         minimum=0.0,
         maximum=10.0,
     )
@@ -103,9 +105,15 @@ class NodeOptions:
         "Frame in which positions are given as well, as map or base_link; needs tf2_ros. Empty: "
         "in the camera's only.",
     )
+    use_tf: bool = option(
+        True,
+        "Listen to /tf, for clicks in other frames than the camera's and for target_frame, where "
+        "tf2_ros is installed. It costs a share of a core where many transforms are sent.",
+    )
     transform_timeout: float = option(
         0.05,
-        "Seconds that a result waits, at most, for the transform to target_frame at its stamp.",
+        "Seconds that a result waits, at most, for the transform to target_frame at its stamp. "
+        "Services that are called end the waiting.",
         minimum=0.0,
         maximum=10.0,
     )

@@ -44,6 +44,7 @@ from sam_pt_ros.segmenters.base import Deadline, MaskPrediction, Prompt, Segment
 from sam_pt_ros.stages import Stages
 from sam_pt_ros.stamps import MAX_APART, check_ahead, check_behind, later
 from sam_pt_ros.trackers.base import PointTracker, PointTracks
+from sam_pt_ros.warm_up import free_memory, is_out_of_memory
 
 __all__ = ["MAX_APART", "Counters", "SamPt", "SamPtOptions"]
 
@@ -326,7 +327,9 @@ class SamPt:
         frame = self.history.append(image, stamp)
         self._segmentation.schedule.begin()
         answers = self._answers(partial(self.tracker.advance, frame))
-        self._start_waiting(frame)
+        # A tracker that has failed takes no points: they would be lost.
+        if not answers or answers[-1][1] is not None:
+            self._start_waiting(frame)
         return self._results(answers)
 
     def replace_backends(self, tracker: PointTracker, segmenter: Segmenter) -> None:
@@ -378,8 +381,11 @@ class SamPt:
             with self._stages.measure("tracker"):
                 return [(t.index, t) for t in ask() if t.index > self._answered]
         except Exception as error:
-            self._note("points cannot be tracked", error)
-            return [(i, None) for i in range(self._answered + 1, self.history.newest.index + 1)]
+            failure = error.with_traceback(None)  # which would keep what the model has allocated
+        if is_out_of_memory(failure):
+            free_memory()
+        self._note("points cannot be tracked", failure)
+        return [(i, None) for i in range(self._answered + 1, self.history.newest.index + 1)]
 
     def _results(self, answers: Sequence[tuple[int, PointTracks | None]]) -> list[TrackResult]:
         return [
@@ -394,10 +400,7 @@ class SamPt:
         self._answered = index
         # In ascending order of id, so that it does not matter in which order they were added.
         items = [item for _, item in sorted(self._objects.items()) if item.start <= index]
-        if tracks is None:
-            views = [View.blind(item, index) for item in items]
-        else:
-            views = [self._view(item, tracks) for item in items]
+        views = self._views(items, index, tracks)
         positives = _positives(views, frame)
         prompts = self._prompts(views, frame, positives)
         # Without a prompt to ask for there is nothing to skip.
@@ -433,11 +436,25 @@ class SamPt:
             failed,
         )
 
-    def _note(self, what: str, error: Exception) -> None:
-        """Have the next result say what went wrong."""
+    def _note(self, what: str, error: Exception | None, failed: bool = True) -> None:
+        """Have the next result say what went wrong, and whether a model has failed."""
+        if error is None:
+            self._problems.append(what)
+            return
         reason = error if isinstance(error, UserError) else repr(error)
         self._problems.append(f"{what}: {reason}")
-        self._failed = True
+        self._failed = self._failed or failed
+
+    def _views(
+        self, items: Sequence[TrackedObject], index: int, tracks: PointTracks | None
+    ) -> list[View]:
+        """The objects' points in a frame; None: the tracker has failed."""
+        if tracks is not None:
+            try:
+                return [self._view(item, tracks) for item in items]
+            except Exception as error:  # it has answered for other points than there are
+                self._note("points cannot be tracked", error)
+        return [View.blind(item, index) for item in items]
 
     def _view(self, item: TrackedObject, answer: PointTracks) -> View:
         """An object's points in the frame that the tracker has answered for."""
@@ -578,7 +595,8 @@ class SamPt:
             except Exception as error:  # one object must not cost the others their frame
                 if each.starts:
                     self._drop(each.object_id)
-                self._note(f"click refused: object {each.object_id}", error)
+                failed = not isinstance(error, UserError)
+                self._note(f"click refused: object {each.object_id}", error, failed)
 
     def _use(self, waiting: _Waiting, frame: Frame) -> None:
         object_id = waiting.object_id
@@ -615,6 +633,7 @@ class SamPt:
             rng,
             Window(frame.index, first=True),
             last_seen=frame.index - 1,
+            seen=None if prompt.mask is None else CroppedMask.cut(prompt.mask, (0, 0), frame.size),
             points=PointSet.starting(ids, labels, frame.index),
             user_negatives=ids[clicked],
         )
@@ -629,9 +648,7 @@ class SamPt:
         if prompt.box is None and (enough or not self.options.click_expansion):
             return None
         asked = Prompt(object_id, prompt.points, prompt.labels, box=prompt.box)
-        self.segmenter.set_image(frame)
-        (prediction,) = self.segmenter.propose([asked])
-        return prediction.mask
+        return self._segmentation.propose(frame, asked).mask
 
     def _sample(
         self, mask: np.ndarray, frame: Frame, rng: np.random.Generator

@@ -15,6 +15,7 @@ from sam_pt_ros.prompting import shown
 from sam_pt_ros.schedule import SegmentationSchedule
 from sam_pt_ros.segmenters.base import Deadline, MaskPrediction, Prompt, Segmenter
 from sam_pt_ros.trackers.base import PointTracks
+from sam_pt_ros.warm_up import free_memory, is_out_of_memory
 
 
 class Segmentation:
@@ -25,7 +26,7 @@ class Segmentation:
         options: of the pipeline.
         clock: gives seconds.
         recall: where points (their ids) were in a frame of the past (its index).
-        note: is told in words what failed, and the error.
+        note: is told in words what failed, and the error; None: nothing failed in the end.
 
     Attributes:
         segmenter: the same.
@@ -39,7 +40,7 @@ class Segmentation:
         options: SamPtOptions,
         clock: Callable[[], float],
         recall: Callable[[np.ndarray, int], PointTracks],
-        note: Callable[[str, Exception], None],
+        note: Callable[[str, Exception | None], None],
     ) -> None:
         self.segmenter = segmenter
         self._options = options
@@ -75,11 +76,11 @@ class Segmentation:
         begin = self._clock()
         self.segmenter.set_image(frame)
         if deadline is None:
-            found = self.segmenter.predict(asked)
+            found = _checked(self.segmenter.predict(asked), asked, frame)
         else:
             prompted = self._clock()
             timed = self.segmenter.predict_until(asked, deadline)
-            found, self.shortened = timed.masks, timed.shortened
+            found, self.shortened = _checked(timed.masks, asked, frame), timed.shortened
             end = self._clock() if timed.needed is None else prompted + timed.needed
             self.schedule.spent(end - begin)
         answers = {
@@ -90,14 +91,34 @@ class Segmentation:
     def predict_each(
         self, frame: Frame, prompts: Sequence[Prompt], deadline: Deadline | None = None
     ) -> list[MaskPrediction | None]:
-        """Like ``predict``, but None for an object that it fails on; the others are seen."""
+        """Like ``predict``, but None for an object that it fails on; the others are seen.
+
+        Where it fails on all of them together it is asked once more for each by itself, which
+        takes less memory.
+        """
         try:
             return self.predict(frame, prompts, deadline)
         except Exception as error:
-            if len(prompts) > 1:
-                return [self.predict_each(frame, [prompt], deadline)[0] for prompt in prompts]
-            self._note(f"object {prompts[0].object_id} cannot be segmented", error)
+            failure = error.with_traceback(None)  # which would keep what the model has allocated
+        if is_out_of_memory(failure):
+            free_memory()
+        if len(prompts) == 1:
+            self._note(f"object {prompts[0].object_id} cannot be segmented", failure)
             return [None]
+        answers = [self.predict_each(frame, [prompt], deadline)[0] for prompt in prompts]
+        asked = list(map(self.asks, prompts))
+        if asked == [answer is not None for answer in answers]:
+            self._note(
+                f"{sum(asked)} objects cannot be segmented at once, and were one by one: "
+                f"{failure!r}",
+                None,
+            )
+        return answers
+
+    def propose(self, frame: Frame, prompt: Prompt) -> MaskPrediction:
+        """The mask of a new object."""
+        self.segmenter.set_image(frame)
+        return _checked(self.segmenter.propose([prompt]), [prompt], frame)[0]
 
     def move(
         self, frame: Frame, views: Sequence[View], prompts: Sequence[Prompt]
@@ -126,3 +147,21 @@ class Segmentation:
             anchor = replace(anchor, shift=shift)
             view.item.anchor = anchor
         return anchor.moved
+
+
+def _checked(
+    found: Sequence[MaskPrediction], asked: Sequence[Prompt], frame: Frame
+) -> list[MaskPrediction]:
+    """The answers of a segmenter; ValueError if they are not what it was asked for."""
+    if len(found) != len(asked):
+        raise ValueError(f"the segmenter was asked for {len(asked)} masks, and gave {len(found)}")
+    for each in found:
+        if tuple(each.image_size) != frame.size:
+            raise ValueError(
+                f"the segmenter gave a mask for {each.image_size[1]}x{each.image_size[0]} pixels "
+                f"in an image of {frame.width}x{frame.height}"
+            )
+        # The least number is NaN if any is: one pass, and no array for it.
+        if np.isnan(each.logits.min(initial=0.0)) or not np.isfinite(each.score):
+            raise ValueError("the segmenter gave a mask whose logits or score are no numbers")
+    return list(found)

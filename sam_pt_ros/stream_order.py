@@ -51,6 +51,6 @@ class StreamOrder:
             self._stray = None
             return True
         raise UserError(
-            f"its stamp is {abs(ahead) * 1e-9:.1f} s {'after' if ahead > 0 else 'before'} that of "
+            f"its stamp is {abs(ahead) * 1e-9:.0f} s {'after' if ahead > 0 else 'before'} that of "
             "the image before; if the next one goes on from there, all objects are forgotten"
         )

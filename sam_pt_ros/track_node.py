@@ -47,6 +47,7 @@ from sam_pt_ros.worker import Worker
 
 _ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
 _STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame when the node ends
+_CALLBACK_TIMEOUT = 0.3  # seconds that the callback in hand gets then
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _Answer = TypeVar("_Answer")
@@ -79,7 +80,9 @@ class TrackNode(LifecycleNode):
         self._processing: Processing | None = None
         self._details: dict[str, str] = {}
         self._states: Counter[ObjectState] = Counter()
+        self._shown: int | None = None  # stamp of the newest image that has results
         self._enabled = threading.Event()
+        self._asked = threading.Event()  # while the executor's thread waits for the pipeline
 
     # --- life cycle -----------------------------------------------------------------------
 
@@ -92,18 +95,19 @@ class TrackNode(LifecycleNode):
             self._diagnostics = Diagnostics(
                 self, self._health, self._watched, options.input_timeout
             )
+            self._transforms = create_transforms(self, options.use_tf)
+            if options.target_frame:
+                self._transforms.check()
             self._pipeline = pipeline = self._load(configuration)
             self._outputs = Publishers(self, self._reporter, options.target_frame)
             self._canvas = Canvas(self, options)
-            self._transforms = create_transforms(self)
-            if options.target_frame:
-                self._transforms.check()
             self._clicks = Clicks(
                 self,
                 pipeline,
                 self._transforms,
                 options.rectified,
                 self._click,
+                lambda: self._shown,
                 self._canvas.stamp_of,
             )
             self._processing = Processing(
@@ -114,11 +118,12 @@ class TrackNode(LifecycleNode):
                 lambda: int(self.get_clock().now().nanoseconds),
                 self._publish,
                 self._published,
-                self._transforms.clear,
+                self._on_other_time,
             )
             self._make_services()
         except UserError as error:
             self.get_logger().error(str(error))
+            self.release()
             return _FAILED
         except Exception as error:  # of which rclpy would say nothing
             self._reporter.exception("the node cannot be configured", error)
@@ -141,7 +146,9 @@ class TrackNode(LifecycleNode):
             self._worker = Worker(self._processing.take, capacity)
             self._clicks.listen()
             self._depth = DepthInput(self, options)
-            self._locator = Locator(self._depth, self._transforms, options, self._reporter)
+            self._locator = Locator(
+                self._depth, self._transforms, options, self._reporter, self._asked.is_set
+            )
             self._image_input = ImageInput(self, options, self._on_image)
         except Exception as error:  # of which rclpy would say nothing
             self._reporter.exception("the node cannot be activated", error)
@@ -183,10 +190,19 @@ class TrackNode(LifecycleNode):
     def _stop(self, timeout: float | None = None) -> bool:
         """Stop listening and processing; false if a frame is still in hand after the timeout."""
         self._stop_listening()
-        if self._worker is not None and not self._worker.stop(timeout):
-            self.get_logger().warning("the pipeline did not finish its frame in time")
+        if not self.stop_pipeline(timeout):
             return False  # it stays: no other thread may use the pipeline as long as it runs
         self._worker = None
+        return True
+
+    def stop_pipeline(self, timeout: float | None = None) -> bool:
+        """Stop processing; false if a frame is still in hand after the timeout.
+
+        What arrives from now on comes to nothing.
+        """
+        if self._worker is not None and not self._worker.stop(timeout):
+            self.get_logger().warning("the pipeline did not finish its frame in time")
+            return False
         return True
 
     def _stop_listening(self) -> None:
@@ -219,6 +235,7 @@ class TrackNode(LifecycleNode):
         self._outputs, self._diagnostics, self._offered = None, None, []
         self._transforms = self._clicks = self._canvas = self._locator = None
         self._pipeline = self._configuration = self._processing = None
+        self._shown = None
         self._states.clear()
         free_memory()
         return True
@@ -257,7 +274,7 @@ class TrackNode(LifecycleNode):
         worker = self._worker
         if worker is not None and self._enabled.is_set():
             self._health.frame_received()
-            worker.submit(Arrival(message, worker.dropped))
+            worker.submit(Arrival(message))
 
     def _click(self, topic: str, read: Callable[[], Click]) -> None:
         worker = self._worker
@@ -286,6 +303,7 @@ class TrackNode(LifecycleNode):
         worker = self._worker
         if worker is None:
             raise UserError("the node is not active; activate it first")
+        self._asked.set()
         future = worker.call(function)
         try:
             try:
@@ -301,6 +319,8 @@ class TrackNode(LifecycleNode):
         except Exception as error:  # a failure of a backend
             self._reporter.exception("a service call failed", error)
             raise UserError(f"the pipeline did not do it: {error!r}") from error
+        finally:
+            self._asked.clear()
 
     def _add_objects(
         self, request: AddObjects.Request, response: AddObjects.Response
@@ -369,14 +389,29 @@ class TrackNode(LifecycleNode):
     def _forget(self) -> None:
         assert self._processing is not None
         self._processing.forget()
+        self._nothing_shown()
+
+    def _nothing_shown(self) -> None:
+        assert self._canvas is not None
+        self._shown = None
+        self._canvas.forget()
+
+    def _on_other_time(self) -> None:
+        assert self._transforms is not None
+        self._transforms.clear()
+        self._nothing_shown()
 
     def _publish(self, result: TrackResult, header: Header, image: np.ndarray) -> None:
         assert self._outputs is not None and self._canvas is not None
         camera = self._require_clicks().camera
         self._outputs.publish(Processed(result, header, image, camera, self._locator))
-        self._canvas.show(image, header, camera)
+        try:
+            self._canvas.show(image, header, camera, self._require_pipeline().history.oldest.stamp)
+        except Exception as error:  # it must not cost the image its other results
+            self._reporter.exception("nothing could be published on '~/canvas'", error)
 
     def _published(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
+        self._shown = result.stamp
         self._states = Counter(item.state for item in result.objects)
         assert self._outputs is not None
         self._outputs.publish_performance(result, header, times)
@@ -419,19 +454,51 @@ def _started(node: TrackNode) -> bool:
     return node.trigger_configure() == _OK and node.trigger_activate() == _OK
 
 
-def _spin(node: TrackNode, ended: threading.Event) -> None:
-    # rclpy's MultiThreadedExecutor submits what has not begun yet again and again, and then takes
-    # the interpreter away from the pipeline. Callbacks only hand over; a service alone waits, for
-    # the frame in hand, while the middleware queues the images.
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
-    finally:
-        executor.shutdown()
-        ended.set()
+class _Spinning:
+    """Runs the node's callbacks in a thread of its own: a signal interrupts who waits for its end.
+
+    Attributes:
+        ended: set once no callback runs any more.
+    """
+
+    def __init__(self, node: TrackNode) -> None:
+        # rclpy's MultiThreadedExecutor submits what has not begun yet again and again, and then
+        # takes the interpreter away from the pipeline. Callbacks only hand over; a service alone
+        # waits, for the frame in hand, while the middleware queues the images.
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        self._ending = threading.Event()
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=_spin, args=(self,), name="executor", daemon=True)
+
+    def start(self) -> None:
+        """Begin; apart from the constructor, after which :meth:`end` can be called already."""
+        self._thread.start()
+
+    def run(self) -> None:
+        """Run callbacks until the end."""
+        try:
+            while not self._ending.is_set():
+                self._executor.spin_once()
+        except ExternalShutdownException:
+            pass
+        finally:
+            self.ended.set()
+
+    def end(self, timeout: float) -> bool:
+        """End after the callback in hand; false if that takes longer."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._executor.create_task(lambda: None)  # wakes it up
+            self._thread.join(timeout)
+        if self._thread.is_alive():
+            return False
+        self._executor.shutdown()
+        return True
+
+
+def _spin(spinning: _Spinning) -> None:
+    spinning.run()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -446,11 +513,9 @@ def main(arguments: list[str] | None = None) -> int:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = TrackNode()
         if _started(node):
-            # In a thread of its own, so that a signal interrupts the waiting for it only.
-            ended = threading.Event()
-            spinning = threading.Thread(target=_spin, args=(node, ended), name="executor")
+            spinning = _Spinning(node)
             spinning.start()
-            ended.wait()  # join(), once interrupted, takes the thread for ended
+            spinning.ended.wait()  # join(), once interrupted, takes the thread for ended
             code = 1  # it ends by itself only if a callback raises
     except KeyboardInterrupt:
         code = 0
@@ -460,12 +525,15 @@ def main(arguments: list[str] | None = None) -> int:
     # A second Ctrl-C must not cut the end short.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    rests = node is None or node.release(_STOP_TIMEOUT)
+    # The pipeline first, because callbacks may wait for it. Then the callbacks: nothing must be
+    # destroyed while they use it.
+    rests = node is None or node.stop_pipeline(_STOP_TIMEOUT)
+    rests = rests and (spinning is None or spinning.end(_CALLBACK_TIMEOUT))
+    if rests and node is not None:
+        node.release()
     rclpy.try_shutdown()
     if not rests:
         os._exit(code)  # otherwise Python would wait for those that wait for the pipeline
-    if spinning is not None:
-        spinning.join()
     if node is not None:
         node.destroy_node()
     return code

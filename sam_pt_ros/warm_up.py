@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sam_pt_ros.objects import ObjectPrompt
-from sam_pt_ros.pipeline import SamPt
+
+if TYPE_CHECKING:
+    from sam_pt_ros.pipeline import SamPt
 
 _SIZE = (480, 640)
 _FRAMES = 3  # in the first an object is started, in the others it is tracked
@@ -41,3 +44,9 @@ def free_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a model found no room, on the GPU or off it."""
+    names = {kind.__name__ for kind in type(error).__mro__}  # without importing PyTorch
+    return bool(names & {"OutOfMemoryError", "MemoryError"})

@@ -16,26 +16,22 @@ class Worker(Generic[Item]):
     """Processes items in order in a thread of its own, and runs calls in between.
 
     Args:
-        process: takes the next item. It must not raise: what it cannot handle it reports.
+        process: takes the next item, and how many were dropped between the one before and it. It
+            must not raise: what it cannot handle it reports.
         capacity: how many items wait at most; beyond that the oldest is dropped. 1 keeps the
             newest only.
     """
 
-    def __init__(self, process: Callable[[Item], None], capacity: int) -> None:
+    def __init__(self, process: Callable[[Item, int], None], capacity: int) -> None:
         self._process = process
         self._items: deque[Item] = deque()
         self._capacity = capacity
         self._calls: deque[tuple[Future[None], Callable[[], None]]] = deque()
         self._wake = threading.Condition()
         self._stopping = False
-        self._dropped = 0
+        self._dropped = 0  # since an item was taken
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._thread.start()
-
-    @property
-    def dropped(self) -> int:
-        """Items that were dropped so far."""
-        return self._dropped
 
     def submit(self, item: Item) -> None:
         """Hand over the next item; returns at once."""
@@ -99,8 +95,9 @@ class Worker(Generic[Item]):
                 if self._stopping:
                     return
                 run = self._calls.popleft()[1] if self._calls else None
-                item = self._items.popleft() if run is None else None
+                if run is None:
+                    item, dropped, self._dropped = self._items.popleft(), self._dropped, 0
             if run is not None:
                 run()
             else:
-                self._process(item)  # type: ignore[arg-type]
+                self._process(item, dropped)

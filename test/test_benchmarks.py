@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scene import THING, passing_scene
 
-from benchmarks import evaluation, images, metrics, tracker
+from benchmarks import evaluation, images, metrics, node, soak, tracker
+from benchmarks.stream import Heard
 from sam_pt_ros.images import ENCODINGS
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "classical.yaml"
@@ -80,6 +81,47 @@ def test_without_the_folder_they_are_skipped_visibly(
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("skipped: no DAVIS 2016")
     assert list(json.loads(said[-1])) == ["skipped"]
+
+
+def test_the_node_is_timed_beside_a_bare_echo(capsys: pytest.CaptureFixture[str]) -> None:
+    size = "160x120"
+    options = ["--seconds", "1", "--settle", "0.5", "--sizes", size, "--parts", "floor,shell"]
+    assert node.main(options) == 0
+    summary: Any = last_line(capsys)
+    for name in ("floor_ms", "shell_latency_ms"):
+        found = summary[name][size]
+        assert 0 < found["p50"] <= found["p95"] <= found["p99"] <= found["max"]
+    shell = summary["shell"][size]
+    assert 5 < shell["output_rate"] < 40 and shell["cpu_ms_per_frame"] > 0
+    assert {"decode", "tracker", "segmenter", "publish", "waited"} <= set(shell["stages_ms"])
+    assert shell["all_outputs_ms"]["p50"] > 0
+    assert summary["classical"] == {}
+
+
+def test_the_soak_finds_what_is_amiss() -> None:
+    heard = [Heard(stamp, 0, 0) for stamp in (1, 2, 2, 5, 4, 6)]
+    found = soak.check_stamps(heard, {1, 2, 4, 6})
+    assert found == {"received": 6, "without_image": 1, "out_of_order": 2}
+    seconds = np.arange(400.0)
+    flat, leaking = np.full(400, 1e8), 1e8 + 1e5 * seconds
+    assert soak.check_memory(seconds, flat, 120)["most_change"] == 0
+    found_memory = soak.check_memory(seconds, leaking, 120)
+    assert found_memory["most_change"] > soak.GROWTH
+    assert found_memory["mb_per_hour"] == pytest.approx(360)
+
+
+def test_a_short_soak_has_outputs_in_order_and_a_plot(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(soak, "PERIOD", 0.5)
+    plot = tmp_path / "soak.png"
+    soak.main(["--minutes", "0.05", "--plot", str(plot)])  # too short for memory to settle
+    summary: Any = last_line(capsys)
+    assert summary["checks"].pop("flat") in (True, False)
+    assert summary["checks"] == dict.fromkeys(summary["checks"], True), summary
+    assert summary["topics"]["objects"]["received"] > 10
+    assert summary["objects_added"] == summary["objects_removed"] + 2 >= 3
+    assert plot.stat().st_size > 1000
 
 
 @pytest.mark.slow

@@ -222,6 +222,17 @@ def test_a_camera_of_unknown_size_cannot_be_resized() -> None:
         CameraModel.from_message(info(width=0)).resized((10, 10))
 
 
+def test_a_calibration_for_images_of_another_size_is_refused_where_it_says_its_size() -> None:
+    camera = CameraModel.from_message(info())
+    camera.check_size((360, 640))
+    CameraModel.from_message(info(width=0)).check_size((480, 640))
+    with pytest.raises(UserError) as error:
+        camera.check_size((480, 640))
+    assert str(error.value) == (
+        "the camera_info is for images of 640x360 pixels, but they have 640x480"
+    )
+
+
 def test_of_rectified_images_p_counts_and_not_the_lens() -> None:
     p = [450.0, 0.0, 310.0, -45.0, 0.0, 460.0, 170.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     camera = CameraModel.from_message(info("magic", [1.0], p=p), rectified=True)

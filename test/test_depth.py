@@ -451,6 +451,19 @@ def test_an_arm_before_a_body_is_kept_and_a_corner_of_the_wall_is_not() -> None:
     assert set(np.unique(cloud[:, 2])) == {np.float32(1.2), np.float32(1.5)}
 
 
+def test_the_wall_behind_a_see_through_thing_is_left_out() -> None:
+    """As a chair's back: bars of 8 columns, and 3 in between through which the wall is seen."""
+    mask = disc(160, 120, 70)
+    gaps = mask & (np.arange(SIZE[1]) % 11 < 3)
+    assert np.count_nonzero(gaps) / np.count_nonzero(mask) == pytest.approx(0.27, abs=0.01)
+    found = located(np.where(gaps, 3.0, np.where(mask, 1.0, 3.0)), item(mask))
+    bars = cast(*pixel_grid(SIZE))[mask & ~gaps]
+    assert found.extent is not None
+    np.testing.assert_allclose(found.extent.centroid, bars.mean(0), atol=0.005)
+    np.testing.assert_allclose(found.extent.box_min, bars.min(0), atol=0.01)
+    np.testing.assert_allclose(found.extent.box_max, bars.max(0), atol=0.01)
+
+
 def test_stray_readings_are_left_out() -> None:
     rng = np.random.default_rng(4)
     depth = 1.5 + 0.5 * np.indices(SIZE)[1] / SIZE[1]
@@ -525,13 +538,20 @@ def test_an_object_that_is_occluded_has_no_surface_but_its_visible_points() -> N
     assert without.objects == {}
 
 
-@pytest.mark.parametrize("at", [(0, 0), (319, 239), (-0.5, 120), (319.4, 10)])
-def test_points_at_the_border_of_the_image_have_a_position(at: tuple[float, float]) -> None:
-    found = located(np.full(SIZE, 2.0), item(disc(80, 100, 30), [at]))
+@pytest.mark.parametrize("size", [SIZE, (120, 160), (480, 640)], ids=lambda s: f"{s[1]}x{s[0]}")
+@pytest.mark.parametrize(
+    "at", [(0, 0), (319, 239), (-0.5, 120), (-0.5, -0.5), (319.4, 10), (319.5, 10), (319.5, 239.5)]
+)
+def test_points_at_the_border_of_the_image_have_a_position(
+    at: tuple[float, float], size: tuple[int, int]
+) -> None:
+    found = located(np.full(size, 2.0), item(disc(80, 100, 30), [at]))
     np.testing.assert_allclose(found.points[0], cast(*np.array(at)) * 2, atol=1e-5)
 
 
-@pytest.mark.parametrize("at", [(-1, 100), (320, 100), (100, -0.6), (100, 1e9)])
+@pytest.mark.parametrize(
+    "at", [(-1, 100), (319.6, 100), (320, 100), (100, 239.6), (100, -0.6), (100, 1e9)]
+)
 def test_points_outside_of_the_image_have_none(at: tuple[float, float]) -> None:
     found = located(np.full(SIZE, 2.0), item(disc(80, 100, 30), [at]))
     assert np.isnan(found.points).all()

@@ -144,7 +144,7 @@ def test_track_starts_the_picker_for_its_node_if_asked_for() -> None:
         "track.launch.py",
         pick="true",
         pick_port="9000",
-        pick_token="secret",
+        pick_token="a long secret",
         node_name="eye",
         namespace="robot",
         points="clicks",
@@ -155,8 +155,12 @@ def test_track_starts_the_picker_for_its_node_if_asked_for() -> None:
         *("--node", "/robot/eye"),
         *("--port", "9000"),
         *("--host", "127.0.0.1"),
-        *("--token", "secret"),
     ]
+    environment = {
+        context.perform_substitution(name[0]): context.perform_substitution(value[0])
+        for name, value in picker.additional_env
+    }
+    assert environment == {"SAM_PT_PICK_TOKEN": "a long secret"}
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ def test_the_next_image_goes_on(order: StreamOrder) -> None:
     [
         (100.0, "its stamp is that of the image before"),
         (99.9, "it is older than the image before"),
-        (99.0, r"its stamp is 1.0 s before that of"),
-        (0.0, r"its stamp is 100.0 s before that of"),
-        (161.0, r"its stamp is 61.0 s after that of"),
+        (99.0, r"its stamp is 1 s before that of"),
+        (0.0, r"its stamp is 100 s before that of"),
+        (161.0, r"its stamp is 61 s after that of"),
     ],
 )
 def test_others_are_refused_and_change_nothing(

@@ -17,13 +17,15 @@ class Gate:
 
     def __init__(self) -> None:
         self.done: list[int] = []
+        self.dropped: list[int] = []
         self.begun = threading.Semaphore(0)
         self.permits = threading.Semaphore(0)
 
-    def process(self, item: int) -> None:
+    def process(self, item: int, dropped: int) -> None:
         self.begun.release()
         assert self.permits.acquire(timeout=TIMEOUT)
         self.done.append(item)
+        self.dropped.append(dropped)
 
     def wait_until_begun(self) -> None:
         assert self.begun.acquire(timeout=TIMEOUT)
@@ -39,7 +41,7 @@ def test_all_items_are_processed_in_order() -> None:
         gate.wait_until_begun()
     assert worker.stop(TIMEOUT)
     assert gate.done == [0, 1, 2, 3, 4]
-    assert worker.dropped == 0
+    assert gate.dropped == [0] * 5
 
 
 def test_a_slow_worker_with_room_for_one_gets_the_newest() -> None:
@@ -53,7 +55,7 @@ def test_a_slow_worker_with_room_for_one_gets_the_newest() -> None:
     gate.wait_until_begun()
     assert worker.stop(TIMEOUT)
     assert gate.done == [0, 4]
-    assert worker.dropped == 3
+    assert gate.dropped == [0, 3]
 
 
 def test_items_that_are_cleared_are_not_processed() -> None:
@@ -83,7 +85,7 @@ def test_a_call_runs_before_the_items_that_wait() -> None:
 
 
 def test_what_a_call_raises_is_the_callers() -> None:
-    worker = Worker(lambda item: None, capacity=1)
+    worker = Worker(lambda item, dropped: None, capacity=1)
 
     def fail() -> None:
         raise KeyError("missing")
@@ -109,7 +111,7 @@ def test_a_call_that_was_cancelled_in_time_never_runs() -> None:
 
 
 def test_a_call_that_has_begun_cannot_be_cancelled() -> None:
-    worker = Worker(lambda item: None, capacity=1)
+    worker = Worker(lambda item, dropped: None, capacity=1)
     begun, go_on = threading.Event(), threading.Event()
 
     def call() -> int:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 from rich.console import Console
@@ -21,6 +18,7 @@ from rich.table import Table
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.demo.bunny import BunnySource
+from sam_pt_ros.demo.node_process import sigterm_ends_it
 from sam_pt_ros.demo.summary import Summary, read_objects, summarize
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.images import decode_image
@@ -140,7 +138,7 @@ def run_demo(options: DemoOptions) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: cannot be made a folder ({error.strerror}); see --out") from error
-    with _sigterm_ends_it(), progress_display(console) as progress:
+    with sigterm_ends_it(), progress_display(console) as progress:
         with _measured(seconds, "input"), step_of(progress, "Cutting the bag") as advance:
             source = options.open_source()
             if not options.clicks and not source.click_events:
@@ -234,20 +232,6 @@ def _measured(seconds: dict[str, float], step: str) -> Iterator[None]:
     begin = time.monotonic()
     yield
     seconds[step] = time.monotonic() - begin
-
-
-@contextmanager
-def _sigterm_ends_it() -> Iterator[None]:
-    """Let SIGTERM run the clean-up, so that no node is left behind."""
-
-    def end(number: int, frame: Any) -> None:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _print_summary(console: Console, summary: Summary, out: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 STOP_TIMEOUT = 15.0
 """Seconds that the node has to end after SIGINT."""
@@ -103,3 +106,20 @@ class NodeProcess:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         said = "\n".join(["", *lines[-LOG_LINES:]]) if lines else " nothing"
         return NodeFailedError(f"the node {what}; it said (all of it is in {self.log}):{said}")
+
+
+@contextmanager
+def sigterm_ends_it() -> Iterator[None]:
+    """Let SIGTERM run the clean-up, so that no node and no broken bag is left behind.
+
+    To be used in the main thread.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -153,6 +153,7 @@ def replay(arguments: argparse.Namespace) -> None:
         import rclpy  # noqa: F401
 
         import sam_pt_ros.msg  # noqa: F401
+        from sam_pt_ros.demo.node_process import sigterm_ends_it
         from sam_pt_ros.evaluation.live import LOG_FILE, LiveOptions, replay_live
     except ImportError as error:
         reason = " ".join(str(error).split())
@@ -169,7 +170,7 @@ def replay(arguments: argparse.Namespace) -> None:
         arguments.prompts,
     )
     console = Console()
-    with progress_display(console) as progress:
+    with sigterm_ends_it(), progress_display(console) as progress:
         results = replay_live(
             options, lambda description, total: step_of(progress, description, total)
         )

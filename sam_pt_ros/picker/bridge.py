@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import Log
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -76,10 +78,13 @@ class Bridge:
             TrackedObjectArray, f"{name}/objects", self._on_objects, _NEWEST
         )
         self._node.create_subscription(Log, "/rosout", self._on_log, QoSProfile(depth=100))
-        self._node.create_timer(_LOOK_PERIOD, self._look)
+        # Not in ROS time, which may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._node.create_timer(_LOOK_PERIOD, self._look, clock=steady)
         self._logger_name = name.strip("/").replace("/", ".")
         self._pictures: Any = None
         self._presence = (False, False)
+        self._jobs: deque[Callable[[], Any]] = deque()
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread: threading.Thread | None = None
@@ -141,7 +146,7 @@ class Bridge:
     # --- what is to be done, in the event loop's thread -----------------------------------
 
     def want_pictures(self, wanted: bool) -> None:
-        self._executor.create_task(self._subscribe if wanted else self._unsubscribe)
+        self._do(self._subscribe if wanted else self._unsubscribe)
 
     def _subscribe(self) -> None:
         if self._pictures is None:
@@ -201,7 +206,7 @@ class Bridge:
             response = await self._in_executor(call)
         except TrackerError:
             # A response that comes late finds nobody.
-            self._executor.create_task(lambda: [client.remove_pending_request(c) for c in calls])
+            self._do(lambda: [client.remove_pending_request(c) for c in calls])
             raise
         if not response.success:
             raise TrackerError(response.message)
@@ -212,6 +217,14 @@ class Bridge:
             self._tell(_fail, answer, TrackerError(f"the call failed: {future.exception()!r}"))
         else:
             self._tell(_settle, answer, future.result())
+
+    def _do(self, job: Callable[[], Any]) -> None:
+        """Run something in the executor's thread, after all that was asked for before.
+
+        Executors themselves begin with the newest task, before Kilted.
+        """
+        self._jobs.append(job)
+        self._executor.create_task(lambda: self._jobs.popleft()())
 
     async def _in_executor(self, function: Callable[[asyncio.Future[Any]], None]) -> Any:
         """Run what settles a future sooner or later; the future's result."""
@@ -225,7 +238,7 @@ class Bridge:
             except Exception as error:  # it would end the executor
                 self._tell(_fail, answer, TrackerError(f"it failed: {error!r}"))
 
-        self._executor.create_task(run)
+        self._do(run)
         try:
             return await asyncio.wait_for(answer, self._answer_timeout)
         except asyncio.TimeoutError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import os
 import re
 import signal
 import socket
@@ -19,6 +20,9 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.picker.bridge import Bridge
 from sam_pt_ros.picker.security import Access, is_loopback, new_token
 from sam_pt_ros.picker.server import PickerServer
+
+TOKEN_VARIABLE = "SAM_PT_PICK_TOKEN"
+"""Environment variable of the token, which command lines would show to everybody."""
 
 _NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 _EVERYWHERE = ("0.0.0.0", "::")
@@ -51,7 +55,7 @@ class PickOptions:
         for option, name in (("--node", node), ("--points", points)):
             if not _NAME.fullmatch(name):
                 raise UserError(f"{option} must be a full name as /sam_pt, not '{name}'")
-        host, token = arguments.host, arguments.token
+        host, token = arguments.host, arguments.token or os.environ.get(TOKEN_VARIABLE) or None
         if token is None and not is_loopback(host):
             token = new_token()
         access = Access(host, token)

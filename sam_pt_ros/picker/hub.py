@@ -15,7 +15,7 @@ IN_FLIGHT = 2
 """Pictures on their way to a page: one that is drawn, and one to go on with."""
 
 _MAX_TOLD = 50  # messages that wait for a page; beyond that the oldest is dropped
-_PAUSE_LAG = 1.0  # seconds after a pause in which the frame in hand may still come
+_PAUSE_LAG = 5.0  # seconds after a pause in which the frame in hand may still come
 
 
 class Socket(Protocol):
@@ -89,7 +89,7 @@ class Hub:
         self._clients: set[Client] = set()
         self._present = self._active = False
         self._paused_at: float | None = None
-        self._objects: str | None = None
+        self._objects: tuple[ObjectView, ...] | None = None
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -99,7 +99,7 @@ class Hub:
         client = Client()
         client.update("status", self._status())
         if self._objects is not None:
-            client.update("objects", self._objects)
+            client.update("objects", protocol.objects_message(self._objects))
         self._clients.add(client)
         if len(self._clients) == 1:
             self._want_pictures(True)
@@ -122,10 +122,18 @@ class Hub:
             client.show(message)
 
     def on_objects(self, objects: Sequence[ObjectView]) -> None:
-        self._objects = protocol.objects_message(objects)
-        self._update("objects", self._objects)
+        self._list(objects)
         if self._paused_at is not None and time.monotonic() - self._paused_at > _PAUSE_LAG:
             self.set_paused(False)  # somebody else let it go on
+
+    def forget(self, object_id: int | None) -> None:
+        """An object, or None: all, is gone; the next image may be long in coming."""
+        known = self._objects or ()
+        self._list([o for o in known if object_id not in (None, o.object_id)])
+
+    def _list(self, objects: Sequence[ObjectView]) -> None:
+        self._objects = tuple(objects)
+        self._update("objects", protocol.objects_message(self._objects))
 
     def on_presence(self, present: bool, active: bool) -> None:
         self._present, self._active = present, active

@@ -99,4 +99,5 @@ class Access:
         """Whether this is the token; always where there is none."""
         if self.token is None:
             return True
-        return hmac.compare_digest((token or "").encode(), self.token.encode())
+        given = (token or "").encode(errors="surrogateescape")  # cookies may hold any bytes
+        return hmac.compare_digest(given, self.token.encode())

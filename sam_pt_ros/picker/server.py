@@ -168,9 +168,13 @@ class PickerServer:
         """What was done, and the id of an object that was started."""
         tracker, click = self._tracker, command.click
         if command.action == "remove":
-            return await tracker.remove_object(command.object_id), None
+            done = await tracker.remove_object(command.object_id)
+            self.hub.forget(command.object_id)
+            return done, None
         if command.action == "reset":
-            return await tracker.reset(), None
+            done = await tracker.reset()
+            self.hub.forget(None)
+            return done, None
         if command.action == "enable":
             done = await tracker.enable(command.on)
             self.hub.set_paused(not command.on)

@@ -19,6 +19,7 @@ from sam_pt_ros.ros.image_input import QOS_POLICIES
 from sam_pt_ros.ros.messages import make_message, message_class
 from sam_pt_ros.ros.reporter import REPETITION
 
+_USABLE = 0.5  # of the time that images are kept: then there is half of it left to click
 _THICKNESS = 0.01  # of its distance: points that near to it lie on the canvas
 
 
@@ -37,6 +38,7 @@ class Canvas:
         self._due = 0.0  # monotonic time at which it is to be renewed
         self._listeners = 0
         self._shown: int | None = None  # set by the worker, read by all: it is replaced at once
+        self._oldest = 0  # stamp of the oldest image that there was when it was shown
         self._publisher = None
         if options.canvas_rate > 0:
             self._period = 1 / options.canvas_rate
@@ -56,13 +58,21 @@ class Canvas:
             self._node._managed_entities.discard(publisher)
             self._node.destroy_publisher(publisher)
 
-    def show(self, image: np.ndarray, header: Header, camera: CameraModel | None) -> None:
+    def forget(self) -> None:
+        """What is shown is of another time: clicks on it mean nothing."""
+        self._shown = None
+        self._due = 0.0
+
+    def show(
+        self, image: np.ndarray, header: Header, camera: CameraModel | None, oldest: int
+    ) -> None:
         """Show the image, if it is time to renew the canvas, or somebody has come to see it.
 
         Args:
             image: RGB ``uint8 (H, W, 3)``.
             header: the image's.
             camera: its calibration, if that is known.
+            oldest: stamp of the oldest image that can still be clicked on, nanoseconds.
         """
         if self._publisher is None:
             return
@@ -76,18 +86,25 @@ class Canvas:
         if camera is None:
             self._warn("the canvas needs a camera_info, and none has arrived")
             return
-        if now < self._due:
+        stamp, shown = stamp_of(header), self._shown
+        leaves = (
+            shown is not None
+            and oldest > self._oldest  # images are forgotten now, and this one will be
+            and stamp - shown >= _USABLE * (stamp - oldest)
+        )
+        if now < self._due and not leaves:
             return
         # From when it was due: images come a little early or late, and none must be left out
         # where as many come as are wanted.
         self._due = max(self._due, now - self._period) + self._period
         try:
+            camera.check_size((image.shape[0], image.shape[1]))
             message = self._messages.show(image, header, camera)
         except UserError as error:
             self._warn(str(error))
             return
         self._publisher.publish(message)
-        self._shown = stamp_of(header)
+        self._shown, self._oldest = stamp, oldest
 
     def stamp_of(self, point: np.ndarray) -> int | None:
         """The stamp of the image that a point on the canvas was clicked on; None beside it.

@@ -5,7 +5,7 @@ topic              message                                  who sends it
 =================  =======================================  =============================
 ``points``         pixels with labels and ids of objects    programs that know the image
 ``clicked_point``  a point in space, in any frame           RViz, Foxglove
-``clicked_pixel``  a bare pixel of the newest image         rqt_image_view
+``clicked_pixel``  a bare pixel of the newest result        rqt_image_view
 =================  =======================================  =============================
 
 A click that cannot be used changes nothing, and one warning says why: ``click on 'TOPIC'
@@ -75,6 +75,7 @@ class Clicks:
         rectified: whether the images are.
         hand_over: takes the topic of a click and what reads it, to be called in the thread that
             processes; reading raises UserError if the click is refused.
+        shown: the stamp of the image whose results were published last; None before the first.
         canvas_stamp: the stamp of the image that is shown at a point (x, y, z in the camera's
             frame, metres), or None where none is.
     """
@@ -86,13 +87,15 @@ class Clicks:
         transforms: Transforms,
         rectified: bool,
         hand_over: Callable[[str, Callable[[], Click]], None],
-        canvas_stamp: Callable[[np.ndarray], int | None] | None = None,
+        shown: Callable[[], int | None],
+        canvas_stamp: Callable[[np.ndarray], int | None],
     ) -> None:
         self._node = node
         self._pipeline = pipeline
         self._transforms = transforms
         self._rectified = rectified
         self._hand_over = hand_over
+        self._shown = shown
         self._canvas_stamp = canvas_stamp
         self._calibration: tuple[CameraModel, str] | None = None  # and the camera's frame
         self._no_camera = "no camera_info has arrived yet, so a point in space has no pixel"
@@ -159,9 +162,13 @@ class Clicks:
         )
 
     def _on_clicked_pixel(self, message: Point) -> None:
-        pixel = np.array([message.x, message.y])
-        mode = self._mode()
-        self._hand_over("clicked_pixel", lambda: Click([self._request(pixel, *mode)], None))
+        pixel, mode, shown = np.array([message.x, message.y]), self._mode(), self._shown()
+
+        def read() -> Click:
+            request = self._request(self._within(pixel), *mode)
+            return Click([request], self._known(shown))
+
+        self._hand_over("clicked_pixel", read)
 
     def _on_clicked_point(self, message: PointStamped) -> None:
         mode = self._mode()
@@ -197,14 +204,8 @@ class Clicks:
         return np.asarray(transform[:3, :3] @ xyz + transform[:3, 3])
 
     def _check_size(self, camera: CameraModel) -> None:
-        history = self._pipeline.history
-        if camera.size is None or not len(history) or history.newest.size == camera.size:
-            return
-        (height, width), newest = camera.size, history.newest
-        raise UserError(
-            f"the camera_info is for images of {width}x{height} pixels, but they have "
-            f"{newest.width}x{newest.height}"
-        )
+        if len(self._pipeline.history):
+            camera.check_size(self._pipeline.history.newest.size)
 
     def _stamp_of(self, point: np.ndarray, header: Header) -> int | None:
         """The stamp of the image that was clicked on; None: the newest.
@@ -212,12 +213,28 @@ class Clicks:
         RViz stamps points with its own time, which need not be the camera's: it counts only if
         the history covers it.
         """
-        shown = None if self._canvas_stamp is None else self._canvas_stamp(point)
+        shown = self._canvas_stamp(point)
         if shown is not None:
             return shown
-        stamp, history = stamp_of(header), self._pipeline.history
-        known = len(history) > 0 and history.oldest.stamp <= stamp <= history.newest.stamp
-        return stamp if known else None
+        return self._known(stamp_of(header))
+
+    def _known(self, stamp: int | None) -> int | None:
+        """The stamp if the history covers it; None, the newest image, otherwise."""
+        history = self._pipeline.history
+        if stamp is None or not len(history):
+            return None
+        return stamp if history.oldest.stamp <= stamp <= history.newest.stamp else None
+
+    def _within(self, pixel: np.ndarray) -> np.ndarray:
+        """A pixel with what rqt_image_view sends for the right and lower edge put back in.
+
+        It counts from the image's upper left corner to its width and height.
+        """
+        if not len(self._pipeline.history):
+            return pixel
+        height, width = self._pipeline.history.newest.size
+        on_edge = (pixel > (width - 0.5, height - 0.5)) & (pixel <= (width, height))
+        return np.where(on_edge, (width - 0.5, height - 0.5), pixel)
 
     def _request(self, pixel: np.ndarray, mode: str, selected: int) -> PromptRequest:
         label = NEGATIVE if mode == NEGATIVE_POINT else POSITIVE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from std_msgs.msg import Header
 
 from sam_pt_ros.camera import CameraModel
@@ -27,6 +29,7 @@ class Locator:
         transforms: for ``target_frame``.
         options: tolerances, times and ``target_frame``.
         reporter: hears what cannot be used.
+        hurried: whether somebody waits for the processing, and it is not to wait for anything.
     """
 
     def __init__(
@@ -35,11 +38,13 @@ class Locator:
         transforms: Transforms,
         options: NodeOptions,
         reporter: Reporter,
+        hurried: Callable[[], bool],
     ) -> None:
         self._depth = depth
         self._transforms = transforms
         self._options = options
         self._reporter = reporter
+        self._hurried = hurried
 
     def locate(self, result: TrackResult, header: Header, camera: CameraModel | None) -> Located:
         """Where the objects of an image are.
@@ -59,7 +64,8 @@ class Locator:
                     frame,
                     header.frame_id,
                     stamp_of(header),
-                    timeout=self._options.transform_timeout,
+                    self._options.transform_timeout,
+                    self._hurried,
                 )
                 return Located(space, space.transformed(transform, frame), True)
             except UserError as error:
@@ -69,23 +75,24 @@ class Locator:
     def _in_image_frame(
         self, result: TrackResult, header: Header, camera: CameraModel | None
     ) -> SpatialResult | None:
-        if not result.objects:
-            return None
-        message = self._depth.find(stamp_of(header))
+        message = self._depth.find(stamp_of(header), self._hurried)
         if message is None:
             return None
+        if not result.objects:
+            return SpatialResult(header.frame_id)
         if camera is None:
             self._reporter.warning(
                 "depth needs a camera_info of the image, and none has arrived: no positions"
             )
             return None
         frame = message.header.frame_id
-        if frame not in ("", header.frame_id):
-            self._reporter.warning(
-                f"depth is in frame '{frame}', and the image in '{header.frame_id}': it must be "
-                "registered to the image"
-            )
         try:
+            if frame not in ("", header.frame_id):
+                raise UserError(
+                    f"it is in frame '{frame}', and the image in '{header.frame_id}'; register "
+                    "it to the image, as depth_image_proc does"
+                )
+            camera.check_size(result.label_image.shape[:2])
             return locate(result, decode_depth(message), camera, header.frame_id)
         except UserError as error:
             self._reporter.error(f"depth image refused: {error}")

@@ -16,4 +16,8 @@ def message_class(kind: str) -> Any:
 
 def make_message(kind: str, **fields: Any) -> Any:
     """One of rclpy's messages: the :class:`~sam_pt_ros.messages.Maker` of the node."""
-    return message_class(kind)(**fields)
+    data = fields.pop("data", None)
+    message = message_class(kind)(**fields)
+    if data is not None:
+        message.data = data  # the constructor would copy it
+    return message

@@ -19,6 +19,7 @@ from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.stream_order import StreamOrder
+from sam_pt_ros.warm_up import free_memory
 
 _ANOTHER_CLOCK = 60e3  # milliseconds of latency that say that stamps are of another clock
 
@@ -29,12 +30,10 @@ class Arrival:
 
     Attributes:
         message: it.
-        dropped: images that were dropped in all before it.
         at: when it arrived, seconds that never go back.
     """
 
     message: Image | CompressedImage
-    dropped: int
     at: float = field(default_factory=time.perf_counter)
 
 
@@ -84,8 +83,9 @@ class Processing:
         self._order = StreamOrder(round(configuration.node.max_gap * 1e9))
         self._pending: dict[int, _Pending] = {}  # by stamp
         self._encoding = ""
-        self._dropped = 0
+        self._dropped = 0  # since the last image that was taken into the pipeline
         self._failures = 0  # in a row
+        self._reason = ""  # of the newest of them
         self._unseen = 0  # images without masks that the models cost that were made anew
 
     def forget(self) -> None:
@@ -95,9 +95,15 @@ class Processing:
         self._order.reset()
         self._failures = 0
 
-    def take(self, arrival: Arrival) -> None:
-        """Process an image, and publish what is known by then."""
+    def take(self, arrival: Arrival, dropped: int) -> None:
+        """Process an image, and publish what is known by then.
+
+        Args:
+            arrival: the image.
+            dropped: images that were dropped between the one before and it.
+        """
         begin = time.perf_counter()
+        self._dropped += dropped
         message = arrival.message
         try:
             if isinstance(message, CompressedImage):
@@ -111,7 +117,7 @@ class Processing:
                 message.header,
                 {"decode": decoded},
                 (begin - arrival.at) * 1e3,
-                arrival.dropped - self._dropped,
+                self._dropped,
             )
             results = self._step(image, encoding, pending)
         except UserError as error:
@@ -121,9 +127,12 @@ class Processing:
         except Exception as error:  # a failure of a backend must not end the node
             self._fail("an image could not be processed", error)
             return
-        self._dropped = arrival.dropped
+        self._dropped = 0
         for result in results:
-            self._publish(result)
+            try:
+                self._publish(result)
+            except Exception as error:  # it must not end the thread
+                self._reporter.exception("a result could not be published", error)
         if self._failures >= self._configuration.node.max_failures:
             self._make_anew()
 
@@ -173,6 +182,8 @@ class Processing:
         for problem in result.problems:
             self._reporter.error(problem)
         self._failures = self._failures + 1 if result.failed else 0
+        if result.failed:
+            self._reason = result.problems[-1]
         pending = self._pending[result.stamp]
         self._pending = {s: p for s, p in self._pending.items() if s > result.stamp}
         image = self._pipeline.history.at(result.index).image
@@ -193,8 +204,9 @@ class Processing:
 
     def _fail(self, what: str, error: Exception) -> None:
         self._failures += 1
+        self._reason = f"{what}: {error!r}"
         self._reporter.exception(what, error)
-        self._health.frame_failed(f"{what}: {error!r}")
+        self._health.frame_failed(self._reason)
         if self._failures >= self._configuration.node.max_failures:
             self._make_anew()
 
@@ -207,8 +219,9 @@ class Processing:
             self._reporter.exception("the models cannot be loaded anew", error)
             return
         self._pipeline.replace_backends(made.tracker, made.segmenter)
+        free_memory()  # of those before
         self._unseen = count
         self._reporter.error(
             f"{count} images in a row failed: the models were loaded anew, and objects start "
-            "again from their masks"
+            f"again from their masks; the newest failed because {self._reason}"
         )

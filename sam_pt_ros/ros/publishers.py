@@ -15,6 +15,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 
 from sam_pt_ros.camera import CameraModel
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.health import FrameTimes
 from sam_pt_ros.messages import (
     CLOUD_KIND,
@@ -88,6 +89,13 @@ def _target_object_points(view: Processed) -> Any | None:
     return _MESSAGES.cloud(target, Header(stamp=view.header.stamp, frame_id=target.frame_id))
 
 
+def _markers(view: Processed) -> Any:
+    if view.camera is None:
+        raise UserError("markers need a camera_info, and none has arrived")
+    view.camera.check_size(view.result.label_image.shape[:2])
+    return _MESSAGES.markers(view.result, view.header, view.camera)
+
+
 # In the order in which they are published: what waits for depth, or takes long to draw, is last.
 _MAKERS: dict[str, Callable[[Processed], Any | None]] = {
     "label_image": lambda view: _MESSAGES.label_image(view.result, view.header),
@@ -97,9 +105,7 @@ _MAKERS: dict[str, Callable[[Processed], Any | None]] = {
     "tracked_points": _tracked_points,
     "object_points": _object_points,
     "target_object_points": _target_object_points,
-    "markers": lambda view: (
-        None if view.camera is None else _MESSAGES.markers(view.result, view.header, view.camera)
-    ),
+    "markers": _markers,
     "overlay": lambda view: _MESSAGES.image(view.overlay, "rgb8", view.header),
     "overlay/compressed": lambda view: _MESSAGES.compressed(view.overlay, view.header),
 }
@@ -168,13 +174,12 @@ class Publishers:
             try:
                 if not publisher.get_subscription_count():
                     continue
-                if name == "markers" and view.camera is None:
-                    self._node.get_logger().warning(
-                        "markers need a camera_info, and none has arrived",
-                        throttle_duration_sec=10 * REPETITION,
-                    )
                 message = _MAKERS[name](view)
                 if message is not None:
                     publisher.publish(message)
+            except UserError as error:
+                self._reporter.warning(
+                    f"nothing is published on '~/{name}': {error}", 10 * REPETITION
+                )
             except Exception as error:  # it must not cost the others their message
                 self._reporter.exception(f"nothing could be published on '~/{name}'", error)

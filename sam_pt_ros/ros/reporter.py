@@ -18,16 +18,16 @@ class Reporter:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._logged: dict[str, float] = {}  # messages, and when they were logged
+        self._logged: dict[str, float] = {}  # messages, and until when they are not repeated
 
     def error(self, text: str) -> None:
         """Log an error."""
         if self._is_due(text):
             self._node.get_logger().error(text)
 
-    def warning(self, text: str) -> None:
-        """Log a warning."""
-        if self._is_due(text):
+    def warning(self, text: str, repetition: float = REPETITION) -> None:
+        """Log a warning, but not again for ``repetition`` seconds."""
+        if self._is_due(text, repetition):
             self._node.get_logger().warning(text)
 
     def exception(self, what: str, error: BaseException) -> None:
@@ -36,11 +36,11 @@ class Reporter:
         place = f" ({raised[-1].filename}:{raised[-1].lineno})" if raised else ""
         self.error(f"{what}: {error!r}{place}")
 
-    def _is_due(self, text: str) -> bool:
+    def _is_due(self, text: str, repetition: float = REPETITION) -> bool:
         now = time.monotonic()
-        self._logged = {k: t for k, t in self._logged.items() if now - t < REPETITION}
+        self._logged = {k: t for k, t in self._logged.items() if now < t}
         # Once the context has been shut down nobody hears it.
         due = text not in self._logged and len(self._logged) < _MOST and self._node.context.ok()
         if due:
-            self._logged[text] = now
+            self._logged[text] = now + repetition
         return due

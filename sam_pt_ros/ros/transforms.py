@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,12 @@ class Transforms(ABC):
     """Looks up transforms between frames; may be asked by any thread."""
 
     def lookup(
-        self, target_frame: str, source_frame: str, stamp: int | None, timeout: float = 0.0
+        self,
+        target_frame: str,
+        source_frame: str,
+        stamp: int | None,
+        timeout: float = 0.0,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> np.ndarray:
         """The transform of coordinates in the source frame to those in the target frame.
 
@@ -30,8 +36,10 @@ class Transforms(ABC):
             target_frame: where the coordinates are wanted.
             source_frame: where they are known.
             stamp: nanoseconds; None: the newest time at which the transform is known.
-            timeout: seconds to wait for a transform that is on its way. Whoever waits must not
-                be the executor's thread, which receives it.
+            timeout: seconds to wait for a transform of frames that are known to be connected, but
+                not at that time yet. Whoever waits must not be the executor's thread, which
+                receives it.
+            hurried: whether not to wait any longer.
 
         Returns:
             ``float64 (4, 4)``.
@@ -50,10 +58,10 @@ class Transforms(ABC):
         while True:
             try:
                 return self._lookup(target_frame, source_frame, stamp)
-            except UserError:
+            except _NotYetError as error:
                 left = deadline - time.monotonic()
-                if left <= 0:
-                    raise
+                if left <= 0 or hurried():
+                    raise UserError(str(error)) from error
             time.sleep(min(_POLL_PERIOD, left))
 
     @abstractmethod
@@ -69,36 +77,36 @@ class Transforms(ABC):
         """Stop listening."""
 
 
+class _NotYetError(UserError):
+    """The frames are connected, but not at the time that was asked for."""
+
+
 class NoTransforms(Transforms):
-    """Takes the place of tf2_ros where it is not installed.
+    """Takes the place of tf2_ros where it is not installed, or not wanted.
 
     Args:
-        reason: why it cannot be used.
+        reason: why it cannot be used; empty: it is not wanted.
     """
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
-    def lookup(
-        self, target_frame: str, source_frame: str, stamp: int | None, timeout: float = 0.0
-    ) -> np.ndarray:
-        """As documented, but waiting is of no use."""
-        return super().lookup(target_frame, source_frame, stamp)
-
     def check(self) -> None:
         """UserError, always."""
-        raise UserError(f"'target_frame' needs tf2_ros, {self._what_to_do}")
+        raise UserError(f"'target_frame' needs tf2_ros, which {self._what_to_do}")
 
     def _lookup(self, target_frame: str, source_frame: str, stamp: int | None) -> np.ndarray:
         raise UserError(
-            f"the transform from '{source_frame}' to '{target_frame}' needs tf2_ros, "
+            f"the transform from '{source_frame}' to '{target_frame}' needs tf2_ros, which "
             f"{self._what_to_do}"
         )
 
     @property
     def _what_to_do(self) -> str:
+        if not self._reason:
+            return "is not to be used: use_tf is false"
         distribution = os.environ.get("ROS_DISTRO") or "<distro>"
-        return f"which cannot be used ({self._reason}); install ros-{distribution}-tf2-ros-py"
+        return f"cannot be used ({self._reason}); install ros-{distribution}-tf2-ros-py"
 
 
 class Tf2Transforms(Transforms):
@@ -115,6 +123,7 @@ class Tf2Transforms(Transforms):
         import tf2_ros
 
         self._failure: type[Exception] = tf2_ros.TransformException
+        self._not_yet: type[Exception] = tf2_ros.ExtrapolationException
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
 
@@ -123,7 +132,8 @@ class Tf2Transforms(Transforms):
         try:
             found = self._buffer.lookup_transform(target_frame, source_frame, when)
         except self._failure as error:
-            raise UserError(
+            kind = _NotYetError if isinstance(error, self._not_yet) else UserError
+            raise kind(
                 f"no transform from '{source_frame}' to '{target_frame}': "
                 f"{' '.join(str(error).split())}"
             ) from error
@@ -138,8 +148,10 @@ class Tf2Transforms(Transforms):
         self._listener.unregister()
 
 
-def create_transforms(node: Node) -> Transforms:
-    """By tf2_ros where it can be used; otherwise what refuses and says why."""
+def create_transforms(node: Node, use_tf: bool) -> Transforms:
+    """By tf2_ros where it can and is to be used; otherwise what refuses and says why."""
+    if not use_tf:
+        return NoTransforms("")
     try:
         return Tf2Transforms(node)
     except ImportError as error:

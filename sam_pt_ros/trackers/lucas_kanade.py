@@ -161,6 +161,8 @@ class LucasKanade(PointTracker):
         )
 
     def step(self, frame: Frame) -> PointTracks:
+        while self._tracks and self._tracks[-1].index + 1 < frame.index:
+            self._tracks.append(self._unseen(self._tracks[-1].index + 1))
         if self._points is None or len(self._points.ids) == 0:
             tracks = PointTracks.empty(frame.index)
         else:
@@ -170,6 +172,12 @@ class LucasKanade(PointTracker):
         self._frames.append(frame)
         self._tracks.append(tracks)
         return tracks
+
+    def _unseen(self, index: int) -> PointTracks:
+        """The points in a frame that something failed in: as they were last, and hidden."""
+        last = self._tracks[-1]
+        nothing = np.zeros(len(last))
+        return PointTracks(index, last.ids, last.xy, nothing, nothing)
 
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:
         for tracks in self._tracks:

@@ -14,7 +14,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -28,7 +29,9 @@ from rig import ROOT, free_domain
 from std_srvs.srv import Trigger
 
 from sam_pt_ros.cli import main
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.picker.bridge import Bridge
+from sam_pt_ros.picker.command import TOKEN_VARIABLE, PickOptions
 from sam_pt_ros.picker.tracker import Click, TrackerError
 
 pytestmark = pytest.mark.timeout(60)
@@ -57,6 +60,30 @@ def test_bad_arguments_are_one_line_and_exit_code_2(
     arguments, expected = BAD[name]
     assert main(["pick", *arguments]) == 2
     assert expected in one_line(capfd.readouterr().err)
+
+
+def options(**given: Any) -> PickOptions:
+    defaults = {"host": "127.0.0.1", "port": 0, "token": None, "node": "/sam_pt", "points": None}
+    return PickOptions.from_arguments(Namespace(**{**defaults, **given}, ros_args=[]))
+
+
+def test_the_token_is_taken_from_the_environment_where_none_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Everybody on the machine sees arguments."""
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    assert options().access.token is None
+    assert len(options(host="0.0.0.0").access.token or "") == 22
+    monkeypatch.setenv("SAM_PT_PICK_TOKEN", "of-the-environment")
+    for host in ("127.0.0.1", "0.0.0.0"):
+        assert options(host=host).access.token == "of-the-environment"
+        assert options(host=host, token="an-argument").access.token == "an-argument"
+    monkeypatch.setenv("SAM_PT_PICK_TOKEN", "")  # as the launch file leaves it
+    assert options().access.token is None
+    assert len(options(host="0.0.0.0").access.token or "") == 22
+    monkeypatch.setenv("SAM_PT_PICK_TOKEN", "short")
+    with pytest.raises(UserError, match="8 to 128"):
+        options()
 
 
 def test_bad_arguments_for_ros_are_named(capfd: pytest.CaptureFixture[str]) -> None:
@@ -236,3 +263,91 @@ def test_a_node_that_does_not_answer_is_not_waited_for_for_ever(silent_node: int
         asyncio.run(use())
     finally:
         rclpy.shutdown()
+
+
+class NewestFirst:
+    """An executor that begins with its newest task, as those before Kilted do."""
+
+    def __init__(self) -> None:
+        self._tasks: list[Callable[[], Any]] = []
+
+    def create_task(self, task: Callable[[], Any]) -> None:
+        self._tasks.append(task)
+
+    def run(self) -> None:
+        while self._tasks:
+            self._tasks.pop()()
+
+    def shutdown(self, timeout_sec: float) -> None:
+        pass
+
+
+class Points:
+    """A publisher that somebody listens to."""
+
+    topic_name = "/points"
+
+    def __init__(self) -> None:
+        self.published: list[float] = []
+
+    def get_subscription_count(self) -> int:
+        return 1
+
+    def publish(self, message: Any) -> None:
+        self.published += [point.x for point in message.prompts]
+
+
+@pytest.fixture
+def newest_first() -> Iterator[tuple[Bridge, NewestFirst]]:
+    """A bridge whose executor begins with the newest task."""
+    rclpy.init(domain_id=free_domain())
+    bridge = Bridge("/sam_pt", "/points")
+    bridge._executor.shutdown()
+    executor = NewestFirst()
+    bridge._executor = executor  # type: ignore[assignment]
+    yield bridge, executor
+    bridge.close()
+    rclpy.shutdown()
+
+
+def test_pictures_that_are_wanted_again_come_whatever_the_executor_begins_with(
+    newest_first: tuple[Bridge, NewestFirst],
+) -> None:
+    """A page is loaded again: it leaves, and comes."""
+    bridge, executor = newest_first
+
+    def topics() -> list[str]:
+        return [s.topic_name for s in bridge._node.subscriptions if "overlay" in s.topic_name]
+
+    bridge.want_pictures(True)
+    executor.run()
+    assert topics() == ["/sam_pt/overlay/compressed"]
+    bridge.want_pictures(False)
+    bridge.want_pictures(True)
+    executor.run()
+    assert topics() == ["/sam_pt/overlay/compressed"]
+    bridge.want_pictures(True)
+    bridge.want_pictures(False)
+    executor.run()
+    assert topics() == []
+
+
+def test_points_keep_their_order_whatever_the_executor_begins_with(
+    newest_first: tuple[Bridge, NewestFirst], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge, executor = newest_first
+    points = Points()
+    monkeypatch.setattr(bridge, "_points", points)
+
+    async def click() -> None:
+        bridge._loop = asyncio.get_running_loop()
+        clicks = [
+            asyncio.ensure_future(bridge.add_point(1, Click((1, 2), float(x), 0.0), True))
+            for x in range(5)
+        ]
+        await asyncio.sleep(0)
+        executor.run()
+        await asyncio.gather(*clicks)
+
+    asyncio.run(click())
+    assert points.published == [0.0, 1.0, 2.0, 3.0, 4.0]

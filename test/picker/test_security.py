@@ -73,7 +73,7 @@ def test_an_origin_may_be_left_out_only_where_none_is_needed() -> None:
 
 def test_the_token_is_known() -> None:
     assert ANYWHERE.knows("a-long-token")
-    for wrong in (None, "", "a-long-toke", "a-long-token ", "ä-long-token"):
+    for wrong in (None, "", "a-long-toke", "a-long-token ", "ä-long-token", "\udcff\udcfe"):
         assert not ANYWHERE.knows(wrong)
     assert HERE.knows(None)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -171,6 +172,21 @@ def test_the_token_becomes_a_cookie_that_no_script_and_no_other_site_gets() -> N
         await (await site.socket(Cookie=pair)).close()
         evil = {"Cookie": pair, "Origin": "http://evil.example"}
         assert await site.refused(**evil) == 403
+
+    run(test, "0.0.0.0", TOKEN)
+
+
+def test_a_cookie_of_any_bytes_is_refused_as_others_are() -> None:
+    async def test(site: Site) -> None:
+        cookie = Access("0.0.0.0", TOKEN).cookie.encode()
+        for value in (b"\xff\xfe", b"a-very-long-toke\xe4", b"\xc3"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.client.server.port)
+            lines = [b"GET / HTTP/1.1", b"Host: " + site.host.encode()]
+            lines += [b"Cookie: " + cookie + b"=" + value, b"Connection: close", b"", b""]
+            writer.write(b"\r\n".join(lines))
+            status = await reader.readline()
+            writer.close()
+            assert status.startswith(b"HTTP/1.1 403"), (value, status)
 
     run(test, "0.0.0.0", TOKEN)
 
@@ -386,6 +402,39 @@ def test_a_pause_is_known_to_all_pages_until_it_ends(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("sam_pt_ros.picker.hub._PAUSE_LAG", 0.0)
         site.hub.on_objects([BALL])  # somebody else has let it go on
         assert not (await hear_status(site))["paused"]
+
+    run(test)
+
+
+def test_what_is_removed_while_images_are_ignored_leaves_the_list_of_every_page() -> None:
+    """No image comes that would say so."""
+
+    async def test(site: Site) -> None:
+        pages = [await site.socket(), await site.socket()]
+
+        async def do(request: int, **command: Any) -> None:
+            await pages[0].send_json({**command, "request": request})
+            assert (await hear(pages[0], "answer"))["ok"] == (site.tracker.failure == "")
+
+        async def listed() -> list[list[int]]:
+            found = [(await hear(page, "objects"))["objects"] for page in pages]
+            return [[item["id"] for item in objects] for objects in found]
+
+        for page in pages:
+            await hear(page, "status")
+        site.hub.on_objects([BALL, replace(BALL, object_id=2), replace(BALL, object_id=3)])
+        assert await listed() == [[1, 2, 3]] * 2
+        await do(1, type="enable", on=False)
+        await do(2, type="remove", object=2)
+        assert await listed() == [[1, 3]] * 2
+        site.tracker.failure = "there is no object 1"
+        await do(3, type="remove", object=1)
+        site.tracker.failure = ""
+        await do(4, type="remove", object=1)
+        assert await listed() == [[3]] * 2
+        await do(5, type="reset")
+        assert await listed() == [[]] * 2
+        assert (await hear_status(site))["paused"]
 
     run(test)
 

@@ -3,7 +3,10 @@
 Its argument is ``reliable`` or ``best_effort``. One JSON object per line on stdin: ``frames``
 (numbers, published in this order), ``encoding``, ``compressed`` (``png`` or ``jpeg``, for
 ``image/compressed``), ``broken`` (how the images are spoilt), ``width``, and ``info``: fields of
-its CameraInfo messages that differ, or null for none of them. It waits until somebody listens,
+its CameraInfo messages that differ, or null for none of them. ``size`` (width and height) scales
+raw images, ``content`` is the frame whose pixels all of them have, ``period`` the seconds from one
+to the next, and ``mutations`` (``seed``, ``count``, ``first`` of :mod:`mutations`) has spoilt
+images of frame ``content`` published instead of frames. It waits until somebody listens,
 publishes, and answers with a line ``done``; it ends with its stdin.
 """
 
@@ -20,6 +23,7 @@ import cv2
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
@@ -27,6 +31,7 @@ from std_msgs.msg import Header
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mutations import mutate, plan
 from scene import Scene, passing_scene
 
 FRAME_ID = "camera_optical_frame"
@@ -59,10 +64,20 @@ def encode(rgb: np.ndarray, encoding: str) -> np.ndarray:
     return np.ascontiguousarray(pixels).reshape(len(rgb), -1)
 
 
-def image(scene: Scene, index: int, encoding: str, broken: str | None) -> Image:
-    pixels = encode(scene.frame(index).image, encoding)
+def image(
+    scene: Scene,
+    index: int,
+    encoding: str,
+    broken: str | None,
+    content: int | None = None,
+    size: list[int] | None = None,
+) -> Image:
+    rgb = scene.frame(index if content is None else content).image
+    if size is not None:
+        rgb = cv2.resize(rgb, size)
+    pixels = encode(rgb, encoding)
     message = Image(header=header(scene, index), encoding=encoding.split()[-1])
-    message.height, message.width = scene.size
+    message.height, message.width = rgb.shape[:2]
     message.step = pixels.shape[1]
     if broken == "step":
         message.step = 1
@@ -123,6 +138,16 @@ def wait_for_listener(publisher: Any) -> None:
         time.sleep(0.01)
 
 
+def publish(publisher: Any, message: Any) -> None:
+    """Publish as soon as a reliable publisher has room."""
+    while True:
+        try:
+            publisher.publish(message)
+            return
+        except RCLError:  # in a burst it may wait for its listener for longer than it may
+            time.sleep(0.01)
+
+
 def main() -> None:
     rclpy.init()
     node = Node("camera")
@@ -140,13 +165,28 @@ def main() -> None:
         publisher = publishers[kind is not None]
         for each in (publisher, info):
             wait_for_listener(each)
+        if "mutations" in order:
+            good = image(scene, order.get("content", 0), "rgb8", None)
+            for planned in plan(**order["mutations"]):
+                publish(publisher, mutate(good, planned))
+                time.sleep(order["period"])
+        due = time.monotonic()
         for index in order["frames"]:
+            time.sleep(max(due - time.monotonic(), 0))
+            due += order.get("period", 0)
             broken = order.get("broken")
             fields = order.get("info", {})
             if fields is not None:
                 info.publish(camera_info(scene, index, fields))
             publisher.publish(
-                image(scene, index, order.get("encoding", "rgb8"), broken)
+                image(
+                    scene,
+                    index,
+                    order.get("encoding", "rgb8"),
+                    broken,
+                    order.get("content"),
+                    order.get("size"),
+                )
                 if kind is None
                 else compressed_image(scene, index, kind, broken)
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -224,8 +224,8 @@ class Shown:
         monkeypatch.setattr("sam_pt_ros.ros.canvas.time.monotonic", lambda: self.now)
         self.canvas = Canvas(self.node, NodeOptions(**options))
 
-    def show(self, index: int, camera: CameraModel | None = PINHOLE) -> None:
-        self.canvas.show(picture(), header(index), camera)
+    def show(self, index: int, camera: CameraModel | None = PINHOLE, oldest: int = 0) -> None:
+        self.canvas.show(picture(), header(index), camera, stamp_of(header(oldest)))
 
     @property
     def published(self) -> list[int]:
@@ -306,6 +306,33 @@ def test_a_point_on_the_canvas_has_the_stamp_of_the_image_that_is_seen(
     assert shown.canvas.stamp_of(point) is None
 
 
+def test_an_image_is_replaced_before_it_leaves_the_history(
+    make_shown: Callable[..., Shown],
+) -> None:
+    """Of 10 images, at a rate at which nothing is due."""
+    shown = make_shown(canvas_rate=0.001)
+    shown.node.listeners = 1
+    for index in range(40):
+        oldest = max(0, index - 9)
+        shown.show(index, oldest=oldest)
+        assert shown.canvas.stamp_of(np.array([0.0, 0.0, 1.0])) >= stamp_of(header(oldest))
+    assert shown.published == [0, 10, 15, 20, 25, 30, 35]
+
+
+def test_of_what_was_forgotten_nothing_is_shown_and_the_next_image_is(
+    make_shown: Callable[..., Shown],
+) -> None:
+    shown = make_shown()
+    shown.node.listeners = 1
+    point = np.array([0.0, 0.0, 1.0])
+    shown.show(4)
+    shown.canvas.forget()
+    assert shown.canvas.stamp_of(point) is None
+    shown.show(2, oldest=2)  # at the same time: it is not due yet
+    assert shown.published == [4, 2]
+    assert shown.canvas.stamp_of(point) == stamp_of(header(2))
+
+
 def test_rate_0_means_that_there_is_no_canvas(make_shown: Callable[..., Shown]) -> None:
     shown = make_shown(canvas_rate=0.0)
     shown.node.listeners = 1
@@ -365,13 +392,17 @@ class Listener:
 
 
 def point_of(message: MarkerArray, scene: Any, pixel: tuple[float, float]) -> PointStamped:
-    """What RViz sends, now by its clock, of a click on a pixel of a canvas of two triangles."""
+    """What RViz sends, now by its clock, of a click on a pixel: on the triangle that has it."""
     marker = message.markers[-1]
-    assert len(marker.points) == 6
-    a, b, c = (np.array([p.x, p.y, p.z]) for p in marker.points[:3])
-    assert [(t.u, t.v) for t in marker.uv_coordinates[:3]] == [(0, 0), (0, 1), (1, 0)]
-    u, v = (pixel[0] + 0.5) / scene.width, (pixel[1] + 0.5) / scene.height
-    x, y, z = a + v * (b - a) + u * (c - a)
+    corners = np.array([(p.x, p.y, p.z) for p in marker.points]).reshape(-1, 3, 3)
+    uv = np.array([(t.u, t.v) for t in marker.uv_coordinates], np.float64).reshape(-1, 3, 2)
+    place = np.array([(pixel[0] + 0.5) / scene.width, (pixel[1] + 0.5) / scene.height])
+    sides = np.stack([uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]], -1)
+    two = np.linalg.solve(sides, (place - uv[:, 0])[..., None])[..., 0]
+    shares = np.concatenate([1 - two.sum(1, keepdims=True), two], 1)  # of the corners
+    inside = np.flatnonzero((shares >= -1e-6).all(1))
+    assert len(inside), f"the pixel {pixel} is not on the canvas"
+    x, y, z = shares[inside[0]] @ corners[inside[0]]
     point = PointStamped(header=Header(frame_id=marker.header.frame_id, stamp=Time(sec=2**30)))
     point.point.x, point.point.y, point.point.z = x, y, z
     return point
@@ -383,11 +414,8 @@ def test_a_click_on_the_canvas_means_the_image_that_it_showed(
     """The canvas of this node is renewed for who comes only, in the time of a test."""
     rig = make_rig("mode:=every_frame", "canvas_rate:=0.01", "canvas_distance:=2.0")
     with Listener(rig) as listener:
-        first = 0
-        while not listener.wait(1, 0.2):  # while the ends of the topic find each other
-            rig.play(first)
-            first += 1
-        (message,) = listener.heard
+        message, first = come(listener, rig)
+        assert listener.heard == [message]
         assert [marker.action for marker in message.markers] == [Marker.DELETEALL, Marker.ADD]
         shown = message.markers[-1]
         seen = rig.scene.index(stamp_of(shown.header))
@@ -413,6 +441,96 @@ def test_a_click_on_the_canvas_means_the_image_that_it_showed(
         assert beside_it.age == 1
         truth = rig.scene.frame(newest + 1).mask(THING)
         assert overlap(rig.mask(on_it.id, newest + 1), truth) > 0.8
+
+
+@pytest.fixture(scope="module")
+def slow_rig(make_rig: Callable[..., Rig]) -> Rig:
+    """Its canvas is renewed for who comes only, and as its short history wants it."""
+    return make_rig(
+        "mode:=every_frame",
+        "canvas_rate:=0.01",
+        "click_expansion:=false",
+        "positive_points:=1",
+        "negative_points:=0",
+        "reinitialization_horizon:=12",
+        "history_length:=12",
+    )
+
+
+@pytest.fixture
+def slow(slow_rig: Rig) -> Iterator[Rig]:
+    slow_rig.order = {}
+    slow_rig.reset()
+    yield slow_rig
+    assert slow_rig.node.alive, slow_rig.node.log.read_text()
+
+
+def come(listener: Listener, rig: Rig, first: int = 0) -> tuple[MarkerArray, int]:
+    """Play from a frame on until the canvas is seen; it, and the number of the next frame."""
+    index = first
+    while not listener.wait(1, 0.2):  # while the ends of the topic find each other
+        rig.play(index)
+        index += 1
+    return listener.heard[-1], index
+
+
+def test_pixels_clicked_on_the_canvas_of_a_distorting_lens_are_those_pixels(slow: Rig) -> None:
+    """Nothing moves, so that a point is in the next frame where it was in the one clicked on."""
+    lens = {"distortion_model": "plumb_bob", "d": [-0.35, 0.15, 0.004, -0.003, -0.02]}
+    slow.order = {"content": 0, "info": lens}
+    slow.play(0)
+    slow.reset()
+    with Listener(slow) as listener:
+        message, index = come(listener, slow)
+        assert len(message.markers[-1].points) > 6  # a lens that bends
+        rng = np.random.default_rng(0)
+        corners = [(0.0, 0.0), (319.0, 0.0), (0.0, 239.0), (319.0, 239.0)]
+        inner = rng.uniform((0, 0), (319, 239), (16, 2)).round(2).tolist()
+        for pixel in (pixels := [*corners, *map(tuple, inner)]):
+            said = slow.click("clicked_point", point_of(message, slow.scene, pixel))
+            assert "refused" not in said, (pixel, said)
+        assert listener.heard == [message]
+        slow.play(index)
+    points = slow.output("tracked_points", index).points
+    assert [p.object_id for p in points] == list(range(1, 21))
+    found = np.array([(p.x, p.y) for p in points])
+    off = np.linalg.norm(found - np.array(pixels), axis=1)
+    assert off.max() < 0.5, off
+
+
+def test_a_click_on_the_canvas_of_a_time_that_was_forgotten_means_the_newest_image(
+    slow: Rig,
+) -> None:
+    """A recording begins again, and the canvas still shows the end of it."""
+    with Listener(slow) as listener:
+        message, _ = come(listener, slow, first=30)
+        slow.reset()
+        pixel = slow.scene.inner_point(THING, 0)
+        said = slow.click("clicked_point", point_of(message, slow.scene, pixel))
+        assert "refused" not in said
+        slow.play(0)
+        (item,) = slow.objects(0).values()
+        assert item.age == 0
+        (point,) = slow.output("tracked_points", 0).points
+        assert np.hypot(point.x - pixel[0], point.y - pixel[1]) < 0.5
+        assert listener.wait(2, 10)  # what it shows now is of the new time
+        assert stamp_of(listener.heard[-1].markers[-1].header) == slow.scene.stamp(0)
+
+
+def test_the_canvas_is_renewed_before_its_image_can_no_longer_be_clicked_on(slow: Rig) -> None:
+    with Listener(slow) as listener:
+        _, index = come(listener, slow)
+        last = index + 30
+        slow.play(index, last)
+        shown = [slow.scene.index(stamp_of(m.markers[-1].header)) for m in listener.heard]
+        assert len(shown) <= 8
+        assert np.diff(shown).max() <= 12
+        message = listener.heard[-1]
+        pixel = slow.scene.inner_point(THING, shown[-1])
+        assert "refused" not in slow.click("clicked_point", point_of(message, slow.scene, pixel))
+        slow.play(last + 1)
+        (item,) = slow.objects(last + 1).values()
+        assert item.age == last + 1 - shown[-1]
 
 
 def test_the_canvas_is_renewed_at_its_rate(make_rig: Callable[..., Rig]) -> None:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from geometry_msgs.msg import Point, PointStamped, Quaternion, TransformStamped, Vector3
+from geometry_msgs.msg import Point, PointStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rig import TIMEOUT, Rig
+from robot import CAMERA, DOUBLES, Robot
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt
 from sam_pt_ros.srv import AddObjects, RemoveObject
 from scene import OCCLUDER, THING
 from std_msgs.msg import Header
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
-DOUBLES = Path(__file__).with_name("doubles")
-CAMERA = "camera_optical_frame"
 F, CX, CY = 300.0, 160.0, 120.0  # of the camera's process
 
 PLUMB_BOB = ("plumb_bob", [-0.35, 0.15, 0.004, -0.003, -0.02])
@@ -133,67 +130,6 @@ def test_points_of_a_part_of_the_sensor_land_on_its_pixels(clicked: Rig) -> None
     assert same_place(landed(clicked, 1)[1], ((x + 0.5) / 2 - 0.5, (y + 0.5) / 2 - 0.5))
 
 
-def turn(axis: str, degrees: float) -> tuple[list[float], np.ndarray]:
-    """A rotation about an axis, as quaternion x, y, z, w and as matrix."""
-    i = "xyz".index(axis)
-    half = math.radians(degrees) / 2
-    quaternion = [0.0, 0.0, 0.0, math.cos(half)]
-    quaternion[i] = math.sin(half)
-    c, s = math.cos(2 * half), math.sin(2 * half)
-    matrix = np.eye(3)
-    j, k = (i + 1) % 3, (i + 2) % 3
-    matrix[j, j] = matrix[k, k] = c
-    matrix[k, j], matrix[j, k] = s, -s
-    return quaternion, matrix
-
-
-class Robot:
-    """Moves: ``map`` to ``base`` changes; the camera is mounted on the base."""
-
-    def __init__(self, rig: Rig, double: bool) -> None:
-        self._double = double
-        self._heard = threading.Event()
-        node = rig.listener
-        if double:
-            self._publisher = node.create_publisher(TransformStamped, "tf_double", 10)
-            node.create_subscription(Header, "tf_double/heard", lambda _: self._heard.set(), 10)
-        else:
-            from tf2_msgs.msg import TFMessage
-
-            self._tf_message = TFMessage
-            self._publisher = node.create_publisher(TFMessage, "/tf", 10)
-        deadline = time.monotonic() + TIMEOUT
-        while self._publisher.get_subscription_count() == 0:
-            assert time.monotonic() < deadline, "the node does not listen to transforms"
-            time.sleep(0.01)
-
-    def move(self, second: int, degrees: float, xyz: list[float]) -> Callable[[Any], np.ndarray]:
-        """Move the base; from points in the camera's frame to those in the map."""
-        mount_turn, mount = turn("x", -100.0)
-        base_turn, base = turn("z", degrees)
-        offset = [0.1, 0.0, 0.3]
-        self._tell(second, "map", "base", xyz, base_turn)
-        self._tell(second, "base", CAMERA, offset, mount_turn)
-        return lambda point: base @ (mount @ np.array(point) + offset) + xyz
-
-    def _tell(
-        self, second: int, parent: str, child: str, shift: list[float], rotation: list[float]
-    ) -> None:
-        message = TransformStamped(child_frame_id=child, header=Header(frame_id=parent))
-        message.header.stamp.sec = second
-        x, y, z = shift
-        message.transform.translation = Vector3(x=x, y=y, z=z)
-        x, y, z, w = rotation
-        message.transform.rotation = Quaternion(x=x, y=y, z=z, w=w)
-        if self._double:
-            self._heard.clear()
-            self._publisher.publish(message)
-            assert self._heard.wait(TIMEOUT), "the node does not hear transforms"
-        else:
-            self._publisher.publish(self._tf_message(transforms=[message]))
-            time.sleep(0.5)  # nobody says when it has been heard
-
-
 @pytest.fixture(params=["double", "tf2_ros"])
 def robot(request: pytest.FixtureRequest, make_rig: Callable[..., Rig]) -> tuple[Rig, Robot]:
     """A node that listens to the moving robot, by the double of tf2_ros and by itself."""
@@ -216,7 +152,7 @@ def test_a_point_in_a_moving_frame_lands_on_its_pixel(robot: tuple[Rig, Robot]) 
     ]
     expected = {}
     for i, ((second, degrees, xyz), point) in enumerate(zip(moves, POINTS[1:]), 1):
-        to_map = robot_.move(second, degrees, xyz)
+        to_map = robot_.move(second * 1_000_000_000, degrees, xyz)
         rig.click("clicked_point", stamped("map", to_map(point)))
         expected[i] = by_hand(point, *PLUMB_BOB)
     found = landed(rig, 0)
@@ -301,6 +237,66 @@ def test_values_that_mean_nothing_are_refused(modes: Rig) -> None:
     assert set_parameter(modes, "selected_object", 65536) != ""
     modes.play(0)
     assert "object 1" in modes.click("clicked_pixel", Point(x=9.0, y=9.0))
+
+
+def test_the_edge_as_rqt_counts_it_is_that_of_the_image(clicked: Rig) -> None:
+    """It counts from the upper left corner of the image to its width and height."""
+    clicked.play(0)
+    for x, y in ((320.0, 100.0), (100.0, 240.0), (320.0, 240.0)):
+        assert "refused" not in clicked.click("clicked_pixel", Point(x=x, y=y))
+    for x, y in ((320.1, 100.0), (100.0, 240.1), (-0.6, 100.0), (math.nan, 240.0)):
+        assert "refused" in clicked.click("clicked_pixel", Point(x=x, y=y))
+    found = landed(clicked, 1)
+    expected = {1: (319.5, 100.0), 2: (100.0, 239.5), 3: (319.5, 239.5)}
+    assert found.keys() == expected.keys()
+    assert all(math.dist(found[i], expected[i]) < 1 for i in expected), found
+
+
+HELD = '''
+import time
+from pathlib import Path
+from sam_pt_ros.segmenters.classical import ClassicalSegmenter
+
+class Held(ClassicalSegmenter):
+    """Takes as long as there is a file `hold` beside it, and then makes a file `held`."""
+
+    def predict(self, prompts):
+        while Path(__file__).with_name("hold").exists():
+            Path(__file__).with_name("held").touch()
+            time.sleep(0.005)
+        return super().predict(prompts)
+'''
+
+
+def test_a_pixel_was_clicked_on_the_newest_image_that_has_results(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    """While the node has images 3 and 4, people see image 2."""
+    (tmp_path / "held_segmenter.py").write_text(HELD)
+    info = tmp_path / "held_segmenter-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: held-segmenter\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[sam_pt_ros.segmenters]\nheld = held_segmenter:Held\n")
+    rig = make_rig("mode:=every_frame", "segmenter:=held", packages=tmp_path)
+    rig.play(0)
+    rig.points(rig.on(THING, 0), index=0)
+    rig.play(1, 2)
+    (tmp_path / "hold").touch()
+    rig.camera.publish([3, 4])
+    deadline = time.monotonic() + TIMEOUT
+    while not (tmp_path / "held").exists():
+        assert time.monotonic() < deadline, "the segmenter is not asked"
+        time.sleep(0.005)
+    x, y = rig.scene.inner_point(OCCLUDER, 2)
+    rig._publishers["clicked_pixel"].publish(Point(x=x, y=y))
+    time.sleep(0.2)
+    assert rig.call("enable", SetBool.Request(data=True)).success  # its thread had its turn
+    (tmp_path / "hold").unlink()
+    rig.log("click on 'clicked_pixel': object 2")
+    rig.play(5)
+    assert rig.objects(5)[2].age == 3
+    # It is applied as soon as image 3 is done.
+    assert [len(rig.objects(index)) for index in (2, 3, 4)] == [1, 1, 2]
 
 
 # --- refused ------------------------------------------------------------------------------

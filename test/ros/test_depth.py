@@ -13,7 +13,9 @@ import pytest
 from geometry_msgs.msg import Point
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rig import TIMEOUT, Rig
+from robot import DOUBLES, Robot
 from sam_pt_ros.msg import Extent, TrackedObject
+from sam_pt_ros.srv import RemoveObject
 from scene import BACKGROUND, OCCLUDER, THING
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
@@ -56,6 +58,7 @@ class SubscriptionDouble:
 @pytest.fixture
 def make_input(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[DepthInput, Any]]:
     monkeypatch.setattr(depth_input, "ImageSubscription", SubscriptionDouble)
+    monkeypatch.setattr(depth_input, "_ALIVE", 100.0)  # it alone must not end the waiting
 
     def make(**options: Any) -> tuple[DepthInput, Any]:
         made = DepthInput(None, NodeOptions(**options))  # type: ignore[arg-type]
@@ -114,6 +117,18 @@ def test_the_timeout_ends_the_waiting(make_input: Make) -> None:
     begin = time.monotonic()
     assert depth.find(140 * MS) is None
     assert 0.09 < time.monotonic() - begin < 5
+
+
+def test_who_is_hurried_does_not_wait_any_longer(make_input: Make) -> None:
+    depth, subscription = make_input(depth_timeout=10.0)
+    subscription.callback(small(100 * MS))
+    hurry = threading.Event()
+    threading.Timer(0.1, hurry.set).start()
+    begin = time.monotonic()
+    assert depth.find(140 * MS, hurry.is_set) is None
+    assert 0.09 < time.monotonic() - begin < 5
+    assert depth.find(180 * MS, lambda: True) is None
+    assert time.monotonic() - begin < 5
 
 
 def at_once(depth: DepthInput, stamp: int) -> Image | None:
@@ -188,15 +203,24 @@ class DepthCamera:
         self._publisher = rig.listener.create_publisher(
             Image, "depth", QoSProfile(depth=10, reliability=reliability)
         )
-        self._clouds = rig.listener.create_subscription(
-            PointCloud2,
-            "/sam_pt/object_points",
-            lambda message: rig._hear("object_points", message),
-            QoSProfile(depth=100),
-        )
+        self._clouds = [
+            rig.listener.create_subscription(
+                PointCloud2,
+                f"/sam_pt/{topic}",
+                lambda message, topic=topic: rig._hear(topic, message),
+                QoSProfile(depth=100),
+            )
+            for topic in ("object_points", "target_object_points")
+        ]
 
     def publish(
-        self, index: int, *, half: bool = False, encoding: str = "32FC1", broken: bool = False
+        self,
+        index: int,
+        *,
+        half: bool = False,
+        encoding: str = "32FC1",
+        broken: bool = False,
+        frame_id: str = FRAME_ID,
     ) -> None:
         owners = self.rig.scene.frame(index).owners
         metres = np.vectorize(DISTANCE.get, otypes=[np.float32])(
@@ -204,6 +228,7 @@ class DepthCamera:
         )
         pixels = metres if encoding == "32FC1" else np.rint(metres * 1000).astype(np.uint16)
         message = MESSAGES.image(pixels, encoding, header(self.rig.scene.stamp(index)))
+        message.header.frame_id = frame_id
         if broken:
             message.step //= 2
         self._publisher.publish(message)
@@ -228,7 +253,8 @@ class DepthCamera:
         self._publisher.publish(small(self.rig.scene.stamp(0) - 100_000 * MS))
         time.sleep(0.1)
         self.rig.listener.destroy_publisher(self._publisher)
-        self.rig.listener.destroy_subscription(self._clouds)
+        for subscription in self._clouds:
+            self.rig.listener.destroy_subscription(subscription)
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +270,27 @@ def camera(patient_rig: Rig, request: pytest.FixtureRequest) -> Iterator[DepthCa
     yield made
     made.close()
     assert patient_rig.node.alive, patient_rig.node.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def moving_rig(make_rig: Callable[..., Rig]) -> Rig:
+    """Its node wants positions in the map, and waits for transforms for long, too."""
+    return make_rig(
+        "mode:=every_frame",
+        "depth_timeout:=5.0",
+        "transform_timeout:=5.0",
+        "target_frame:=map",
+        packages=DOUBLES,
+    )
+
+
+@pytest.fixture
+def moving_camera(moving_rig: Rig) -> Iterator[DepthCamera]:
+    moving_rig.reset()
+    made = DepthCamera(moving_rig, ReliabilityPolicy.RELIABLE)
+    yield made
+    made.close()
+    assert moving_rig.node.alive, moving_rig.node.log.read_text()
 
 
 def xyz(point: Point) -> np.ndarray:
@@ -332,6 +379,100 @@ def test_an_image_without_depth_has_masks_and_no_metres(camera: DepthCamera) -> 
     assert not rig.heard("object_points", index)
 
 
+def test_depth_of_another_frame_is_refused(camera: DepthCamera) -> None:
+    rig = camera.rig
+    index = camera.track()
+    camera.publish(index, frame_id="depth_optical_frame")
+    rig.play(index)
+    line = rig.log("depth image refused")
+    assert f"it is in frame 'depth_optical_frame', and the image in '{FRAME_ID}'" in line
+    item = rig.objects(index)[1]
+    assert item.state == TrackedObject.TRACKING and unknown(item.extent)
+    points = rig.output("tracked_points", index).points
+    assert np.isnan([xyz(p.position) for p in points]).all()
+    camera.publish(index + 1, frame_id="")  # some drivers leave it out
+    rig.play(index + 1)
+    in_place(rig, index + 1)
+    assert not rig.heard("object_points", index)
+
+
+def test_a_camera_info_of_another_size_gives_neither_metres_nor_markers(
+    camera: DepthCamera,
+) -> None:
+    rig = camera.rig
+    index = camera.track()
+    rig.order = {"info": {"width": 640}}
+    try:
+        for each in (index, index + 1):  # the camera_info may be overtaken by its image
+            camera.publish(each)
+            rig.play(each)
+    finally:
+        rig.order = {}
+    rig.output("overlay", index + 1)  # which comes after the markers
+    assert unknown(rig.objects(index + 1)[1].extent)
+    assert not rig.heard("markers", index + 1) and not rig.heard("object_points", index + 1)
+    reason = "the camera_info is for images of 640x240 pixels, but they have 320x240"
+    assert reason in rig.log("depth image refused")
+    assert reason in rig.log("nothing is published on '~/markers'")
+    for each in (index + 2, index + 3):
+        camera.publish(each)
+        rig.play(each)
+    in_place(rig, index + 3)
+    rig.output("markers", index + 3)
+
+
+def test_the_cloud_is_empty_once_there_is_no_object_any_more(camera: DepthCamera) -> None:
+    rig = camera.rig
+    index = camera.track()
+    camera.publish(index)
+    rig.play(index)
+    assert rig.output("object_points", index).width > 0
+    assert rig.call("remove_object", RemoveObject.Request(object_id=1)).success
+    for each in (index + 1, index + 2):
+        camera.publish(each)
+        rig.play(each)
+        cloud = rig.output("object_points", each)
+        assert (cloud.width, len(cloud.data), len(cloud.fields)) == (0, 0, 4)
+        assert cloud.header == header(rig.scene.stamp(each))
+
+
+def answer_time(rig: Rig) -> float:
+    """Seconds that a service takes which needs the pipeline."""
+    begin = time.monotonic()
+    assert not rig.call("remove_object", RemoveObject.Request(object_id=99)).success
+    return time.monotonic() - begin
+
+
+def test_services_do_not_wait_for_depth(camera: DepthCamera) -> None:
+    """Whose newest arrived just now, so that for a second the next one is expected."""
+    rig = camera.rig
+    index = camera.track()
+    answer_time(rig)  # finds the service
+    ended = threading.Event()
+
+    def lag_behind() -> None:
+        while not ended.wait(0.1):
+            camera.publish(index - 1)
+
+    lagging = threading.Thread(target=lag_behind)
+    lagging.start()
+    times = []
+    try:
+        for late in (index, index + 1, index + 2):
+            rig.camera.publish([late])
+            rig.output("label_image", late)
+            assert not rig.heard("objects", late)  # it waits for depth
+            times.append(answer_time(rig))
+            assert unknown(rig.objects(late)[1].extent)
+    finally:
+        ended.set()
+        lagging.join()
+    assert min(times) < 0.5, times
+    camera.publish(index + 3)
+    rig.play(index + 3)
+    in_place(rig, index + 3)
+
+
 def test_malformed_depth_costs_an_image_its_metres_only(camera: DepthCamera) -> None:
     rig = camera.rig
     index = camera.track()
@@ -371,3 +512,85 @@ def test_nothing_waits_where_nobody_publishes_depth(patient_rig: Rig) -> None:
     rig.play(1, 4)
     assert time.monotonic() - begin < 4  # less than one timeout
     assert all(unknown(rig.objects(i)[1].extent) for i in range(1, 5))
+
+
+# --- in another frame ---------------------------------------------------------------------
+
+
+def cloud_of(message: PointCloud2) -> np.ndarray:
+    """``float64 (M, 3)``."""
+    rows = np.frombuffer(bytes(message.data), [("xyz", "<f4", 3), ("object_id", "<u4")])
+    return np.asarray(rows["xyz"], np.float64)
+
+
+def be(robot: Robot, rig: Rig, index: int) -> Callable[[Any], np.ndarray]:
+    """Have the robot be somewhere else in every image; from the camera's frame to the map."""
+    place = 12.0 * index, [0.3 * index, -1.0, 0.1]
+    stamp = rig.scene.stamp(index)
+    robot.move(stamp - MS, *place)
+    return robot.move(stamp + MS, *place)
+
+
+def test_positions_are_given_in_the_target_frame_once_that_is_known(
+    moving_camera: DepthCamera,
+) -> None:
+    """At the stamp of each image; a frame that nobody has heard of is not waited for."""
+    rig = moving_camera.rig
+    begin = time.monotonic()
+    index = moving_camera.track()
+    moving_camera.publish(index)
+    rig.play(index)
+    assert time.monotonic() - begin < 4  # less than one timeout
+    assert "does not exist" in rig.log("no positions in target_frame 'map': no transform from")
+    message = rig.output("objects", index)
+    assert message.target_frame == "map" and unknown(message.objects[0].target_extent)
+    in_place(rig, index)
+
+    robot = Robot(rig)
+    for each in (index + 1, index + 2, index + 3):
+        to_map = be(robot, rig, each)
+        moving_camera.publish(each)
+        rig.play(each)
+        in_place(rig, each)
+        here, there = (
+            cloud_of(rig.output(f"{name}object_points", each)) for name in ("", "target_")
+        )
+        truth = to_map(here)
+        assert len(there) > 100
+        np.testing.assert_allclose(there, truth, atol=1e-3)
+        found = rig.output("target_object_points", each).header
+        assert found == Header(stamp=header(rig.scene.stamp(each)).stamp, frame_id="map")
+        extent = rig.objects(each)[1].target_extent
+        np.testing.assert_allclose(xyz(extent.centroid), truth.mean(0), atol=1e-3)
+        np.testing.assert_allclose(xyz(extent.box_min), truth.min(0), atol=1e-3)
+        np.testing.assert_allclose(xyz(extent.box_max), truth.max(0), atol=1e-3)
+        points = rig.output("tracked_points", each)
+        assert points.target_frame == "map"
+        positions = np.array([xyz(p.position) for p in points.points])
+        targets = np.array([xyz(p.target_position) for p in points.points])
+        assert np.isfinite(targets).all(1).sum() > 5
+        np.testing.assert_allclose(targets, to_map(positions), atol=1e-3)
+
+
+def test_services_do_not_wait_for_transforms(moving_camera: DepthCamera) -> None:
+    rig = moving_camera.rig
+    robot = Robot(rig)
+    be(robot, rig, 0)
+    be(robot, rig, 30)  # known up to there
+    index = moving_camera.track()
+    assert index < 30
+    for late in (40, 41):
+        moving_camera.publish(late)
+        rig.camera.publish([late])
+        rig.output("label_image", late)
+        assert not rig.heard("objects", late)  # it waits for a transform
+        assert answer_time(rig) < 1
+        item = rig.objects(late)[1]
+        assert unknown(item.target_extent) and not unknown(item.extent)
+    assert "extrapolation" in rig.log("no positions in target_frame 'map'")
+    to_map = be(robot, rig, 42)
+    moving_camera.publish(42)
+    rig.play(42)
+    item = rig.objects(42)[1]
+    expected = to_map(xyz(item.extent.centroid))
+    np.testing.assert_allclose(xyz(item.target_extent.centroid), expected, atol=1e-3)

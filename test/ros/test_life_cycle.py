@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import threading
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import camera_process
@@ -21,9 +22,11 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from sam_pt_ros import track_node
+from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.messages import KINDS, ResultMessages
+from sam_pt_ros.messages import KINDS, ResultMessages, stamp_of
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.ros.canvas import Canvas
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.track_node import TrackNode
@@ -124,6 +127,53 @@ def test_nothing_is_left_of_a_node_that_was_cleaned_up(node: TrackNode) -> None:
         assert left() == before
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"target_frame": "map"}, "'target_frame' needs tf2_ros, which cannot be used"),
+        ({"tracker": "cotracker"}, "checkpoint|PyTorch"),
+        ({"segmenter": "magic"}, "magic"),
+    ],
+    ids=["without tf2_ros", "checkpoint", "segmenter"],
+)
+def test_nothing_is_left_of_a_configuration_that_failed(
+    context: Context, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)  # as if it were not installed
+    checkpoint = Parameter("cotracker.checkpoint", value="nowhere")
+    node = TrackNode(context=context, parameter_overrides=[checkpoint])
+    errors: list[str] = []
+    monkeypatch.setattr(node.get_logger(), "error", errors.append)
+    good = {name: node.get_parameter(name).value for name in wrong}
+
+    def offered() -> list[list[str]]:
+        return [
+            sorted(topic.topic_name for topic in (*node.publishers, *node.subscriptions)),
+            sorted(service.srv_name for service in node.services),
+            [str(timer.timer_period_ns) for timer in node.timers],
+            ["entity"] * len(node._managed_entities),
+        ]
+
+    before = offered()
+    assert node.trigger_configure() == OK
+    configured = offered()
+    assert node.trigger_cleanup() == OK
+    assert offered() == before
+    for name, value in wrong.items():
+        set_parameter(node, name, value)
+    for _ in range(2):
+        assert node.trigger_configure() == FAILURE
+        assert offered() == before
+    assert len(errors) == 2 and all(re.search(says, error) for error in errors), errors
+    for name, value in good.items():
+        set_parameter(node, name, value)
+    assert node.trigger_configure() == OK
+    assert offered() == configured
+    assert node.trigger_activate() == OK
+    node.release()
+    node.destroy_node()
+
+
 def test_outputs_are_on_before_the_first_image_can_come(
     node: TrackNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +244,7 @@ def test_an_output_that_cannot_be_made_costs_no_other(
     heard = {name: Heard() for name in outputs._publishers}
     monkeypatch.setattr(outputs, "_publishers", heard)
     monkeypatch.setattr(ResultMessages, "objects", fail)
-    camera: Any = SimpleNamespace()
+    camera = CameraModel(np.eye(3), np.zeros(0), False, (20, 30))
     result = TrackResult(0, 1, np.zeros((20, 30), np.uint16), (), {})
     outputs.publish(Processed(result, Header(), np.zeros((20, 30, 3), np.uint8), camera))
     assert {name: len(each.messages) for name, each in heard.items()} == {
@@ -210,6 +260,77 @@ def test_an_output_that_cannot_be_made_costs_no_other(
     (error,) = errors
     assert error.startswith("nothing could be published on '~/objects': RuntimeError(")
     node.destroy_node()
+
+
+@pytest.mark.parametrize("size", [None, (40, 60)])
+def test_markers_without_a_camera_info_that_fits_are_refused_and_that_is_said(
+    context: Context, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int] | None
+) -> None:
+    node = LifecycleNode("outputs", context=context)
+    reporter = Reporter(node)
+    warnings: list[str] = []
+    monkeypatch.setattr(reporter, "warning", lambda text, repetition: warnings.append(text))
+    outputs = Publishers(node, reporter, "")
+    heard = {name: Heard() for name in outputs._publishers}
+    monkeypatch.setattr(outputs, "_publishers", heard)
+    camera = None if size is None else CameraModel(np.eye(3), np.zeros(0), False, size)
+    result = TrackResult(0, 1, np.zeros((20, 30), np.uint16), (), {})
+    outputs.publish(Processed(result, Header(), np.zeros((20, 30, 3), np.uint8), camera))
+    assert [name for name, each in heard.items() if not each.messages] == [
+        "object_points",
+        "markers",
+    ]
+    (warning,) = warnings
+    assert warning.startswith("nothing is published on '~/markers': ")
+    assert ("none has arrived" if size is None else "60x40 pixels") in warning
+    node.destroy_node()
+
+
+class Broken(Heard):
+    """A publisher that raises."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        setattr(self, method, self._raise)
+
+    def _raise(self, *_: Any) -> Any:
+        raise RuntimeError("broken on purpose")
+
+
+class BrokenCanvas(Canvas):
+    """Raises when it is to show something."""
+
+    def show(self, *_: Any) -> None:
+        raise RuntimeError("broken on purpose")
+
+
+@pytest.mark.parametrize("broken", ["canvas", "count", "publish", "performance"])
+def test_what_raises_while_an_image_is_published_costs_neither_that_nor_the_next(
+    node: TrackNode, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    if broken == "canvas":
+        monkeypatch.setattr(track_node, "Canvas", BrokenCanvas)
+    activate(node)
+    assert node._outputs is not None and node._worker is not None
+    errors: list[str] = []
+    monkeypatch.setattr(node._reporter, "error", errors.append)
+    heard: dict[str, Any] = {name: Heard() for name in node._outputs._publishers}
+    if broken in ("count", "publish"):
+        method = {"count": "get_subscription_count", "publish": "publish"}[broken]
+        heard["label_image"] = Broken(method)
+    if broken == "performance":
+        monkeypatch.setattr(node._outputs, "_performance", Broken("publish"))
+    monkeypatch.setattr(node._outputs, "_publishers", heard)
+    scene = plain_scene()
+    for index in range(3):
+        node._on_image(camera_process.image(scene, index, "rgb8", None))
+        while len(node._require_pipeline().history) <= index:
+            node._worker.call(lambda: None).result(TIMEOUT)
+        node._worker.call(lambda: None).result(TIMEOUT)
+    stamps = [stamp_of(message.header) for message in heard["objects"].messages]
+    assert stamps == [scene.stamp(index) for index in range(3)]
+    assert node._shown == scene.stamp(2)  # what comes after it was done as well
+    assert len(errors) == 3 and all("broken on purpose" in error for error in errors)
 
 
 # --- late answers -------------------------------------------------------------------------

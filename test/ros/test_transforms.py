@@ -151,9 +151,29 @@ def test_a_transform_that_is_on_its_way_is_waited_for(transforms: Tf2Transforms)
     assert 0.1 <= time.monotonic() - begin < 5
 
 
+def test_frames_that_are_not_known_are_not_waited_for(transforms: Tf2Transforms) -> None:
+    tell(transforms, "map", "camera", 5, 1.0)
+    tell(transforms, "other_map", "other", 5, 1.0)
+    begin = time.monotonic()
+    for source in ("nowhere", "other"):
+        with pytest.raises(UserError):
+            transforms.lookup("camera", source, 6_000_000_000, timeout=20)
+    assert time.monotonic() - begin < 5
+
+
+def test_who_is_hurried_does_not_wait_any_longer(transforms: Tf2Transforms) -> None:
+    tell(transforms, "map", "camera", 5, 1.0)
+    hurry = threading.Event()
+    threading.Timer(0.1, hurry.set).start()
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="extrapolation"):
+        transforms.lookup("map", "camera", 8_000_000_000, timeout=20, hurried=hurry.is_set)
+    assert 0.05 < time.monotonic() - begin < 5
+
+
 def test_what_is_cleared_is_forgotten_and_what_is_destroyed_hears_nothing(double: Any) -> None:
     node = DeafNode()
-    transforms = create_transforms(node)
+    transforms = create_transforms(node, True)
     assert isinstance(transforms, Tf2Transforms) and node.subscriptions == 1
     tell(transforms, "map", "camera", 5, 1.0)
     transforms.clear()
@@ -171,7 +191,7 @@ def test_without_tf2_ros_it_is_said_what_to_install(
     monkeypatch.delenv("ROS_DISTRO", raising=False)
     if distribution is not None:
         monkeypatch.setenv("ROS_DISTRO", distribution)
-    transforms = create_transforms(DeafNode())
+    transforms = create_transforms(DeafNode(), True)
     begin = time.monotonic()
     with pytest.raises(UserError) as error:
         transforms.lookup("camera", "map", None, timeout=5)
@@ -181,3 +201,14 @@ def test_without_tf2_ros_it_is_said_what_to_install(
     assert said.endswith(f"; install ros-{distribution or '<distro>'}-tf2-ros-py")
     transforms.clear()
     transforms.destroy()
+
+
+def test_where_tf_is_not_wanted_nothing_listens_to_it_and_that_is_said(double: Any) -> None:
+    node = DeafNode()
+    transforms = create_transforms(node, False)
+    assert node.subscriptions == 0
+    with pytest.raises(UserError, match="needs tf2_ros, which is not to be used: use_tf is false"):
+        transforms.lookup("camera", "map", None)
+    with pytest.raises(UserError, match="'target_frame' needs tf2_ros, which is not to be used"):
+        transforms.check()
+    create_transforms(node, True).check()

@@ -1,0 +1,199 @@
+"""Whatever arrives on the topics of clicks, and whatever the calibration: taken, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from doubles import ColourSegmenter, OracleTracker
+from geometry_msgs.msg import Point, PointStamped
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sam_pt_ros.msg import ObjectPrompt, PointPrompt, PointPromptArray
+from scene import plain_scene
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from std_msgs.msg import Header
+
+from sam_pt_ros import messages
+from sam_pt_ros.camera import CameraModel
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.node_options import CLICK_MODES
+from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.clicks import Click, Clicks
+
+SCENE = plain_scene()
+UINT32 = 2**32 - 1
+
+# Any number, and often one of those that are in the image.
+numbers = st.floats() | st.floats(-5, 100)
+counts = st.integers(0, UINT32) | st.integers(0, 100)
+stamps = st.builds(Time, sec=st.integers(-(2**31), 2**31 - 1), nanosec=st.integers(0, UINT32))
+near = (
+    st.integers(0, 4)
+    .map(lambda i: SCENE.stamp(i))
+    .map(lambda stamp: Time(sec=stamp // 10**9, nanosec=stamp % 10**9))
+)
+headers = st.builds(
+    Header,
+    stamp=st.just(Time()) | near | stamps,
+    frame_id=st.sampled_from(["camera", "", "map", "x" * 300]),
+)
+prompts = st.builds(
+    PointPrompt,
+    object_id=counts | st.integers(0, 3),
+    object_label=st.text(max_size=3),
+    x=numbers,
+    y=numbers,
+    label=st.integers(0, 255) | st.integers(0, 1),
+)
+boxes = st.builds(RegionOfInterest, x_offset=counts, y_offset=counts, width=counts, height=counts)
+masks = st.builds(
+    Image,
+    height=counts | st.just(72),
+    width=counts | st.just(96),
+    step=counts | st.just(96),
+    encoding=st.sampled_from(["mono8", "8UC1", "rgb8", "", "mono16"]),
+    is_bigendian=st.integers(0, 255),
+    data=st.sampled_from([b"", b"\1" * 10, b"\0" * 6912, b"\1" * 6912, b"\1" * 7000]),
+)
+points = st.builds(Point, x=numbers, y=numbers, z=numbers)
+calibrations = st.builds(
+    CameraInfo,
+    header=headers,
+    height=counts | st.just(72),
+    width=counts | st.just(96),
+    distortion_model=st.sampled_from(["plumb_bob", "equidistant", "", "rational_polynomial", "?"]),
+    d=st.lists(st.floats() | st.floats(-0.1, 0.1), max_size=9)
+    | st.sampled_from([[0.0] * 4, [0.0] * 5, [0.1] * 4, [0.1] * 5]),
+    k=st.lists(st.floats(), min_size=9, max_size=9)
+    | st.sampled_from([[80.0, 0.0, 48.0, 0.0, 80.0, 36.0, 0.0, 0.0, 1.0]]),
+    binning_x=counts | st.integers(0, 2),
+    binning_y=counts | st.integers(0, 2),
+    roi=st.just(RegionOfInterest()) | boxes,
+)
+
+
+class Clicked:
+    """Clicks on a pipeline that has seen a few frames; other frames than the camera's are half a
+    metre to its side.
+    """
+
+    def __init__(self, mode: str, selected: int) -> None:
+        self.pipeline = SamPt(OracleTracker(SCENE), ColourSegmenter())
+        self.seen = 0
+        self.read: list[Callable[[], Click]] = []
+        values = [SimpleNamespace(value=mode), SimpleNamespace(value=selected)]
+        node = SimpleNamespace(
+            get_parameters=lambda names: values,
+            get_logger=lambda: SimpleNamespace(warning=lambda text, **_: None),
+        )
+        self.clicks = Clicks(
+            node,  # type: ignore[arg-type]
+            self.pipeline,
+            SimpleNamespace(lookup=self._lookup),  # type: ignore[arg-type]
+            False,
+            lambda topic, read: self.read.append(read),
+            lambda: SCENE.stamp(self.seen - 1),
+            lambda point: None,
+        )
+        for _ in range(3):
+            self.go_on()
+        self.ids = self.clicks.apply(
+            messages.requests_from_points([PointPrompt(x=14.0, y=36.0, label=1)]), None
+        )
+
+    @staticmethod
+    def _lookup(target: str, source: str, stamp: Any) -> np.ndarray:
+        transform = np.eye(4)
+        transform[0, 3] = 0.0 if source == target else 0.5
+        return transform
+
+    def go_on(self) -> None:
+        frame = SCENE.frame(self.seen)
+        self.seen += 1
+        (result,) = self.pipeline.process(frame.image, frame.stamp)
+        assert not result.failed, result.problems
+        for item in result.objects:
+            assert np.isfinite(item.points.xy).all() and np.isfinite(item.score)
+
+    def use(self) -> None:
+        """As the node does with each click."""
+        (read,) = self.read
+        before, ids, why = self.pipeline.object_ids, [], ""
+        try:
+            click = read()
+            ids = self.clicks.apply(click.requests, click.stamp)
+        except UserError as error:
+            why = str(error)
+        assert bool(ids) != bool(why) and "\n" not in why
+        assert self.pipeline.object_ids == sorted({*before, *ids})
+        self.go_on()
+        self.go_on()
+
+
+modes = st.tuples(st.sampled_from(CLICK_MODES), st.integers(0, 2))
+
+
+@settings(max_examples=120, deadline=None)
+@given(modes, headers, st.lists(prompts, max_size=4))
+def test_any_points_are_taken_or_refused(
+    mode: tuple[str, int], header: Header, clicks: list[PointPrompt]
+) -> None:
+    clicked = Clicked(*mode)
+    clicked.clicks._on_points(PointPromptArray(header=header, prompts=clicks))
+    clicked.use()
+
+
+@settings(max_examples=60, deadline=None)
+@given(modes, points)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_any_pixel_is_taken_or_refused(mode: tuple[str, int], point: Point) -> None:
+    clicked = Clicked(*mode)
+    clicked.clicks._on_clicked_pixel(point)
+    clicked.use()
+
+
+@settings(max_examples=200, deadline=None)
+@given(modes, calibrations, headers, points)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_any_point_in_space_is_taken_or_refused_whatever_the_calibration(
+    mode: tuple[str, int], calibration: CameraInfo, header: Header, point: Point
+) -> None:
+    clicked = Clicked(*mode)
+    clicked.clicks._on_camera_info(calibration)
+    clicked.clicks._on_clicked_point(PointStamped(header=header, point=point))
+    clicked.use()
+
+
+@settings(max_examples=150, deadline=None)
+@given(headers, st.lists(prompts, max_size=3), boxes | st.just(RegionOfInterest()), masks)
+def test_any_request_is_taken_or_refused(
+    header: Header, clicks: list[PointPrompt], box: RegionOfInterest, mask: Image
+) -> None:
+    clicked = Clicked("new_object", 0)
+    request = ObjectPrompt(label="x", points=clicks, box=box, mask=mask)
+    clicked.read.append(
+        lambda: Click([messages.request_from_prompt(request)], messages.prompt_stamp(header))
+    )
+    clicked.use()
+
+
+@settings(max_examples=300, deadline=None)
+@given(calibrations, st.lists(numbers, min_size=3, max_size=3))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_any_calibration_projects_into_its_image_or_not_at_all(
+    calibration: CameraInfo, point: list[float]
+) -> None:
+    try:
+        camera = CameraModel.from_message(calibration)
+        pixel = camera.project(np.array(point))
+    except UserError:
+        return
+    assert pixel.shape == (2,) and np.isfinite(pixel).all()
+    if camera.size is not None:
+        assert -0.5 <= pixel[0] <= camera.size[1] - 0.5
+        assert -0.5 <= pixel[1] <= camera.size[0] - 0.5

@@ -1,0 +1,127 @@
+"""SIGINT and SIGTERM at any moment: during loading, in mid-frame, while a service waits."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+from camera_process import image
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rig import TIMEOUT, NodeProcess, free_domain
+from sam_pt_ros.msg import ObjectPrompt, PointPrompt, PointPromptArray
+from sam_pt_ros.srv import AddObjects
+from scene import THING, passing_scene
+from sensor_msgs.msg import Image
+
+RUNS_ON = 1.5  # seconds after it has become active in which the node may be told to end
+IN_TIME = 2.0
+
+
+class Load:
+    """Sends images, clicks and calls without a pause, to whatever node there is."""
+
+    def __init__(self) -> None:
+        self.domain = free_domain()
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=self.domain)
+        self._node = Node("load", context=self._context)
+        self._images = self._node.create_publisher(Image, "image", QoSProfile(depth=10))
+        self._clicks = self._node.create_publisher(PointPromptArray, "points", 10)
+        self._client = self._node.create_client(AddObjects, "/sam_pt/add_objects")
+        self._scene = passing_scene()
+        self._frames = [image(self._scene, index, "rgb8", None) for index in range(20)]
+        x, y = self._scene.inner_point(THING, 0)
+        self._click = PointPrompt(x=x, y=y, label=PointPrompt.POSITIVE)
+        self._number = 0
+        self._node.create_timer(0.02, self._send)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def _send(self) -> None:
+        message = self._frames[self._number % len(self._frames)]
+        stamp = self._scene.stamp(self._number)
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)
+        self._images.publish(message)
+        if self._number % 10 == 0:
+            self._clicks.publish(PointPromptArray(prompts=[self._click]))
+            if self._client.service_is_ready():
+                request = AddObjects.Request(objects=[ObjectPrompt(points=[self._click])])
+                self._client.call_async(request)
+        self._number += 1
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join(TIMEOUT)
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+@pytest.fixture(scope="module")
+def load() -> Iterator[Load]:
+    made = Load()
+    yield made
+    made.close()
+
+
+def wait_until_it_listens_to_signals(node: NodeProcess) -> None:
+    """Before that it is Python that is being started, and ends as Python does."""
+    status = Path(f"/proc/{node.process.pid}/status")
+    deadline = time.monotonic() + TIMEOUT
+    caught = re.compile(r"SigCgt:\s+([0-9a-f]+)")
+    while time.monotonic() < deadline:
+        found = caught.search(status.read_text())
+        if found is not None and int(found[1], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.005)
+    raise AssertionError("the node does not start")
+
+
+@pytest.fixture(scope="module")
+def starting(load: Load, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Seconds from when the node listens to signals until it is active."""
+    log = tmp_path_factory.mktemp("starting") / "log"
+    node = NodeProcess(load.domain, log)
+    wait_until_it_listens_to_signals(node)
+    begin = time.monotonic()
+    while "active, mode latest" not in log.read_text():
+        assert node.alive and time.monotonic() - begin < TIMEOUT, log.read_text()
+        time.sleep(0.01)
+    taken = time.monotonic() - begin
+    node.end()
+    return taken
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))],
+)
+def test_a_signal_at_any_moment_ends_the_node_at_once_and_well(
+    load: Load, starting: float, tmp_path: Path, seed: int
+) -> None:
+    rng = random.Random(seed)
+    number = (signal.SIGINT, signal.SIGTERM)[seed % 2]
+    # Half of them while it starts, and half of them while it runs.
+    moment = rng.uniform(0, starting) if seed % 4 < 2 else starting + rng.uniform(0, RUNS_ON)
+    node = NodeProcess(load.domain, tmp_path / "log")
+    wait_until_it_listens_to_signals(node)
+    time.sleep(moment)
+    assert node.alive, node.log.read_text()
+    begin = time.monotonic()
+    code = node.end(number)
+    taken = time.monotonic() - begin
+    log = node.log.read_text()
+    assert code == 0, (moment, log)
+    assert taken < IN_TIME, (moment, taken, log)
+    assert not re.search("Traceback|ERROR|Failed|terminate", log), (moment, log)

@@ -1,0 +1,112 @@
+"""Every row of the README's table "What happens when" was seen by a test."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+TEST = Path(__file__).resolve().parent
+README = TEST.parent / "README.md"
+
+FAULTS = "ros/test_faults.py"
+NODE = "ros/test_node.py"
+
+SEEN: dict[str, list[tuple[str, str]]] = {
+    "An image is malformed": [
+        (FAULTS, "test_ten_thousand_images_that_are_no_good_cost_nothing"),
+        (NODE, "test_a_malformed_image_is_refused_and_the_next_one_is_processed"),
+    ],
+    "An image is late": [
+        (NODE, "test_an_image_that_is_late_costs_no_object"),
+        (NODE, "test_the_same_image_twice_is_processed_once"),
+    ],
+    "A single image is of another time": [
+        (NODE, "test_a_single_image_of_another_time_costs_no_object"),
+        (FAULTS, "test_a_single_image_of_the_far_future_costs_no_object"),
+    ],
+    "Time goes back": [
+        (NODE, "test_when_time_goes_back_the_node_begins_anew_and_says_so"),
+        (FAULTS, "test_when_time_jumps_ahead_the_node_begins_anew_and_says_so"),
+    ],
+    "No image comes": [(FAULTS, "test_a_camera_that_stalls_is_named_and_objects_go_on")],
+    "The size or the encoding": [(FAULTS, "test_a_camera_may_change_its_size_and_its_encoding")],
+    "`qos_overrides` asks for more": [
+        (FAULTS, "test_a_camera_whose_quality_of_service_does_not_match_is_named")
+    ],
+    "Two nodes publish": [(FAULTS, "test_two_cameras_on_one_topic_are_noticed")],
+    "Images come faster": [
+        (FAULTS, "test_performance_says_what_each_image_cost_and_what_was_dropped"),
+        (NODE, "test_the_mode_latest_drops_images_instead_of_falling_behind"),
+    ],
+    "The tracker fails": [(FAULTS, "test_a_model_that_fails_costs_that_image_only")],
+    "The segmenter fails": [
+        (FAULTS, "test_a_model_that_fails_costs_that_image_only"),
+        (NODE, "test_a_failing_model_costs_no_frame_its_result"),
+    ],
+    "The GPU has no room": [
+        (FAULTS, "test_where_memory_is_scarce_objects_are_segmented_one_by_one")
+    ],
+    "Models fail in `max_failures`": [
+        (FAULTS, "test_models_that_fail_again_and_again_are_loaded_anew")
+    ],
+    "A model hangs": [
+        (FAULTS, "test_a_model_that_hangs_for_two_seconds_keeps_nobody_else_waiting")
+    ],
+    "A click is no number": [
+        (NODE, "test_a_bad_click_is_refused_and_the_node_lives"),
+        (NODE, "test_other_bad_clicks_are_refused"),
+    ],
+    "A service is asked for nonsense": [(FAULTS, "test_services_refuse_nonsense_with_a_reason")],
+    "An output cannot be made": [
+        ("ros/test_life_cycle.py", "test_an_output_that_cannot_be_made_costs_no_other")
+    ],
+    "A parameter is wrong": [
+        (NODE, "test_a_wrong_parameter_ends_the_node_with_one_line"),
+        (NODE, "test_what_cannot_be_used_ends_the_node_with_its_reason"),
+    ],
+    "SIGINT or SIGTERM": [
+        ("ros/test_endings.py", "test_a_signal_at_any_moment_ends_the_node_at_once_and_well"),
+        (NODE, "test_a_slow_model_is_never_asked_by_two_threads"),
+    ],
+    "`sam-pt demo` or `sam-pt replay` is interrupted": [
+        ("demo/test_interrupted_recording.py", "test_an_interrupted_recording_can_be_read"),
+        ("demo/test_demo.py", "test_interrupted_it_leaves_no_node_behind"),
+    ],
+}
+"""By how a row begins: the tests that have seen what it says, by file."""
+
+
+def rows() -> list[list[str]]:
+    section = README.read_text(encoding="utf-8").split("## What happens when\n", 1)[1]
+    lines = re.findall(r"^\|(.*)\|$", section.split("\n## ", 1)[0], re.MULTILINE)
+    return [[cell.strip() for cell in line.split("|")] for line in lines[2:]]
+
+
+def test_every_row_was_seen_by_a_test() -> None:
+    faults = [row[0] for row in rows()]
+    assert len(faults) == len(SEEN)
+    for fault, begins in zip(faults, SEEN):
+        assert fault.startswith(begins)
+
+
+def test_these_tests_exist() -> None:
+    for path, name in {each for tests in SEEN.values() for each in tests}:
+        tree = ast.parse((TEST / path).read_text(encoding="utf-8"))
+        assert name in {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}, (path, name)
+
+
+def test_what_is_logged_is_what_the_node_says() -> None:
+    """The fixed words of each quoted line stand in the sources."""
+    sources = [
+        path.read_text(encoding="utf-8") for path in (TEST.parent / "sam_pt_ros").rglob("*.py")
+    ]
+    said = re.sub(r'"\s*f?"', "", "\n".join(sources))
+    quoted = [line for row in rows() for line in re.findall("`([^`]+)`", row[2]) if len(line) > 20]
+    assert len(quoted) > 8
+    for line in quoted:
+        # What is not fixed: numbers, names of topics and nodes, what is in quotes, and choices.
+        parts = re.split(r"[-\d.]+|/\w+|'.*?'|:|reliable|best_effort|camera|before|after", line)
+        for part in parts:
+            words = part.strip(" :;,x")
+            assert len(words) < 8 or words in said, (line, words)
