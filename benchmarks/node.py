@@ -189,8 +189,10 @@ def main(arguments: list[str] | None = None) -> int:
         "floor_ms": of("floor", "latency_ms"),
         "shell_latency_ms": of("shell", "latency_ms"),
         "shell": results.get("shell", {}),
-        "classical_latency_ms": of("classical", "latency_ms"),
-        "classical": results.get("classical", {}),
+        "classical": {
+            size: found.pop("latency_ms") | found
+            for size, found in results.get("classical", {}).items()
+        },
         "default_dds": {
             "floor_ms": of("floor, default DDS", "latency_ms"),
             "shell_latency_ms": of("shell, default DDS", "latency_ms"),

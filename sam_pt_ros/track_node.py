@@ -28,6 +28,7 @@ from sam_pt_ros import messages
 from sam_pt_ros.configuration import Configuration, described
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.health import FrameTimes, Health
+from sam_pt_ros.memory import keep_freed_memory, share_freed_memory
 from sam_pt_ros.objects import ObjectState, TrackResult
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.canvas import Canvas
@@ -503,6 +504,9 @@ def _spin(spinning: _Spinning) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is told to end; the exit code."""
+    # Before there are other threads.
+    share_freed_memory()
+    keep_freed_memory()
     # The launch system ends nodes with SIGINT, containers and systemd with SIGTERM. rclpy's own
     # handlers would shut the context down beneath what is being done.
     for number in _SIGNALS:
