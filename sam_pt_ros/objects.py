@@ -54,7 +54,8 @@ class ObjectPrompt:
     mask: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        points = np.asarray(self.points, np.float32)
+        with np.errstate(over="ignore"):  # what is too large is refused as not finite
+            points = np.asarray(self.points, np.float32)
         labels = np.asarray(self.labels)
         if points.ndim != 2 or points.shape[1] != 2:
             raise UserError(f"points must have shape (N, 2), got {points.shape}")
