@@ -127,14 +127,18 @@ class Configuration:
         """The same for a recording, which waits: results do not depend on the machine's speed."""
         return replace(self, node=replace(self.node, mode="every_frame"))
 
+    @property
+    def pipeline_options(self) -> SamPtOptions:
+        """The pipeline's; in mode every_frame nothing depends on the machine's speed."""
+        if self.node.mode != "every_frame":
+            return self.pipeline
+        return replace(self.pipeline, catch_up_budget=0.0, frame_budget=0.0)
+
     def create(self) -> SamPt:
         """The pipeline; UserError if a backend cannot be made."""
         tracker: Any = trackers.load(self.backends.tracker)
         segmenter: Any = segmenters.load(self.backends.segmenter)
-        options = self.pipeline
-        if self.node.mode == "every_frame":  # then nothing depends on the machine's speed
-            options = replace(options, catch_up_budget=0.0, frame_budget=0.0)
-        pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), options)
+        pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), self.pipeline_options)
         set_threads(self.backends.threads)
         return pipeline
 

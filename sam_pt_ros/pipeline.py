@@ -30,6 +30,7 @@ from sam_pt_ros.objects import (
     TrackResult,
     View,
 )
+from sam_pt_ros.options import specs
 from sam_pt_ros.patch_filter import PatchFilter
 from sam_pt_ros.pipeline_options import SamPtOptions
 from sam_pt_ros.point_selection import select_points
@@ -122,13 +123,19 @@ class SamPt:
         self.options = options or SamPtOptions()
         self._clock = clock
         self._segmentation = Segmentation(segmenter, self.options, clock, self._recall, self._note)
-        late = tracker.lag(tracker.options)
         self._reinitialization = create_reinitialization(
             self.options.reinitialization, self.options.reinitialization_horizon
         )
+        self.check(self.options)
+        self.history = FrameHistory(self.options.history_length)
+        self.reset()
+
+    def check(self, options: SamPtOptions) -> None:
+        """UserError if the history is too short for other options of this pipeline."""
+        late = self.tracker.lag(self.tracker.options)
         horizon = 1 if self._reinitialization is None else self._reinitialization.horizon
-        needed = max(horizon, self.options.segment_every_n, 2 if self.options.frame_budget else 1)
-        if self.options.history_length < late + needed:
+        needed = max(horizon, options.segment_every_n, 2 if options.frame_budget else 1)
+        if options.history_length < late + needed:
             lag = f" and {late} frames by which the tracker may answer late" if late else ""
             why = (
                 "'segment_every_n', within which masks are moved along"
@@ -137,10 +144,23 @@ class SamPt:
             )
             raise UserError(
                 f"'history_length' must be at least {late + needed}: {why}{lag}; got "
-                f"{self.options.history_length}"
+                f"{options.history_length}"
             )
-        self.history = FrameHistory(self.options.history_length)
-        self.reset()
+
+    def change(self, options: SamPtOptions) -> None:
+        """Go on with other values of the options that may change at any time, between two frames.
+
+        Raises:
+            UserError: another value of an option that may not, or the history is too short.
+        """
+        for spec in specs(SamPtOptions):
+            if not spec.runtime and getattr(options, spec.name) != getattr(
+                self.options, spec.name
+            ):
+                raise UserError(f"'{spec.name}' cannot be changed once there is a pipeline")
+        self.check(options)
+        self.options = options
+        self._segmentation.change(options)
 
     def reset(self) -> None:
         """Forget all frames and objects; ids begin again at 1."""

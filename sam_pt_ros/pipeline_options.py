@@ -82,6 +82,7 @@ class SamPtOptions:
         "as long as it takes, so that results do not depend on the machine's speed.",
         minimum=0.0,
         maximum=3600.0,
+        runtime=True,
     )
     segment_every_n: int = option(
         1,
@@ -90,6 +91,7 @@ class SamPtOptions:
         "points sampled anew are always segmented.",
         minimum=1,
         maximum=1000,
+        runtime=True,
     )
     frame_budget: float = option(
         0.0,
@@ -99,6 +101,7 @@ class SamPtOptions:
         "as it takes, so that results do not depend on the machine's speed.",
         minimum=0.0,
         maximum=3600.0,
+        runtime=True,
     )
     lost_after: int = option(
         90,
@@ -106,6 +109,7 @@ class SamPtOptions:
         "whole horizon can be sampled from.",
         minimum=1,
         maximum=100000,
+        runtime=True,
     )
     history_length: int = option(
         60,

@@ -31,6 +31,11 @@ class SegmentationSchedule:
         self._needed: deque[float] = deque(maxlen=_REMEMBERED)
         self._spent = 0.0  # the same, of this frame so far
 
+    def change(self, every_n: int, budget: float) -> None:
+        """Go on with another rhythm and budget."""
+        self._every_n = every_n
+        self._budget = budget
+
     def begin(self) -> None:
         """A frame has come: its budget begins."""
         self._begin = self._clock()

@@ -57,6 +57,11 @@ class Segmentation:
         )
         self.shortened = False
 
+    def change(self, options: SamPtOptions) -> None:
+        """Go on with other options."""
+        self._options = options
+        self.schedule.change(options.segment_every_n, options.frame_budget)
+
     def asks(self, prompt: Prompt) -> bool:
         """Whether the segmenter is asked; else the object is not seen."""
         return (

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
 from concurrent.futures import TimeoutError as NoAnswerError
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,7 +31,8 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.health import FrameTimes, Health
 from sam_pt_ros.memory import keep_freed_memory, share_freed_memory
 from sam_pt_ros.objects import ObjectState, TrackResult
-from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.options import specs
+from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.ros.canvas import Canvas
 from sam_pt_ros.ros.clicks import Click, Clicks
 from sam_pt_ros.ros.depth_input import DepthInput
@@ -49,6 +51,7 @@ from sam_pt_ros.worker import Worker
 _ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
 _STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame when the node ends
 _CALLBACK_TIMEOUT = 0.3  # seconds that the callback in hand gets then
+_PIPELINE_OPTIONS = {spec.name for spec in specs(SamPtOptions)}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _Answer = TypeVar("_Answer")
@@ -242,21 +245,38 @@ class TrackNode(LifecycleNode):
         return True
 
     def _check_parameters(self, changed: list[Parameter[Any]]) -> SetParametersResult:
+        try:
+            self._change_parameters(changed)
+        except UserError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _change_parameters(self, changed: list[Parameter[Any]]) -> None:
+        """Use new values; UserError, and none of them is used, if one of them cannot be."""
+        configuration, pipeline, worker = self._configuration, self._pipeline, self._worker
+        values = {}
         for parameter in changed:
             spec = self.parameters.specs.get(parameter.name)
             if spec is None:
                 continue
-            if self._configuration is not None and not spec.runtime:
-                return SetParametersResult(
-                    successful=False,
-                    reason=f"'{parameter.name}' is read when the node is configured; deactivate "
-                    "and clean up first",
+            if configuration is not None and not spec.runtime:
+                raise UserError(
+                    f"'{parameter.name}' is read when the node is configured; deactivate and "
+                    "clean up first"
                 )
-            try:
-                spec.check(parameter.value, "parameters")
-            except UserError as error:
-                return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
+            values[parameter.name] = spec.check(parameter.value, "parameters")
+        if configuration is None or pipeline is None:
+            return
+        values = {name: value for name, value in values.items() if name in _PIPELINE_OPTIONS}
+        wanted = replace(configuration.pipeline, **values)
+        configuration = replace(configuration, pipeline=wanted)
+        options = configuration.pipeline_options
+        pipeline.check(options)
+        self._configuration = configuration
+        if worker is None:
+            pipeline.change(options)
+        else:  # between two images
+            worker.call(lambda: pipeline.change(options))
 
     # --- topics and services --------------------------------------------------------------
 

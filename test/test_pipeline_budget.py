@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -502,3 +503,34 @@ def test_a_frame_without_a_visible_object_skips_nothing() -> None:
     run = timed(SlowSegmenter(StoppedClock(), 0.04), frame_budget=0.001, segment_every_n=5)
     run.to(3)
     assert set(by_frame(run).values()) == {()}
+
+
+# --- changes at run time --------------------------------------------------------------------
+
+
+def test_the_rhythm_may_change_between_two_frames() -> None:
+    run = make(segment_every_n=3, reinitialization="none", history_length=10)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    run.to(6)
+    run.pipeline.change(replace(run.pipeline.options, segment_every_n=1))
+    run.to(9)
+    assert all(by_frame(run)[index] == () for index in (7, 8, 9))
+    run.pipeline.change(replace(run.pipeline.options, segment_every_n=10))
+    run.to(13)
+    assert all(by_frame(run)[index] == MOVED for index in range(10, 14))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("segment_every_n", 11, "'history_length' must be at least 11"),
+        ("positive_points", 3, "'positive_points' cannot be changed"),
+    ],
+)
+def test_what_cannot_change_changes_nothing(option: str, value: int, words: str) -> None:
+    run = make(history_length=10)
+    before = run.pipeline.options
+    with pytest.raises(UserError, match=words):
+        run.pipeline.change(replace(before, lost_after=7, **{option: value}))
+    assert run.pipeline.options is before

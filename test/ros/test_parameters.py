@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,43 @@ def test_changes_are_refused_once_the_node_is_configured(context: Context) -> No
     made.trigger_cleanup()
     (again,) = made.set_parameters([Parameter("positive_points", value=9)])
     assert again.successful
+    made.destroy_node()
+
+
+def test_some_may_change_at_run_time_between_two_images(context: Context) -> None:
+    given = [Parameter("history_length", value=10)]
+    made = TrackNode(context=context, parameter_overrides=given)
+    made.trigger_configure()
+    made.trigger_activate()
+    pipeline, worker = made._require_pipeline(), made._worker
+    assert worker is not None
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        free.wait(30)
+
+    worker.call(hold)
+    assert held.wait(30)
+    changed = [Parameter("segment_every_n", value=3), Parameter("lost_after", value=5)]
+    assert made.set_parameters_atomically(changed).successful
+    assert pipeline.options.segment_every_n == 1  # an image is in hand
+    free.set()
+    worker.call(lambda: None).result(30)
+    assert (pipeline.options.segment_every_n, pipeline.options.lost_after) == (3, 5)
+
+    refused = [Parameter("lost_after", value=7), Parameter("segment_every_n", value=11)]
+    answer = made.set_parameters_atomically(refused)
+    assert not answer.successful
+    assert "'history_length' must be at least 11: 'segment_every_n'" in answer.reason
+    worker.call(lambda: None).result(30)
+    assert (pipeline.options.segment_every_n, pipeline.options.lost_after) == (3, 5)
+    assert made.get_parameter("lost_after").value == 5
+    (one,) = made.set_parameters([Parameter("lost_after", value=8)])
+    assert one.successful
+    worker.call(lambda: None).result(30)
+    assert (pipeline.options.segment_every_n, pipeline.options.lost_after) == (3, 8)
+    made.release()
     made.destroy_node()
 
 
