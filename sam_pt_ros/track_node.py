@@ -8,9 +8,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import CancelledError, wait
-from concurrent.futures import TimeoutError as NoAnswerError
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -23,14 +22,12 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from std_srvs.srv import SetBool, Trigger
 
-from sam_pt_ros import messages
 from sam_pt_ros.configuration import Configuration, described
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.health import FrameTimes, Health
 from sam_pt_ros.memory import keep_freed_memory, share_freed_memory
-from sam_pt_ros.objects import ObjectState, TrackResult
+from sam_pt_ros.objects import ObjectState, PromptRequest, TrackResult
 from sam_pt_ros.options import specs
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.ros.canvas import Canvas
@@ -43,12 +40,11 @@ from sam_pt_ros.ros.parameters import Parameters
 from sam_pt_ros.ros.processing import Arrival, Processing
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
+from sam_pt_ros.ros.services import Services, listed
 from sam_pt_ros.ros.transforms import Transforms, create_transforms
-from sam_pt_ros.srv import AddObjects, RemoveObject
 from sam_pt_ros.warm_up import free_memory, warm_up
 from sam_pt_ros.worker import Worker
 
-_ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
 _STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame when the node ends
 _CALLBACK_TIMEOUT = 0.3  # seconds that the callback in hand gets then
 _PIPELINE_OPTIONS = {spec.name for spec in specs(SamPtOptions)}
@@ -79,14 +75,13 @@ class TrackNode(LifecycleNode):
         self._canvas: Canvas | None = None
         self._outputs: Publishers | None = None
         self._diagnostics: Diagnostics | None = None
-        self._offered: list[Any] = []
+        self._offered: Services | None = None
         self._health = Health()
         self._processing: Processing | None = None
         self._details: dict[str, str] = {}
         self._states: Counter[ObjectState] = Counter()
         self._shown: int | None = None  # stamp of the newest image that has results
         self._enabled = threading.Event()
-        self._asked = threading.Event()  # while the executor's thread waits for the pipeline
 
     # --- life cycle -----------------------------------------------------------------------
 
@@ -124,7 +119,7 @@ class TrackNode(LifecycleNode):
                 self._published,
                 self._on_other_time,
             )
-            self._make_services()
+            self._offered = Services(self, self._reporter, self)
         except UserError as error:
             self.get_logger().error(str(error))
             self.release()
@@ -151,7 +146,7 @@ class TrackNode(LifecycleNode):
             self._clicks.listen()
             self._depth = DepthInput(self, options)
             self._locator = Locator(
-                self._depth, self._transforms, options, self._reporter, self._asked.is_set
+                self._depth, self._transforms, options, self._reporter, self._is_hurried
             )
             self._image_input = ImageInput(self, options, self._on_image)
         except Exception as error:  # of which rclpy would say nothing
@@ -234,9 +229,9 @@ class TrackNode(LifecycleNode):
             self._canvas.destroy()
         if self._transforms is not None:
             self._transforms.destroy()
-        for service in self._offered:
-            self.destroy_service(service)
-        self._outputs, self._diagnostics, self._offered = None, None, []
+        if self._offered is not None:
+            self._offered.destroy()
+        self._outputs = self._diagnostics = self._offered = None
         self._transforms = self._clicks = self._canvas = self._locator = None
         self._pipeline = self._configuration = self._processing = None
         self._shown = None
@@ -278,17 +273,6 @@ class TrackNode(LifecycleNode):
         else:  # between two images
             worker.call(lambda: pipeline.change(options))
 
-    # --- topics and services --------------------------------------------------------------
-
-    def _make_services(self) -> None:
-        for kind, name, callback in (
-            (AddObjects, "~/add_objects", self._add_objects),
-            (RemoveObject, "~/remove_object", self._remove_object),
-            (Trigger, "~/reset", self._reset),
-            (SetBool, "~/enable", self._enable),
-        ):
-            self._offered.append(self.create_service(kind, name, callback))
-
     # --- receiving: hand over, never compute ----------------------------------------------
 
     def _on_image(self, message: Image | CompressedImage) -> None:
@@ -309,7 +293,7 @@ class TrackNode(LifecycleNode):
             except UserError as error:
                 self.get_logger().warning(f"click on '{topic}' refused: {error}")
             else:
-                self.get_logger().info(f"click on '{topic}': object {_listed(ids)}")
+                self.get_logger().info(f"click on '{topic}': object {listed(ids)}")
 
         worker.call(use).add_done_callback(lambda f: self._report_failure(f, "a click"))
 
@@ -317,85 +301,40 @@ class TrackNode(LifecycleNode):
         if not future.cancelled() and future.exception() is not None:
             self._reporter.exception(f"{what} failed", future.exception())
 
-    # --- services -------------------------------------------------------------------------
+    # --- what services ask for: the first two in the executor's thread --------------------
 
-    def _in_worker(self, function: Callable[[], _Answer]) -> _Answer:
-        """Run in the worker's thread; UserError if that was not done, or only in part."""
-        worker = self._worker
-        if worker is None:
-            raise UserError("the node is not active; activate it first")
-        self._asked.set()
-        future = worker.call(function)
-        try:
-            try:
-                return future.result(_ANSWER_TIMEOUT)
-            except NoAnswerError:
-                if future.cancel():
-                    raise UserError("the pipeline is busy; nothing was done, try again") from None
-                return future.result()  # it has begun, and only its end can be answered
-        except UserError:
-            raise
-        except CancelledError:
-            raise UserError("the node was stopped first; nothing was done") from None
-        except Exception as error:  # a failure of a backend
-            self._reporter.exception("a service call failed", error)
-            raise UserError(f"the pipeline did not do it: {error!r}") from error
-        finally:
-            self._asked.clear()
+    @property
+    def worker(self) -> Worker[Arrival] | None:
+        """What runs the pipeline; None while the node is not active."""
+        return self._worker
 
-    def _add_objects(
-        self, request: AddObjects.Request, response: AddObjects.Response
-    ) -> AddObjects.Response:
-        def add() -> tuple[list[int], bool]:
-            if not request.objects:
-                raise UserError("the request holds no objects")
-            requests = [messages.request_from_prompt(item) for item in request.objects]
-            stamp = messages.prompt_stamp(request.header)
-            pipeline = self._require_pipeline()
-            ids = self._require_clicks().apply(requests, stamp)
-            return ids, len(pipeline.history) > 0
-
-        try:
-            response.object_ids, seeing = self._in_worker(add)
-            response.success = True
-            done = "started" if seeing else "waiting for the first image to start"
-            response.message = f"{done} object {_listed(response.object_ids)}"
-            self.get_logger().info(response.message)
-        except UserError as error:
-            response.message = str(error)
-        return response
-
-    def _remove_object(
-        self, request: RemoveObject.Request, response: RemoveObject.Response
-    ) -> RemoveObject.Response:
-        try:
-            self._in_worker(lambda: self._require_pipeline().remove_object(request.object_id))
-            response.success = True
-            response.message = f"removed object {request.object_id}"
-        except UserError as error:
-            response.message = str(error)
-        return response
-
-    def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        try:
-            self._in_worker(self._forget)
-            response.success = True
-            response.message = "all objects are forgotten; ids begin at 1 again"
-        except UserError as error:
-            response.message = str(error)
-        return response
-
-    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        if request.data:
+    def enable(self, enabled: bool) -> None:
+        """Process images, or ignore them."""
+        if enabled:
             self._enabled.set()
-        else:
-            self._enabled.clear()
-            if self._worker is not None:
-                self._worker.clear()
-        response.success = True
-        response.message = "images are processed" if request.data else "images are ignored"
-        self.get_logger().info(response.message)
-        return response
+            return
+        self._enabled.clear()
+        if self._worker is not None:
+            self._worker.clear()
+
+    def add_objects(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
+        """Start objects; see :meth:`sam_pt_ros.ros.clicks.Clicks.apply`."""
+        return self._require_clicks().apply(requests, stamp)
+
+    @property
+    def sees(self) -> bool:
+        """Whether there has been an image."""
+        return len(self._require_pipeline().history) > 0
+
+    def remove_object(self, object_id: int) -> None:
+        """Stop tracking an object; UserError if there is none."""
+        self._require_pipeline().remove_object(object_id)
+
+    def forget(self) -> None:
+        """Forget all objects and images."""
+        assert self._processing is not None
+        self._processing.forget()
+        self._nothing_shown()
 
     # --- in the worker's thread -----------------------------------------------------------
 
@@ -407,10 +346,8 @@ class TrackNode(LifecycleNode):
         assert self._clicks is not None
         return self._clicks
 
-    def _forget(self) -> None:
-        assert self._processing is not None
-        self._processing.forget()
-        self._nothing_shown()
+    def _is_hurried(self) -> bool:
+        return self._offered is not None and self._offered.waiting
 
     def _nothing_shown(self) -> None:
         assert self._canvas is not None
@@ -462,10 +399,6 @@ class TrackNode(LifecycleNode):
 
     def _watched(self) -> Watched:
         return Watched(self._pipeline, self._image_input, self._states, self._details)
-
-
-def _listed(ids: Any) -> str:
-    return ", ".join(map(str, ids))
 
 
 def _started(node: TrackNode) -> bool:

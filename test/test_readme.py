@@ -24,7 +24,7 @@ def test_the_table_of_parameters_is_the_declared_one() -> None:
 
 
 def test_every_topic_and_service_of_the_node_is_described() -> None:
-    node = (ROOT / "sam_pt_ros" / "track_node.py").read_text(encoding="utf-8")
+    node = (ROOT / "sam_pt_ros" / "ros" / "services.py").read_text(encoding="utf-8")
     services = re.findall(r'"~/(\w+)"', node)
     outputs = {"canvas", "performance", *output_kinds("map"), *KINDS, "detections"}
     assert (len(services), len(outputs)) == (4, 12)

@@ -19,13 +19,13 @@ from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from scene import THING, plain_scene
 from std_msgs.msg import Header
-from std_srvs.srv import SetBool
 
 from sam_pt_ros import track_node
 from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.messages import KINDS, ResultMessages, stamp_of
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.ros import services
 from sam_pt_ros.ros.canvas import Canvas
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
@@ -109,7 +109,7 @@ def test_a_wrong_configuration_can_be_put_right(node: TrackNode) -> None:
 
 def test_a_node_that_was_disabled_and_cleaned_up_is_enabled_again(node: TrackNode) -> None:
     activate(node)
-    node._enable(SetBool.Request(data=False), SetBool.Response())
+    node.enable(False)
     rest(node)
     activate(node)
     assert node._enabled.is_set()
@@ -195,23 +195,23 @@ def test_outputs_are_on_before_the_first_image_can_come(
 def test_a_service_whose_turn_does_not_come_is_not_done_later(
     node: TrackNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(track_node, "_ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr(services, "_ANSWER_TIMEOUT", 0.05)
     activate(node)
     go_on, done = threading.Event(), []
     assert node._worker is not None
     node._worker.call(lambda: go_on.wait(TIMEOUT))
     with pytest.raises(UserError, match="busy; nothing was done"):
-        node._in_worker(lambda: done.append(1))
+        node._offered.in_worker(lambda: done.append(1))
     go_on.set()
-    assert node._in_worker(lambda: done == [])
+    assert node._offered.in_worker(lambda: done == [])
 
 
 def test_a_service_that_takes_long_is_answered_when_it_is_done(
     node: TrackNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(track_node, "_ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr(services, "_ANSWER_TIMEOUT", 0.05)
     activate(node)
-    assert node._in_worker(lambda: threading.Event().wait(0.2) or "done") == "done"
+    assert node._offered.in_worker(lambda: threading.Event().wait(0.2) or "done") == "done"
 
 
 # --- outputs ------------------------------------------------------------------------------

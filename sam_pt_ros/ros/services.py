@@ -1,0 +1,158 @@
+"""Services: what they ask for is done in the pipeline's thread, and answered when it is done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as NoAnswerError
+from typing import Any, Protocol, TypeVar
+
+from rclpy.node import Node
+from std_srvs.srv import SetBool, Trigger
+
+from sam_pt_ros import messages
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.objects import PromptRequest
+from sam_pt_ros.ros.reporter import Reporter
+from sam_pt_ros.srv import AddObjects, RemoveObject
+from sam_pt_ros.worker import Worker
+
+_ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
+
+_Answer = TypeVar("_Answer")
+
+
+class Control(Protocol):
+    """What services control."""
+
+    @property
+    def worker(self) -> Worker[Any] | None:
+        """What runs the pipeline; None while the node is not active."""
+
+    @property
+    def sees(self) -> bool:
+        """Whether there has been an image."""
+
+    def enable(self, enabled: bool) -> None:
+        """Process images, or ignore them."""
+
+    def add_objects(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
+        """Start objects, in the worker's thread; their ids."""
+
+    def remove_object(self, object_id: int) -> None:
+        """Stop tracking an object, in the worker's thread; UserError if there is none."""
+
+    def forget(self) -> None:
+        """Forget all objects and images, in the worker's thread."""
+
+
+class Services:
+    """Offers ``~/add_objects``, ``~/remove_object``, ``~/reset`` and ``~/enable``.
+
+    Args:
+        node: offers them.
+        reporter: hears what fails.
+        control: does what is asked for.
+    """
+
+    def __init__(self, node: Node, reporter: Reporter, control: Control) -> None:
+        self._node = node
+        self._reporter = reporter
+        self._control = control
+        self._waiting = threading.Event()
+        self._offered = [
+            node.create_service(kind, name, callback)
+            for kind, name, callback in (
+                (AddObjects, "~/add_objects", self._add_objects),
+                (RemoveObject, "~/remove_object", self._remove_object),
+                (Trigger, "~/reset", self._reset),
+                (SetBool, "~/enable", self._enable),
+            )
+        ]
+
+    def destroy(self) -> None:
+        """Offer nothing any more."""
+        for service in self._offered:
+            self._node.destroy_service(service)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the executor's thread waits for the pipeline, and receives nothing meanwhile."""
+        return self._waiting.is_set()
+
+    def in_worker(self, function: Callable[[], _Answer]) -> _Answer:
+        """Run in the worker's thread; UserError if that was not done, or only in part."""
+        worker = self._control.worker
+        if worker is None:
+            raise UserError("the node is not active; activate it first")
+        self._waiting.set()
+        future = worker.call(function)
+        try:
+            try:
+                return future.result(_ANSWER_TIMEOUT)
+            except NoAnswerError:
+                if future.cancel():
+                    raise UserError("the pipeline is busy; nothing was done, try again") from None
+                return future.result()  # it has begun, and only its end can be answered
+        except UserError:
+            raise
+        except CancelledError:
+            raise UserError("the node was stopped first; nothing was done") from None
+        except Exception as error:  # a failure of a backend
+            self._reporter.exception("a service call failed", error)
+            raise UserError(f"the pipeline did not do it: {error!r}") from error
+        finally:
+            self._waiting.clear()
+
+    def _add_objects(
+        self, request: AddObjects.Request, response: AddObjects.Response
+    ) -> AddObjects.Response:
+        def add() -> tuple[list[int], bool]:
+            if not request.objects:
+                raise UserError("the request holds no objects")
+            requests = [messages.request_from_prompt(item) for item in request.objects]
+            stamp = messages.prompt_stamp(request.header)
+            return self._control.add_objects(requests, stamp), self._control.sees
+
+        try:
+            response.object_ids, seeing = self.in_worker(add)
+            response.success = True
+            done = "started" if seeing else "waiting for the first image to start"
+            response.message = f"{done} object {listed(response.object_ids)}"
+            self._node.get_logger().info(response.message)
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _remove_object(
+        self, request: RemoveObject.Request, response: RemoveObject.Response
+    ) -> RemoveObject.Response:
+        try:
+            self.in_worker(lambda: self._control.remove_object(request.object_id))
+            response.success = True
+            response.message = f"removed object {request.object_id}"
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            self.in_worker(self._control.forget)
+            response.success = True
+            response.message = "all objects are forgotten; ids begin at 1 again"
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._control.enable(request.data)
+        response.success = True
+        response.message = "images are processed" if request.data else "images are ignored"
+        self._node.get_logger().info(response.message)
+        return response
+
+
+def listed(ids: Iterable[int]) -> str:
+    """Ids in words."""
+    return ", ".join(map(str, ids))
