@@ -112,7 +112,8 @@ class CameraModel:
             UserError: no pixel shows the point. The texts are: ``the point [x, y, z] is not
                 finite``, ``... lies behind the camera``, ``... lies outside of the image of
                 WxH pixels`` and ``... lies beyond what the lens model covers``: there the
-                polynomials of the distortion turn round, and would put it into the image.
+                polynomials of the distortion turn round, and would put it into the image. Half a
+                pixel beside the image is its edge: the canvas is drawn no more exactly.
         """
         point = np.asarray(point, np.float64)
         said = "the point [{:.6g}, {:.6g}, {:.6g}]".format(*point)
@@ -123,12 +124,14 @@ class CameraModel:
         (pixel,) = self.pixels(point[None])
         if self.size is not None:
             height, width = self.size
-            if not (-0.5 <= pixel[0] <= width - 0.5 and -0.5 <= pixel[1] <= height - 0.5):
+            if not (-1 <= pixel[0] <= width and -1 <= pixel[1] <= height):
                 raise UserError(f"{said} lies outside of the image of {width}x{height} pixels")
         (ray,) = self.rays(pixel[None])
         angle = np.arctan2(np.linalg.norm(np.cross(ray, point)), ray @ point)
         if not angle < _SAME_DIRECTION:
             raise UserError(f"{said} lies beyond what the lens model covers")
+        if self.size is not None:
+            pixel = np.clip(pixel, -0.5, (width - 0.5, height - 0.5))
         return pixel
 
     def pixels(self, points: np.ndarray) -> np.ndarray:

@@ -45,6 +45,7 @@ _LEAST_SHARE = 0.4  # of the readings there that it must have
 # Objects.
 _EROSION = 0.03  # of a mask, to what is surely inside: a share of the root of its area,
 _MOST_EROSION = 3  # and pixels, at most
+_KNOWN_SHARE = 0.05  # of an object's core: with fewer readings nothing is known of it
 _CORE_SHARE = 0.25  # of the mask's area: where less remains, nothing is eroded
 _RIM = 1 + 2 * STEP  # what is round falls off steeply there
 _SAMPLES = 4096  # readings, about, in which an object's layers are looked for
@@ -228,8 +229,11 @@ def _surface(z: np.ndarray, mask: np.ndarray) -> np.ndarray:
     kept = reading & ~_flying(_only(z, reading, np.nan))
     core, radius = _core(mask)
     inner = core & kept
-    if not inner.any():
-        core, radius, inner = mask, 0, reading
+    if cv2.countNonZero(inner.view(np.uint8)) < _KNOWN_SHARE * cv2.countNonZero(
+        core.view(np.uint8)
+    ):
+        # What there is at the rim is more likely to be the background's.
+        return np.zeros(z.shape, np.bool_)
     on_layer = np.zeros(z.shape, np.bool_)
     for nearest, farthest in _layers(_samples(z, inner)):
         on_layer |= (z >= nearest) & (z <= farthest)

@@ -56,7 +56,8 @@ class Summary:
         failed: frames in all in which a model failed.
         failed_in_a_row: frames up to the newest in which a model failed.
         skipped: frames in all in which a stage was left out or cut short, by stage.
-        last_error: words; empty as long as there was none.
+        last_error: words; empty as long as no model has failed.
+        last_refusal: why the last frame that could not be used could not; empty before.
     """
 
     input_rate: float
@@ -72,6 +73,7 @@ class Summary:
     failed_in_a_row: int
     skipped: Mapping[str, int]
     last_error: str
+    last_refusal: str
 
 
 class Health:
@@ -90,7 +92,7 @@ class Health:
         self._received = self._published = self._dropped = self._refused = 0
         self._failed = self._failed_in_a_row = 0
         self._skipped: dict[str, int] = {}
-        self._last_error = ""
+        self._last_error = self._last_refusal = ""
 
     def frame_received(self) -> None:
         """A frame has arrived."""
@@ -102,7 +104,7 @@ class Health:
         """A frame could not be used."""
         with self._lock:
             self._refused += 1
-            self._last_error = reason
+            self._last_refusal = reason
 
     def frame_published(self, times: FrameTimes, problems: Sequence[str] = ()) -> None:
         """The results of a frame were published.
@@ -159,4 +161,5 @@ class Health:
                 failed_in_a_row=self._failed_in_a_row,
                 skipped=dict(self._skipped),
                 last_error=self._last_error,
+                last_refusal=self._last_refusal,
             )

@@ -277,10 +277,13 @@ class SamPt:
         prompt = request.prompt
         if starts:
             if not prompt.starts_object:
-                raise UserError(
-                    f"object {object_id} is not tracked, and needs a positive point, a box or a "
-                    "mask to start from"
+                name = f" '{request.label}'" if request.label else ""
+                which = (
+                    f"object {object_id} is not tracked, and"
+                    if request.object_id
+                    else (f"a new object{name}")
                 )
+                raise UserError(f"{which} needs a positive point, a box or a mask to start from")
             if not 1 <= object_id <= MAX_OBJECT_ID:
                 raise UserError(
                     f"an object id must be 1 to {MAX_OBJECT_ID}, got {object_id}; after a reset "

@@ -289,11 +289,19 @@ class TrackNode(LifecycleNode):
         def use() -> None:
             try:
                 click = read()
+                before = self._require_pipeline().object_ids
                 ids = self._require_clicks().apply(click.requests, click.stamp)
             except UserError as error:
                 self.get_logger().warning(f"click on '{topic}' refused: {error}")
             else:
-                self.get_logger().info(f"click on '{topic}': object {listed(ids)}")
+                started = [i for i in ids if i not in before]
+                added = [i for i in ids if i in before]
+                done = [
+                    f"{what} object {listed(which)}"
+                    for what, which in (("started", started), ("point for", added))
+                    if which
+                ]
+                self.get_logger().info(f"click on '{topic}': {', '.join(done)}")
 
         worker.call(use).add_done_callback(lambda f: self._report_failure(f, "a click"))
 
@@ -398,7 +406,15 @@ class TrackNode(LifecycleNode):
             self._diagnostics.say(what)
 
     def _watched(self) -> Watched:
-        return Watched(self._pipeline, self._image_input, self._states, self._details)
+        locator = self._locator
+        return Watched(
+            self._pipeline,
+            self._image_input,
+            self._states,
+            self._details,
+            (0, 0) if locator is None else (locator.with_depth, locator.without_depth),
+            self._enabled.is_set(),
+        )
 
 
 def _started(node: TrackNode) -> bool:

@@ -103,7 +103,8 @@ def test_the_image_ends_half_a_pixel_beyond_the_centres_of_its_outermost_pixels(
 
     assert at(-0.49, -0.49) == "-0.49, -0.49"
     assert at(639.49, 359.49) == "639.49, 359.49"
-    for x, y in ((-0.51, 5), (5, -0.51), (639.51, 5), (5, 359.51)):
+    assert at(-0.9, 359.9) == "-0.5, 359.5"  # as near to the edge as the canvas is drawn exactly
+    for x, y in ((-1.01, 5), (5, -1.01), (640.01, 5), (5, 360.01)):
         assert at(x, y).endswith("lies outside of the image of 640x360 pixels")
     assert outcome(camera, [2, 0, 2]).startswith("the point [2, 0, 2] lies outside")
     boundless = CameraModel.from_message(info(width=0, height=0))

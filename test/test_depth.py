@@ -650,3 +650,17 @@ def test_what_depth_costs_is_measured(
     assert benchmark.main(["--turns", "2"]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert all(time > 0 for time in summary["ms_median"]["160x120"].values())
+
+
+@pytest.mark.parametrize("known", [0, 2])
+def test_an_object_without_readings_is_not_where_the_wall_at_its_rim_is(known: int) -> None:
+    """Black and shiny things have no depth, and masks are a little too large."""
+    thing = disc(80, 100, 30)
+    depth = np.full(SIZE, 3.0, np.float32)
+    depth[thing] = np.nan
+    depth[80, 100 : 100 + known] = 1.0
+    mask = cv2.dilate(thing.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
+    assert 3 not in locate(result(item(mask)), depth, CAMERA, "camera").objects
+    depth[thing] = 1.0
+    extent = locate(result(item(mask)), depth, CAMERA, "camera").objects[3].extent
+    assert extent is not None and extent.box_max[2] == 1

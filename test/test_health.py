@@ -78,7 +78,8 @@ def test_failures_are_counted_and_those_in_a_row_end_with_a_good_frame(clock: Ha
     health.frame_refused("an image of 0 pixels")
     summary = health.summary()
     assert (summary.failed, summary.failed_in_a_row, summary.refused) == (3, 0, 1)
-    assert summary.last_error == "an image of 0 pixels"
+    assert summary.last_refusal == "an image of 0 pixels"
+    assert summary.last_error == "points failed"
 
 
 def test_what_was_skipped_is_counted_by_stage(clock: HandClock) -> None:

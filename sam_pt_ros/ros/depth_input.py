@@ -40,9 +40,12 @@ class DepthInput:
         self._arrived = -_ALIVE  # when the last one did, in steady time
         self._changed = Condition()
         self._open = True
+        self._input_timeout = options.input_timeout
         self._subscription = ImageSubscription(
-            node, Image, "depth", queue_depth(options), self._receive
+            node, Image, "depth", queue_depth(options), self._receive, 0.0
         )
+        if self._subscription.is_remapped:
+            self._subscription.timeout = self._input_timeout
 
     def destroy(self) -> None:
         """Stop listening, and waiting; what has arrived can still be found."""
@@ -72,8 +75,22 @@ class DepthInput:
                 self._drop_oldest()
         return found
 
+    def missing(self, stamp: int) -> str:
+        """Why an image has no depth, in words; empty if none is expected."""
+        with self._changed:
+            if self._newest is None or time.monotonic() - self._arrived > _ALIVE:
+                return ""
+            apart = min((abs(other - stamp) for other, _ in self._kept), default=0)
+            if self._newest < stamp - self._tolerance:
+                return f"it did not come within depth_timeout, {self._timeout:g} s"
+            return (
+                f"the nearest is {apart * 1e-6:.0f} ms from the image's stamp, and "
+                f"depth_tolerance is {self._tolerance * 1e-6:.0f} ms"
+            )
+
     def _receive(self, message: Image) -> None:
         stamp = stamp_of(message.header)
+        self._subscription.timeout = self._input_timeout  # it is expected to go on
         with self._changed:
             if self._newest is not None and stamp < self._newest - _LATE:
                 self._kept.clear()

@@ -21,6 +21,11 @@ from sam_pt_ros.ros.image_input import ImageInput
 PERIOD = 1.0
 """Seconds between two messages."""
 
+_COUNTERS = {
+    "restarts": "points sampled anew",
+    "over_budget": "points sampled anew over budget",
+    "lost": "times lost",
+}
 _OK, _WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
 _ERROR, _STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
@@ -34,12 +39,16 @@ class Watched:
         image_input: None while the node is not active.
         states: how many objects are in each state.
         details: what it runs with, by name.
+        depth: images with depth and, although depth comes, without.
+        enabled: whether images are processed.
     """
 
     pipeline: SamPt | None
     image_input: ImageInput | None
     states: Mapping[ObjectState, int]
     details: Mapping[str, str]
+    depth: tuple[int, int] = (0, 0)
+    enabled: bool = True
 
 
 class Diagnostics:
@@ -109,7 +118,9 @@ class Diagnostics:
             publishers = watched.image_input.publishers
             values = {"topic": watched.image_input.topic, "publishers": ", ".join(publishers)}
             silence = min(summary.silence, watched.image_input.age)
-            if self._input_timeout and silence > self._input_timeout:
+            if not watched.enabled:
+                message = "images are ignored (~/enable)"
+            elif self._input_timeout and silence > self._input_timeout:
                 level, message = _STALE, f"no image for {silence:.0f} s"
             elif refused:
                 level, message = _WARN, f"{refused} images could not be used"
@@ -122,6 +133,9 @@ class Diagnostics:
             "processed": summary.published,
             "dropped": summary.dropped,
             "refused": summary.refused,
+            "last_refusal": summary.last_refusal,
+            "with depth": watched.depth[0],
+            "without depth": watched.depth[1],
         }
         return self._status("images", level, message, values)
 
@@ -144,7 +158,7 @@ class Diagnostics:
             **watched.details,
             "objects": objects,
             **{f"objects {state.name.lower()}": count for state, count in states.items()},
-            **counters,
+            **{_COUNTERS.get(name, name): value for name, value in counters.items()},
             "failed": summary.failed,
             **{f"skipped {stage}": count for stage, count in summary.skipped.items()},
             "last_error": summary.last_error,

@@ -40,18 +40,30 @@ class ImageSubscription:
         topic: name of the topic, not resolved.
         depth: how many messages wait for the executor at most.
         callback: takes each message.
+        timeout: seconds without a message after which it warns; 0: never.
 
     Attributes:
         topic: what it listens to, resolved.
+        timeout: as given; it may be changed.
     """
 
     def __init__(
-        self, node: Node, kind: Any, topic: str, depth: int, callback: Callable[[Any], None]
+        self,
+        node: Node,
+        kind: Any,
+        topic: str,
+        depth: int,
+        callback: Callable[[Any], None],
+        timeout: float,
     ) -> None:
         self._node = node
-        self._callback = callback
+        self._take = callback
+        self.timeout = timeout
+        self._begin = self._last = time.monotonic()
+        self._silent = self._mismatch = False
         self._kind = kind
         self._depth = depth
+        self._name = topic
         self.topic: str = node.resolve_topic_name(topic)
         # Declared once, a parameter cannot change: it would freeze what follows the publishers
         # and the mode. So those only that the user has given.
@@ -64,7 +76,7 @@ class ImageSubscription:
         self._follow_publishers()
         # Not in ROS time, which may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(_GRAPH_PERIOD, self._follow_publishers, clock=steady)
+        self._timer = node.create_timer(_GRAPH_PERIOD, self._watch, clock=steady)
 
     @property
     def has_publishers(self) -> bool:
@@ -90,7 +102,7 @@ class ImageSubscription:
         return self._node.create_subscription(
             self._kind,
             self.topic,
-            self._callback,
+            self._receive,
             QoSProfile(depth=self._depth, reliability=self._reliability),
             qos_overriding_options=QoSOverridingOptions(self._given),
             event_callbacks=SubscriptionEventCallbacks(
@@ -99,8 +111,10 @@ class ImageSubscription:
         )
 
     def _on_incompatible(self, event: Any) -> None:
-        if not self._reliability_is_given:
-            return  # ours to settle
+        # Otherwise it is ours to settle. Who it is may become known a little later.
+        self._mismatch = self._reliability_is_given
+
+    def _report_mismatch(self) -> None:
         offered = [
             f"{p.node_name} offers {ReliabilityPolicy(p.qos_profile.reliability).name.lower()}"
             for p in self._node.get_publishers_info_by_topic(self.topic)
@@ -110,6 +124,41 @@ class ImageSubscription:
             f"nothing comes from a publisher of {self.topic}: {asked} is asked for, as "
             f"qos_overrides says, but {', '.join(offered) or 'less is offered'}"
         )
+
+    @property
+    def is_remapped(self) -> bool:
+        """Whether the user has said where the messages come from."""
+        return self.topic != f"{self._node.get_namespace().rstrip('/')}/{self._name}"
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._begin
+
+    def _receive(self, message: Any) -> None:
+        now = time.monotonic()
+        if self._silent:
+            self._node.get_logger().info(f"images on {self.topic} come after {self._silence(now)}")
+            self._silent = False
+        self._last = now
+        self._take(message)
+
+    def _watch(self) -> None:
+        self._follow_publishers()
+        if self._mismatch:
+            self._mismatch = False
+            self._report_mismatch()
+        now = time.monotonic()
+        if self.timeout and not self._silent and now - self._last > self.timeout:
+            self._silent = True
+            publishers = ", ".join(self.publishers)
+            by = f"published by {publishers}" if publishers else "nobody publishes it"
+            self._node.get_logger().warning(
+                f"no image for {self._silence(now)} on {self.topic}; {by}"
+            )
+
+    def _silence(self, now: float) -> str:
+        return f"{now - self._last:.1f} s"
 
     def _follow_publishers(self) -> None:
         """Ask for reliable images unless a publisher offers best effort only.
@@ -134,7 +183,7 @@ class ImageSubscription:
 
 
 class ImageInput(ImageSubscription):
-    """The subscription to the camera's images; it warns when they fail to come.
+    """The subscription to the camera's images; it warns if several publish them.
 
     Args:
         node: it.
@@ -146,47 +195,22 @@ class ImageInput(ImageSubscription):
         self, node: Node, options: NodeOptions, callback: Callable[[Image | CompressedImage], None]
     ) -> None:
         compressed = options.image_transport == "compressed"
-        self._timeout = options.input_timeout
-        self._take = callback
-        self._begin = self._last = time.monotonic()
-        self._silent = False
         self._several: list[str] = []
         super().__init__(
             node,
             CompressedImage if compressed else Image,
             "image/compressed" if compressed else "image",
             queue_depth(options),
-            self._receive,
+            callback,
+            options.input_timeout,
         )
 
-    @property
-    def age(self) -> float:
-        """Seconds since it was made."""
-        return time.monotonic() - self._begin
-
-    def _receive(self, message: Image | CompressedImage) -> None:
-        now = time.monotonic()
-        if self._silent:
-            self._node.get_logger().info(f"images on {self.topic} come after {self._silence(now)}")
-            self._silent = False
-        self._last = now
-        self._take(message)
-
-    def _follow_publishers(self) -> None:
-        super()._follow_publishers()
-        now, publishers = time.monotonic(), self.publishers
-        if self._timeout and not self._silent and now - self._last > self._timeout:
-            self._silent = True
-            by = f"published by {', '.join(publishers)}" if publishers else "nobody publishes it"
-            self._node.get_logger().warning(
-                f"no image for {self._silence(now)} on {self.topic}; {by}"
-            )
+    def _watch(self) -> None:
+        super()._watch()
+        publishers = self.publishers
         if len(publishers) > 1 and publishers != self._several:
             self._node.get_logger().warning(
                 f"{len(publishers)} publish images on {self.topic}: {', '.join(publishers)}; one "
                 "camera is expected"
             )
         self._several = publishers
-
-    def _silence(self, now: float) -> str:
-        return f"{now - self._last:.1f} s"

@@ -17,6 +17,8 @@ from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.transforms import Transforms
 from sam_pt_ros.space import Located, SpatialResult
 
+_REPETITION = 20.0  # seconds between warnings that depth is missing
+
 
 class Locator:
     """Finds the depth of an image, and its objects in it.
@@ -30,6 +32,10 @@ class Locator:
         options: tolerances, times and ``target_frame``.
         reporter: hears what cannot be used.
         hurried: whether somebody waits for the processing, and it is not to wait for anything.
+
+    Attributes:
+        with_depth: images whose depth was there.
+        without_depth: images whose depth was not, although depth comes.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Locator:
         self._options = options
         self._reporter = reporter
         self._hurried = hurried
+        self.with_depth = self.without_depth = 0
 
     def locate(self, result: TrackResult, header: Header, camera: CameraModel | None) -> Located:
         """Where the objects of an image are.
@@ -77,7 +84,12 @@ class Locator:
     ) -> SpatialResult | None:
         message = self._depth.find(stamp_of(header), self._hurried)
         if message is None:
+            why = self._depth.missing(stamp_of(header))
+            if why:
+                self.without_depth += 1
+                self._reporter.warning(f"an image has no depth: {why}", _REPETITION)
             return None
+        self.with_depth += 1
         if not result.objects:
             return SpatialResult(header.frame_id)
         if camera is None:

@@ -7,7 +7,7 @@ pytest.importorskip("rosbags")
 
 from sam_pt_ros.demo.summary import OBJECTS_TYPE, ObjectHistory, read_objects, summarize
 from sam_pt_ros.recordings.cutting import CutBag
-from sam_pt_ros.recordings.rosbag2 import create_bag, make_header, typestore
+from sam_pt_ros.recordings.rosbag2 import create_bag, make_header, make_message, typestore
 
 BAG = CutBag(Path("bag"), (64, 48), (0, 40_000_000, 80_000_000, 120_000_000), (0,))
 
@@ -47,10 +47,8 @@ def test_nothing_received_is_no_rate_and_no_latency():
 
 
 def tracked_object(object_id, state, score):
-    types = typestore().types
-    roi = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-    return types["sam_pt_ros/msg/TrackedObject"](
-        object_id, "cup", state, score, roi, 0, 0.0, 0.0, 0, 0, 0, 0
+    return make_message(
+        "sam_pt_ros/msg/TrackedObject", id=object_id, label="cup", state=state, score=score
     )
 
 
@@ -59,9 +57,8 @@ def test_objects_are_counted_by_state(tmp_path):
     with create_bag(tmp_path / "bag") as bag:
         connection = bag.add_connection("/sam_pt/objects", OBJECTS_TYPE, typestore=typestore())
         for stamp, items in enumerate(frames):
-            message = typestore().types[OBJECTS_TYPE](
-                make_header(stamp, ""), [tracked_object(*item) for item in items]
-            )
+            objects = [tracked_object(*item) for item in items]
+            message = make_message(OBJECTS_TYPE, header=make_header(stamp, ""), objects=objects)
             bag.write(connection, stamp, typestore().serialize_cdr(message, OBJECTS_TYPE))
     history = read_objects(tmp_path / "bag", "/sam_pt/objects")
     assert isinstance(history, ObjectHistory) and history.stamps == (1, 2, 3)

@@ -194,18 +194,18 @@ def test_clicks_do_what_the_parameters_say_at_the_time(modes: Rig) -> None:
     modes.play(0)
     thing, door = modes.scene.inner_point(THING, 0), modes.scene.inner_point(OCCLUDER, 0)
     assert "object 1" in modes.click("clicked_pixel", Point(x=thing[0], y=thing[1]))
-    assert click("positive") == "object 1"
+    assert click("positive") == "point for object 1"
     modes.points(modes.on(OCCLUDER, 0, object_id=7), index=0)  # started last, in another way
-    assert click("negative") == "object 7"
-    assert click("positive", selected=1) == "object 1"
-    assert click("positive") == "object 7"  # a point that is added starts nothing
+    assert click("negative") == "point for object 7"
+    assert click("positive", selected=1) == "point for object 1"
+    assert click("positive") == "point for object 7"  # a point that is added starts nothing
     prompt = ObjectPrompt(points=[PointPrompt(x=door[0], y=door[1], label=1)])
     response = modes.call("add_objects", AddObjects.Request(objects=[prompt]))
     assert list(response.object_ids) == [2]
     point = stamped(CAMERA, ((9 - CX) / F, (9 - CY) / F, 1.0))
     assert modes.click("clicked_point", point).endswith("object 2")
     assert modes.call("remove_object", RemoveObject.Request(object_id=2)).success
-    assert click("negative") == "object 7"
+    assert click("negative") == "point for object 7"
 
     modes.play(1)
     points = modes.output("tracked_points", 1).points
@@ -292,7 +292,7 @@ def test_a_pixel_was_clicked_on_the_newest_image_that_has_results(
     time.sleep(0.2)
     assert rig.call("enable", SetBool.Request(data=True)).success  # its thread had its turn
     (tmp_path / "hold").unlink()
-    rig.log("click on 'clicked_pixel': object 2")
+    rig.log("click on 'clicked_pixel': started object 2")
     rig.play(5)
     assert rig.objects(5)[2].age == 3
     # It is applied as soon as image 3 is done.

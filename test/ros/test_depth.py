@@ -45,8 +45,12 @@ def header(stamp: int) -> Header:
 class SubscriptionDouble:
     """Stands in for a subscription: the test says what arrives, and who publishes."""
 
-    def __init__(self, node: Any, kind: Any, topic: str, depth: int, callback: Any) -> None:
-        assert (kind, topic) == (Image, "depth")
+    def __init__(
+        self, node: Any, kind: Any, topic: str, depth: int, callback: Any, timeout: float
+    ) -> None:
+        assert (kind, topic, timeout) == (Image, "depth", 0)
+        self.timeout = timeout
+        self.is_remapped = False
         self.callback = callback
         self.has_publishers = True
         self.destroyed = False
@@ -69,6 +73,22 @@ def make_input(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[DepthInpu
 
 def small(stamp: int, data: bytes = b"") -> Image:
     return Image(header=header(stamp), data=data)
+
+
+def test_it_says_why_an_image_has_no_depth(
+    make_input: Callable[..., tuple[DepthInput, Any]],
+) -> None:
+    made, subscription = make_input(depth_timeout=0.0, input_timeout=3.0)
+    assert made.missing(100) == ""  # nobody expects any
+    subscription.callback(small(1_000_000_000))
+    assert subscription.timeout == 3.0  # and it is missed from now on
+    assert made.find(1_000_000_000 + 20_000_000) is None
+    assert made.missing(1_000_000_000 + 20_000_000) == "it did not come within depth_timeout, 0 s"
+    subscription.callback(small(1_000_000_000 + 40_000_000))
+    assert made.find(1_000_000_000 + 20_000_000) is None
+    assert made.missing(1_000_000_000 + 20_000_000) == (
+        "the nearest is 20 ms from the image's stamp, and depth_tolerance is 10 ms"
+    )
 
 
 def stamps(found: Image | None) -> int | None:

@@ -59,9 +59,9 @@ def test_counters_are_published_whether_images_come_or_not(
         "objects tracking": "0",
         "objects occluded": "0",
         "objects lost": "0",
-        "restarts": "0",
-        "over_budget": "0",
-        "lost": "0",
+        "points sampled anew": "0",
+        "points sampled anew over budget": "0",
+        "times lost": "0",
         "failed": "0",
         "last_error": "",
     }
@@ -69,7 +69,7 @@ def test_counters_are_published_whether_images_come_or_not(
     rig.points(rig.on(OCCLUDER, 0), index=0)
     for index in range(1, 8):
         rig.play(index)
-    wait_for(heard, lambda v: v["objects"] == "1" and int(v["restarts"]) >= 1)
+    wait_for(heard, lambda v: v["objects"] == "1" and int(v["points sampled anew"]) >= 1)
     first, second = heard[-2:]
     seconds = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in (first, second)]
     assert 0.5 < seconds[1] - seconds[0] < 2.0

@@ -243,7 +243,8 @@ def test_ten_thousand_images_that_are_no_good_cost_nothing(latest: FaultyRig, co
     ]
     latest.diagnostics.forget()
     values = latest.diagnostics.wait(lambda m: values_of(m.status[0]), "diagnostics")
-    assert int(values["received"]) > 0.8 * count and int(values["refused"]) > 0.1 * count, values
+    # How many arrive depends on how busy the machine is; what they cost does not.
+    assert int(values["received"]) > 0.2 * count and int(values["refused"]) > count / 50, values
     after = 2 + math.ceil(count * STEP / (rig.scene.stamp(1) - rig.scene.stamp(0)))
     play_each(rig, after, after + 3)
 
@@ -253,7 +254,7 @@ def test_ten_thousand_images_that_are_no_good_cost_nothing(latest: FaultyRig, co
         stamps = rig.stamps(topic)
         assert stamps == sorted(set(stamps)), topic
         assert set(stamps) <= good, topic
-        assert len(stamps) > count / 50, "hardly any image was processed"
+        assert len(stamps) > count / 100, "hardly any image was processed"
     assert max(memory[1:]) - memory[1] < 8 << 20, memory
     assert not rig.logs("time jumped|start again")
     (item,) = rig.objects(after + 3).values()
