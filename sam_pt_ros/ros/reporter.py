@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import deque
 
 from rclpy.node import Node
 
 REPETITION = 2.0
 """Seconds between repetitions of the same message."""
 
-_MOST = 10  # different messages in that time, at most
+_MOST = 20  # different messages in that time, at most
 
 
 class Reporter:
@@ -19,6 +20,7 @@ class Reporter:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._logged: dict[str, float] = {}  # messages, and until when they are not repeated
+        self._times: deque[float] = deque(maxlen=_MOST)  # of the newest that were logged
 
     def error(self, text: str) -> None:
         """Log an error."""
@@ -40,7 +42,9 @@ class Reporter:
         now = time.monotonic()
         self._logged = {k: t for k, t in self._logged.items() if now < t}
         # Once the context has been shut down nobody hears it.
-        due = text not in self._logged and len(self._logged) < _MOST and self._node.context.ok()
+        full = len(self._times) == _MOST and now - self._times[0] < REPETITION
+        due = text not in self._logged and not full and self._node.context.ok()
         if due:
             self._logged[text] = now + repetition
+            self._times.append(now)
         return due

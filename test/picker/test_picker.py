@@ -87,7 +87,7 @@ def test_an_object_is_clicked_refined_and_removed_and_two_pages_see_it(
     before = {p.id for p in rig.output("tracked_points", film.index).points}
     x, y = rig.scene.inner_point(OCCLUDER, film.index)
     page.click(*place(page, x, y), modifiers=SHIFT)
-    rig.log("click on 'points': object 1")
+    rig.log("click on 'points': point for object 1")
     index = film.go_on()
     points = rig.output("tracked_points", index).points
     (added,) = [p for p in points if p.id not in before]
