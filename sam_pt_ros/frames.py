@@ -144,7 +144,8 @@ class FrameHistory:
         """
         oldest, newest = self.oldest, self.newest
         frames = max(newest.index - oldest.index, 1)
-        if stamp < oldest.stamp - (newest.stamp - oldest.stamp) / frames / 2:
+        # In integers: a double holds stamps of today only to 256 ns.
+        if 2 * frames * (oldest.stamp - stamp) > newest.stamp - oldest.stamp:
             raise FrameUnavailableError(
                 f"the stamp {stamp} ns is {(oldest.stamp - stamp) * 1e-9:.3f} s older than the "
                 f"oldest of the {len(self)} frames kept; click sooner or raise 'history_length'"

@@ -138,7 +138,8 @@ def test_a_fisheye_that_folds_back_is_refused() -> None:
 
 
 @given(
-    st.lists(st.floats(-3, 3), min_size=3, max_size=3),
+    # No denormal numbers: their ratios have no more digits.
+    st.lists(st.floats(-3, 3).map(lambda x: round(x, 9)), min_size=3, max_size=3),
     st.sampled_from([("plumb_bob", STRONG), ("equidistant", FISHEYE), ("plumb_bob", PLUMB_BOB)]),
 )
 def test_a_point_that_has_a_pixel_lies_on_the_ray_of_that_pixel(

@@ -107,6 +107,12 @@ def test_a_stamp_older_than_the_oldest_by_half_a_period_is_refused() -> None:
         held.nearest(49)
 
 
+def test_the_only_frame_is_found_by_its_own_stamp_however_large() -> None:
+    """A double holds nanoseconds of today to 256; a stamp must not be rounded past itself."""
+    for stamp in range(1_764_000_000_000_000_000, 1_764_000_000_000_000_512, 3):
+        assert history([stamp]).nearest(stamp).stamp == stamp
+
+
 def test_a_history_of_one_frame_is_too_short() -> None:
     with pytest.raises(UserError, match="at least 2"):
         FrameHistory(1)
