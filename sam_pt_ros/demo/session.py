@@ -159,8 +159,7 @@ def _wait_until_ready(
                 if listeners != settled:
                     settled, since = listeners, time.monotonic()
                 elif time.monotonic() > since + SETTLED:
-                    node.destroy_client(client)
-                    return
+                    return  # the client goes with the node: its thread may be using it
             missing = "is not active"
         time.sleep(0.05)
     raise process.fail(f"was not ready within {START_TIMEOUT:g} s: it {missing}")

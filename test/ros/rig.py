@@ -23,6 +23,7 @@ from rcl_interfaces.msg import Log
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sam_pt_ros.msg import (
     ObjectMaskArray,
@@ -380,6 +381,19 @@ class Rig:
         }.get(name)
         return self.call_service(kind or request.__class__, name, request)
 
+    def destroy(self, entity: Any) -> None:
+        """Destroy a publisher or a subscription of the listener's.
+
+        In the executor's thread: what another thread destroys while it builds what it waits for
+        ends it.
+        """
+        kind = "publisher" if isinstance(entity, Publisher) else "subscription"
+        destroy = getattr(self.listener, f"destroy_{kind}")
+        done = threading.Event()
+        task = self._executor.create_task(destroy, entity)
+        task.add_done_callback(lambda _: done.set())
+        assert done.wait(TIMEOUT) and task.result(), f"the {kind} was not destroyed"
+
     def call_service(self, kind: Any, name: str, request: Any) -> Any:
         done, future = self.call_later(kind, name, request)
         assert done.wait(TIMEOUT), f"the service {name} does not answer"
@@ -398,6 +412,7 @@ class Rig:
 
     def reset(self) -> None:
         """Begin anew: no objects, no frames, nothing heard."""
+        assert self._thread.is_alive(), "the listener has ended"
         assert self.call("enable", SetBool.Request(data=True)).success
         assert self.call("reset", Trigger.Request()).success
         self.forget()

@@ -374,7 +374,7 @@ class Listener:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rig.listener.destroy_subscription(self._subscription)
+        self._rig.destroy(self._subscription)
 
     def _hear(self, message: MarkerArray) -> None:
         with self._changed:

@@ -272,9 +272,9 @@ class DepthCamera:
         # Tests share a node and the scene's stamps; long ago was another recording.
         self._publisher.publish(small(self.rig.scene.stamp(0) - 100_000 * MS))
         time.sleep(0.1)
-        self.rig.listener.destroy_publisher(self._publisher)
+        self.rig.destroy(self._publisher)
         for subscription in self._clouds:
-            self.rig.listener.destroy_subscription(subscription)
+            self.rig.destroy(subscription)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ def listening(make_rig: Callable[..., Rig]) -> Iterator[tuple[Rig, list[Any]]]:
     heard: list[Any] = []
     topic = rig.listener.create_subscription(DiagnosticArray, "/diagnostics", heard.append, 10)
     yield rig, heard
-    rig.listener.destroy_subscription(topic)
+    rig.destroy(topic)
 
 
 def wait_for(heard: list[Any], condition: Callable[[dict[str, str]], bool]) -> Any:

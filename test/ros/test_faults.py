@@ -89,7 +89,7 @@ class Listening:
             self.heard.clear()
 
     def end(self) -> None:
-        self._rig.listener.destroy_subscription(self._subscription)
+        self._rig.destroy(self._subscription)
 
 
 class FaultyRig:
@@ -364,7 +364,7 @@ def test_two_cameras_on_one_topic_are_noticed(every_frame: FaultyRig) -> None:
         index, values = every_frame.play_until(1, "images", WARN, "2 publish images on one topic")
         assert values["publishers"] == "/camera, /listener"
     finally:
-        rig.listener.destroy_publisher(other)
+        rig.destroy(other)
     check_good(rig, index, one=THING)
 
 

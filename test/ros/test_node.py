@@ -341,7 +341,7 @@ def test_the_overlay_comes_as_jpeg_too_for_who_asks(rig: Rig) -> None:
         assert jpeg.shape == expected.shape
         assert np.abs(jpeg.astype(int) - expected).mean() < 6
     finally:
-        rig.listener.destroy_subscription(listening)
+        rig.destroy(listening)
 
 
 def test_every_image_is_answered_once_and_in_order(rig: Rig) -> None:
