@@ -22,9 +22,7 @@ def arguments() -> list[DeclareLaunchArgument]:
     """What can be given on the command line as NAME:=VALUE."""
 
     def argument(name: str, default: str, description: str, **more) -> DeclareLaunchArgument:
-        return DeclareLaunchArgument(
-            name, default_value=default, description=description, **more
-        )
+        return DeclareLaunchArgument(name, default_value=default, description=description, **more)
 
     return [
         argument(

@@ -215,9 +215,13 @@ def test_what_is_given_twice_is_refused(tmp_path: Path) -> None:
 
 def test_anchors_and_merged_blocks_are_no_repetition(tmp_path: Path) -> None:
     blocks = (
-        "classical: &base\n  object_size: 64\nmobile_sam: &more\n  <<: *none\n  device: cpu\n"
-        "sam_vit_b:\n  <<: *more\n  device: auto"
-    ).replace("&base", "").replace("  <<: *none\n", "")
+        (
+            "classical: &base\n  object_size: 64\nmobile_sam: &more\n  <<: *none\n  device: cpu\n"
+            "sam_vit_b:\n  <<: *more\n  device: auto"
+        )
+        .replace("&base", "")
+        .replace("  <<: *none\n", "")
+    )
     assert load_configuration(write(tmp_path, blocks)).segmenter.object_size == 64
     with pytest.raises(UserError, match="not a YAML file"):
         load_configuration(write(tmp_path, "classical: !!map [1]"))

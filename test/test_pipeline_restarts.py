@@ -232,9 +232,7 @@ def test_catching_up_uses_the_others_points_as_they_were() -> None:
     segmenter = ColourSegmenter()
     run = make(segmenter, reinitialization="C", reinitialization_horizon=8)
     run.to(0)
-    run.pipeline.apply(
-        [request(click(on(THING, 0))), request(click(on(OCCLUDER, 0)))], stamp=None
-    )
+    run.pipeline.apply([request(click(on(THING, 0))), request(click(on(OCCLUDER, 0)))], stamp=None)
     run.to(6)
     segmenter.calls.clear()
     run.to(7)
@@ -472,9 +470,7 @@ def test_an_object_that_vanishes_and_returns_is_occluded_lost_and_tracked_again(
     hidden = SCENE.hidden(THING)
     horizon = 4
     assert len(hidden) > horizon + 1
-    run = make(
-        OracleSegmenter(SCENE), reinitialization=variant, reinitialization_horizon=horizon
-    )
+    run = make(OracleSegmenter(SCENE), reinitialization=variant, reinitialization_horizon=horizon)
     run.to(0)
     run.pipeline.add_object(click(on(THING, 0)))
     found = states(run, 59)

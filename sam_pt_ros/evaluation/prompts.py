@@ -102,7 +102,7 @@ def click_requests(clicks: Sequence[Click]) -> tuple[PromptRequest, ...]:
     return tuple(
         PromptRequest(
             ObjectPrompt(
-                np.array([(c.x, c.y) for c in group], np.float32),
+                np.array([(c.x, c.y) for c in group]),
                 np.array([c.label for c in group], np.int32),
             ),
             object_id,

@@ -152,9 +152,12 @@ def test_many_objects_at_once_equal_the_authors_predictor_one_by_one(name: str) 
         passes.propose([click, Prompt(2, [[30, 30]], [1], box=[20, 20, 70, 60])])
     assert network.compared == 6 * 4 + 2
     assert network.worst < CLOSE
-    assert network.theirs.predict_torch(
-        torch.zeros(1, 0, 2), torch.zeros(1, 0), multimask_output=False, return_logits=True
-    )[2].std() > 0.1, "the masks say something"
+    assert (
+        network.theirs.predict_torch(
+            torch.zeros(1, 0, 2), torch.zeros(1, 0), multimask_output=False, return_logits=True
+        )[2].std()
+        > 0.1
+    ), "the masks say something"
 
 
 @pytest.mark.parametrize("name", ["mobile_sam", "hq_sam_vit_tiny"])

@@ -200,9 +200,7 @@ def test_query_points_are_prompted_as_the_published_code_does() -> None:
             Passes(replay.network, None, replay.size, replay.options).predict([prompt])
             total += check_chain(scene, replay.network.calls[first:], chain)
     tracked = sum(
-        len(chain)
-        for scene in SCENES.values()
-        for chain in golden_calls(scene, "track").values()
+        len(chain) for scene in SCENES.values() for chain in golden_calls(scene, "track").values()
     )
     recorded = sum(
         call["call"] == "predict_torch" for scene in SCENES.values() for call in scene["calls"]
