@@ -34,6 +34,12 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     "`qos_overrides` asks for more": [
         (FAULTS, "test_a_camera_whose_quality_of_service_does_not_match_is_named")
     ],
+    "A subscription asks for more": [
+        (
+            "ros/test_topics.py",
+            "test_outputs_are_offered_as_overridden_and_who_asks_for_more_is_named",
+        )
+    ],
     "Two nodes publish": [(FAULTS, "test_two_cameras_on_one_topic_are_noticed")],
     "Images come faster": [
         (FAULTS, "test_performance_says_what_each_image_cost_and_what_was_dropped"),
@@ -106,7 +112,7 @@ def test_what_is_logged_is_what_the_node_says() -> None:
     assert len(quoted) > 8
     for line in quoted:
         # What is not fixed: numbers, names of topics and nodes, what is in quotes, and choices.
-        parts = re.split(r"[-\d.]+|/\w+|'.*?'|:|reliable|best_effort|camera|before|after", line)
-        for part in parts:
+        values = "reliable|best_effort|durability|volatile|transient_local|camera|rviz"
+        for part in re.split(rf"[-\d.]+|/\w+|'.*?'|:|{values}|before|after", line):
             words = part.strip(" :;,x")
             assert len(words) < 8 or words in said, (line, words)

@@ -6,8 +6,6 @@ import time
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 
 from sam_pt_ros.camera import CameraModel
@@ -15,9 +13,9 @@ from sam_pt_ros.canvas import CANVAS_KIND, CanvasMessages
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.messages import stamp_of
 from sam_pt_ros.node_options import NodeOptions
-from sam_pt_ros.ros.image_input import QOS_POLICIES
 from sam_pt_ros.ros.messages import make_message, message_class
 from sam_pt_ros.ros.reporter import REPETITION
+from sam_pt_ros.ros.topics import create_output, destroy_output
 
 _USABLE = 0.5  # of the time that images are kept: then there is half of it left to click
 _THICKNESS = 0.01  # of its distance: points that near to it lie on the canvas
@@ -42,21 +40,14 @@ class Canvas:
         self._publisher = None
         if options.canvas_rate > 0:
             self._period = 1 / options.canvas_rate
-            self._publisher = node.create_lifecycle_publisher(
-                message_class(CANVAS_KIND),
-                "~/canvas",
-                QoSProfile(depth=10),
-                qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
-            )
+            self._publisher = create_output(node, message_class(CANVAS_KIND), "~/canvas")
 
     def destroy(self) -> None:
         """Offer nothing any more."""
         publisher, self._publisher = self._publisher, None
         self._shown = None
         if publisher is not None:
-            # rclpy's destroy_lifecycle_publisher, which not all distributions have.
-            self._node._managed_entities.discard(publisher)
-            self._node.destroy_publisher(publisher)
+            destroy_output(self._node, publisher)
 
     def forget(self) -> None:
         """What is shown is of another time: clicks on it mean nothing."""

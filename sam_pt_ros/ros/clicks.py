@@ -46,8 +46,8 @@ from sam_pt_ros.msg import PointPromptArray
 from sam_pt_ros.node_options import NEGATIVE_POINT, NEW_OBJECT
 from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
 from sam_pt_ros.pipeline import SamPt
-from sam_pt_ros.ros.image_input import QOS_POLICIES
 from sam_pt_ros.ros.reporter import REPETITION
+from sam_pt_ros.ros.topics import QOS_POLICIES
 from sam_pt_ros.ros.transforms import Transforms
 
 

@@ -13,14 +13,12 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam_pt_ros.node_options import NodeOptions
+from sam_pt_ros.ros.topics import QOS_POLICIES
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
-
-QOS_POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
-"""What users may override, topic by topic."""
 
 _LATEST_DEPTH = 5  # images that may wait for the executor; the newest of them is processed
 _GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images

@@ -124,7 +124,7 @@ class Processing:
             self._health.frame_refused(str(error))
             self._reporter.error(f"image refused: {error}")
             return
-        except Exception as error:  # a failure of a backend must not end the node
+        except (Exception, SystemExit) as error:  # of a backend; it must not end the thread
             self._fail("an image could not be processed", error)
             return
         self._dropped = 0
@@ -215,7 +215,7 @@ class Processing:
         count, self._failures = self._failures, 0
         try:
             made = self._configuration.create()
-        except Exception as error:  # the next failures try it again
+        except (Exception, SystemExit) as error:  # the next failures try it again
             self._reporter.exception("the models cannot be loaded anew", error)
             return
         self._pipeline.replace_backends(made.tracker, made.segmenter)

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 
 from sam_pt_ros.camera import CameraModel
@@ -26,10 +24,10 @@ from sam_pt_ros.messages import (
 )
 from sam_pt_ros.msg import Performance
 from sam_pt_ros.objects import TrackResult
-from sam_pt_ros.ros.image_input import QOS_POLICIES
 from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.messages import make_message, message_class
 from sam_pt_ros.ros.reporter import REPETITION, Reporter
+from sam_pt_ros.ros.topics import create_output, destroy_output
 from sam_pt_ros.space import Located
 from sam_pt_ros.visualization import draw_overlay
 
@@ -129,28 +127,16 @@ class Publishers:
         self._reporter = reporter
         kinds = output_kinds(target_frame)
         self._publishers = {
-            name: node.create_lifecycle_publisher(
-                message_class(kinds[name]),
-                f"~/{name}",
-                QoSProfile(depth=10),
-                qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
-            )
+            name: create_output(node, message_class(kinds[name]), f"~/{name}")
             for name in _MAKERS
             if name in kinds
         }
-        self._performance = node.create_lifecycle_publisher(
-            Performance,
-            "~/performance",
-            QoSProfile(depth=10),
-            qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
-        )
+        self._performance = create_output(node, Performance, "~/performance")
 
     def destroy(self) -> None:
         """Offer nothing any more."""
         for publisher in (*self._publishers.values(), self._performance):
-            # rclpy's destroy_lifecycle_publisher, which not all distributions have.
-            self._node._managed_entities.discard(publisher)
-            self._node.destroy_publisher(publisher)
+            destroy_output(self._node, publisher)
 
     def publish_performance(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
         """Publish what an image cost."""

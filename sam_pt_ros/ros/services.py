@@ -99,7 +99,7 @@ class Services:
             raise
         except CancelledError:
             raise UserError("the node was stopped first; nothing was done") from None
-        except Exception as error:  # a failure of a backend
+        except (Exception, SystemExit) as error:  # a failure of a backend
             self._reporter.exception("a service call failed", error)
             raise UserError(f"the pipeline did not do it: {error!r}") from error
         finally:

@@ -1,0 +1,67 @@
+"""Topics that the node offers: their quality of service, and who asks for more than that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSPolicyKind, QoSProfile, qos_policy_name_from_kind
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
+
+QOS_POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
+"""What users may override, topic by topic."""
+
+_OUTPUT_POLICIES = (*QOS_POLICIES, QoSPolicyKind.DURABILITY)
+_DEPTH = 10  # results that are kept for who is slower than the node
+
+
+def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
+    """A lifecycle publisher; whoever asks for a better quality of service is named in the log.
+
+    Args:
+        node: publishes.
+        kind: class of the messages.
+        topic: name of the topic, not resolved.
+    """
+    publisher: Any = None
+
+    def on_incompatible(event: Any) -> None:
+        full = node.resolve_topic_name(topic)
+        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+
+        def value(profile: QoSProfile) -> str:
+            found = getattr(profile, policy)
+            return str(getattr(found, "name", found)).lower()
+
+        offered = value(publisher.qos_profile)
+        asked = [
+            f"{other.node_name} asks for {wanted}"
+            for other in node.get_subscriptions_info_by_topic(full)
+            if (wanted := value(other.qos_profile)) != offered
+        ]
+        node.get_logger().warning(
+            f"nothing goes to a subscription of {full}: its {policy} is {offered}, but "
+            f"{', '.join(asked) or 'more is asked for'}; to offer that, set "
+            f"qos_overrides.{full}.publisher.{policy}"
+        )
+
+    publisher = node.create_lifecycle_publisher(
+        kind,
+        topic,
+        QoSProfile(depth=_DEPTH),
+        qos_overriding_options=QoSOverridingOptions(_OUTPUT_POLICIES),
+        event_callbacks=PublisherEventCallbacks(incompatible_qos=on_incompatible),
+    )
+    return publisher
+
+
+def destroy_output(node: LifecycleNode, publisher: Any) -> None:
+    """Offer it no more."""
+    # rclpy's destroy_lifecycle_publisher, which not all distributions have.
+    node._managed_entities.discard(publisher)
+    node.destroy_publisher(publisher)

@@ -1,0 +1,32 @@
+"""The outputs' quality of service: what is offered, and who asks for more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rig import Rig
+from sam_pt_ros.msg import TrackedObjectArray, TrackedPointArray
+
+_KEPT = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def test_outputs_are_offered_as_overridden_and_who_asks_for_more_is_named(
+    make_rig: Callable[..., Rig],
+) -> None:
+    rig = make_rig(
+        "mode:=every_frame", "qos_overrides./sam_pt/objects.publisher.durability:=transient_local"
+    )
+    rig.play(0, 2)
+    heard: list[Any] = []
+    for kind, topic in ((TrackedObjectArray, "objects"), (TrackedPointArray, "tracked_points")):
+        rig.listener.create_subscription(kind, f"/sam_pt/{topic}", heard.append, _KEPT)
+    rig.log(
+        "nothing goes to a subscription of /sam_pt/tracked_points: its durability is volatile, "
+        "but listener asks for transient_local; to offer that, set "
+        "qos_overrides./sam_pt/tracked_points.publisher.durability"
+    )
+    rig.wait(lambda: heard, "the result that came before it was asked for")
+    assert heard[0].header.stamp == rig.header(2).stamp
+    assert not rig.logs("nothing goes to a subscription of /sam_pt/objects")
