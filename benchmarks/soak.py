@@ -154,6 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     draw(options.plot, at, resident, settle)
     checks = {
         "alive": summary["alive"],
+        "answered": all(found["received"] for found in summary["topics"].values()),
         "flat": max(-memory["least_change"], memory["most_change"]) <= GROWTH,
         "matching": not any(found["without_image"] for found in summary["topics"].values()),
         "in_order": not any(found["out_of_order"] for found in summary["topics"].values()),

@@ -14,7 +14,7 @@ import numpy as np
 WINDOW = 10.0
 """Seconds that rates and latencies are of."""
 
-_MOST = 2000  # samples kept, whatever the rate
+_MOST = 2000  # samples kept, whatever the rate: beyond 200 Hz what is said is of fewer seconds
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ class Summary:
     """A stream's last seconds.
 
     Attributes:
-        input_rate: frames that arrived, per second.
+        input_rate: frames that arrived, per second; of a stream that has just begun, or goes on
+            after a longer pause, since then.
         output_rate: frames whose results were published, per second.
         silence: seconds since the last frame arrived; infinite before the first.
+        owed: seconds since frames arrive that come to nothing, not even a failure; 0: none does.
         latency: milliseconds, by percentile (50, 95, 100); empty without frames.
         stages: mean milliseconds of a frame by stage.
         received: frames that arrived in all.
@@ -63,6 +65,7 @@ class Summary:
     input_rate: float
     output_rate: float
     silence: float
+    owed: float
     latency: Mapping[int, float]
     stages: Mapping[str, float]
     received: int
@@ -86,9 +89,10 @@ class Health:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._begin = clock()
+        self._begin = clock()  # of the stream
         self._arrivals: deque[float] = deque(maxlen=_MOST)
         self._frames: deque[tuple[float, FrameTimes]] = deque(maxlen=_MOST)
+        self._owed_since: float | None = None
         self._received = self._published = self._dropped = self._refused = 0
         self._failed = self._failed_in_a_row = 0
         self._skipped: dict[str, int] = {}
@@ -98,11 +102,18 @@ class Health:
         """A frame has arrived."""
         with self._lock:
             self._received += 1
-            self._arrivals.append(self._clock())
+            now = self._clock()
+            if not self._arrivals or now - self._arrivals[-1] > WINDOW:
+                # After a pause rates are of the time since, and nothing is owed of before.
+                self._begin = self._owed_since = now
+            elif self._owed_since is None:
+                self._owed_since = now
+            self._arrivals.append(now)
 
     def frame_refused(self, reason: str) -> None:
         """A frame could not be used."""
         with self._lock:
+            self._owed_since = None
             self._refused += 1
             self._last_refusal = reason
 
@@ -114,6 +125,7 @@ class Health:
             problems: what failed in it, in words; none if all went well.
         """
         with self._lock:
+            self._owed_since = None
             self._published += 1
             self._dropped += times.dropped
             self._frames.append((self._clock(), times))
@@ -129,23 +141,31 @@ class Health:
     def frame_failed(self, reason: str) -> None:
         """A frame came to nothing because a model failed."""
         with self._lock:
+            self._owed_since = None
             self._failed += 1
             self._failed_in_a_row += 1
             self._last_error = reason
+
+    def _rate(self, times: Sequence[float], now: float) -> float:
+        """Per second, of times that end with the newest; the first of a stream begins it."""
+        since = max(now - WINDOW, self._begin)
+        if len(times) == _MOST:
+            since = max(since, times[0])
+        return sum(when > since for when in times) / max(now - since, 1e-3)
 
     def summary(self) -> Summary:
         """The last :data:`WINDOW` seconds."""
         with self._lock:
             now = self._clock()
             since = now - WINDOW
-            span = max(min(WINDOW, now - self._begin), 1e-3)
             times = [frame for when, frame in self._frames if when > since]
             latencies = [t.latency for t in times if math.isfinite(t.latency)]
             stages = sorted({name for t in times for name in t.stages})
             return Summary(
-                input_rate=sum(when > since for when in self._arrivals) / span,
-                output_rate=len(times) / span,
+                input_rate=self._rate(self._arrivals, now),
+                output_rate=self._rate([when for when, _ in self._frames], now),
                 silence=now - self._arrivals[-1] if self._arrivals else math.inf,
+                owed=0.0 if self._owed_since is None else now - self._owed_since,
                 latency={
                     p: float(np.percentile(latencies, p)) for p in (50, 95, 100) if latencies
                 },

@@ -95,8 +95,7 @@ class NodeOptions:
     )
     depth_timeout: float = option(
         0.05,
-        "Seconds that a result waits, at most, for depth that is on its way; 0: it does not "
-        "wait. Services that are called end the waiting.",
+        "Seconds that a result waits, at most, for depth that is on its way; 0: it does not wait.",
         minimum=0.0,
         maximum=10.0,
     )
@@ -112,8 +111,7 @@ class NodeOptions:
     )
     transform_timeout: float = option(
         0.05,
-        "Seconds that a result waits, at most, for the transform to target_frame at its stamp. "
-        "Services that are called end the waiting.",
+        "Seconds that a result waits, at most, for the transform to target_frame at its stamp.",
         minimum=0.0,
         maximum=10.0,
     )

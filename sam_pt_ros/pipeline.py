@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
@@ -74,6 +75,7 @@ class _Waiting:
     object_id: int
     stamp: int | None
     starts: bool  # the object, and does not add to it
+    mask: CroppedMask | None = None  # that it starts again from, of whatever size
 
 
 @dataclass(frozen=True)
@@ -166,23 +168,26 @@ class SamPt:
         """Forget all frames and objects; ids begin again at 1."""
         self._waiting: list[_Waiting] = []
         self._used_ids: set[int] = set()
-        self._problems: list[str] = []
+        self._problems: list[str] = []  # since the newest frame that has a result
+        self._failures: list[str] = []  # the same, of models
         self.counters = Counters()
         self._begin()
 
     def _begin(self) -> None:
         """Begin a new stream without objects."""
         self.history.clear()
-        self.tracker.reset(self.history)
-        self._segmentation.reset()
         self._objects: dict[int, TrackedObject] = {}
         self._answered = -1  # index of the newest frame that has a result
-        self._failed = False  # whether a model has since that frame
+        self._failing = 0  # frames up to that in which a model failed, in a row
+        self._tracker_failure: Exception | None = None  # the newest
+        self._replaced = False  # whether the models are others than saw these frames
         self._past: deque[_Answered] = deque(maxlen=self.options.history_length)
         self._stages = Stages()
         self._catch_up_seconds: float | None = None  # per frame, the last time
         self._sampling_seconds = 0.0  # which do not depend on how many frames there are
         self._patches = PatchFilter(self.options.patch_size, self.options.patch_similarity)
+        self.tracker.reset(self.history)  # last, because models may fail
+        self._segmentation.reset()
 
     @property
     def segmenter(self) -> Segmenter:
@@ -245,6 +250,7 @@ class SamPt:
         for request, object_id, start in zip(requests, ids, starts, strict=True):
             self._check_request(request, object_id, frame, start)
         undo: list[Callable[[], None]] = []
+        stages, self._stages = self._stages, Stages()  # what is done here is of no frame's time
         try:
             for request, object_id, start in zip(requests, ids, starts, strict=True):
                 waits_for = [w for w in self._waiting if w.object_id == object_id and w.starts]
@@ -260,6 +266,8 @@ class SamPt:
             for step in reversed(undo):
                 step()
             raise
+        finally:
+            self._stages = stages
         self._used_ids.update(ids)
         return ids
 
@@ -307,11 +315,11 @@ class SamPt:
 
     def _drop(self, object_id: int) -> None:
         item = self._objects.pop(object_id, None)
-        if item is not None:
-            self._remove_points(item.points.ids)
         for answered in self._past:  # its id may be used again
             answered.positives.pop(object_id, None)
         self.segmenter.forget(object_id)
+        if item is not None:
+            self._remove_points(item.points.ids)  # last, because a tracker may fail
 
     def _check_known(self, object_id: int) -> None:
         if object_id not in self.object_ids:
@@ -320,7 +328,7 @@ class SamPt:
 
     def _frame_for(self, stamp: int | None) -> Frame | None:
         """The frame that a prompt means; None if it has not come yet."""
-        if len(self.history) == 0:
+        if len(self.history) == 0 or self._replaced:
             return None
         newest = self.history.newest
         if stamp is None:
@@ -356,40 +364,50 @@ class SamPt:
         return self._results(answers)
 
     def replace_backends(self, tracker: PointTracker, segmenter: Segmenter) -> None:
-        """Go on with others of the same kinds; the next frame is to be given to ``restart``."""
+        """Go on with others of the same kinds; the next frame is to be given to ``restart``.
+
+        Prompts wait for that frame.
+        """
         self.tracker = tracker
         self.segmenter = segmenter
+        self._replaced = True
 
     def restart(self, image: np.ndarray, stamp: int, unseen: int = 0) -> list[TrackResult]:
         """Take a frame that may be of another size or kind: objects start anew from their masks.
 
-        Their masks of the newest frame are scaled. An object without one is forgotten, and
-        ``problems`` says so. Results that a windowed tracker owes are lost: flush first.
+        Their masks of the newest frame are scaled, or, where models have failed since, those of
+        the last frame before. An object without one is forgotten, and ``problems`` says so. Where
+        models fail in this frame objects wait for the next. Results that a windowed tracker owes
+        are lost: flush first.
 
         Args:
             image: as for :meth:`process`.
             stamp: as for :meth:`process`.
             unseen: frames without a mask after which that of the last frame with one will do,
-                where models have failed in between.
+                whether models have failed in all of them or not.
         """
         size = Frame(image, stamp, 0).size  # UserError for what is no image
-        newest = self._answered
-        known, self._objects = self._objects, {}
+        unseen = max(unseen, self._failing)
+        known, again = self._objects, [w for w in self._waiting if w.mask is not None]
+        last = {i: (item.label, self._last_mask(item, unseen)) for i, item in known.items()}
+        last |= {each.object_id: (each.request.label, each.mask) for each in again}
         starts = []
-        for object_id, item in sorted(known.items()):
-            recent = item.seen if newest - item.last_seen <= unseen else item.mask
-            mask = None if recent is None else recent.resized(size)
-            if mask is None or mask.area == 0:
+        for object_id, (label, mask) in sorted(last.items()):
+            if mask is None or mask.resized(size).area == 0:
                 self._problems.append(
                     f"object {object_id} was not seen when objects had to start again from their "
                     "masks, and is forgotten; click on it again"
                 )
                 continue
-            request = PromptRequest(ObjectPrompt(mask=mask.full()), object_id, item.label)
-            starts.append(_Waiting(request, object_id, None, starts=True))
-        self._waiting = starts + self._waiting
+            request = PromptRequest(ObjectPrompt(), object_id, label)
+            starts.append(_Waiting(request, object_id, None, starts=True, mask=mask))
+        self._waiting = starts + [w for w in self._waiting if w.mask is None]
         self._begin()
         return self.process(image, stamp)
+
+    def _last_mask(self, item: TrackedObject, unseen: int) -> CroppedMask | None:
+        """An object's mask in the newest frame, or in the last with one if that is recent."""
+        return item.seen if self._answered - item.last_seen <= unseen else item.mask
 
     def flush(self) -> list[TrackResult]:
         """At the end of the stream: the results that a windowed tracker still owes."""
@@ -399,16 +417,38 @@ class SamPt:
     def _answers(
         self, ask: Callable[[], list[PointTracks]]
     ) -> list[tuple[int, PointTracks | None]]:
-        """What the tracker answers, by frame; None for all that it owes if it fails."""
+        """What the tracker answers, by frame; None for all that it owes if it fails.
+
+        Where it finds no room caches are emptied, and a tracker that does not answer late is asked
+        once more for what it owes.
+        """
         try:
-            with self._stages.measure("tracker"):
-                return [(t.index, t) for t in ask() if t.index > self._answered]
+            return self._asked(ask)
         except Exception as error:
             failure = error.with_traceback(None)  # which would keep what the model has allocated
+        owed = range(self._answered + 1, self.history.newest.index + 1)
         if is_out_of_memory(failure):
             free_memory()
+            if not self.tracker.lag(self.tracker.options):
+                with contextlib.suppress(Exception):  # what it has failed with at first is said
+                    answers = self._asked(self.tracker.flush)
+                    if [index for index, _ in answers] == list(owed):
+                        self._note(f"points were tracked at the second attempt only: {failure!r}")
+                        return answers
+        self._tracker_failure = failure
         self._note("points cannot be tracked", failure)
-        return [(i, None) for i in range(self._answered + 1, self.history.newest.index + 1)]
+        return [(index, None) for index in owed]
+
+    def _asked(self, ask: Callable[[], list[PointTracks]]) -> list[tuple[int, PointTracks | None]]:
+        """What the tracker answers; ValueError for frames that there are not, or not in order."""
+        with self._stages.measure("tracker"):
+            answers: list[tuple[int, PointTracks | None]] = [
+                (t.index, t) for t in ask() if t.index > self._answered
+            ]
+        found = [index for index, _ in answers]
+        if found != sorted({i for i in found if i <= self.history.newest.index}):
+            raise ValueError(f"the tracker answered for the frames {found}, and not for its own")
+        return answers
 
     def _results(self, answers: Sequence[tuple[int, PointTracks | None]]) -> list[TrackResult]:
         return [
@@ -420,6 +460,8 @@ class SamPt:
         self, index: int, tracks: PointTracks | None, deadline: Deadline | None
     ) -> TrackResult:
         frame = self.history.at(index)
+        if tracks is None and not self._failures:  # the next of several that it owed
+            self._note("points cannot be tracked", self._tracker_failure)
         self._answered = index
         # In ascending order of id, so that it does not matter in which order they were added.
         items = [item for _, item in sorted(self._objects.items()) if item.start <= index]
@@ -445,9 +487,12 @@ class SamPt:
                 self._reinitialize(items)
             except Exception as error:  # the points that there are stay
                 self._note("points cannot be sampled anew", error)
+        else:
+            self._bound_windows(items)
         stages, self._stages = self._stages, Stages()
-        problems, self._problems = self._problems, []
-        failed, self._failed = self._failed, False
+        failures, self._failures = self._failures, []
+        problems, self._problems = self._problems + failures, []
+        self._failing = self._failing + 1 if failures else 0
         return TrackResult(
             frame.index,
             frame.stamp,
@@ -456,17 +501,16 @@ class SamPt:
             stages.milliseconds,
             tuple(problems),
             skipped,
-            failed,
+            failed=bool(failures),
         )
 
-    def _note(self, what: str, error: Exception | None, failed: bool = True) -> None:
+    def _note(self, what: str, error: Exception | None = None, failed: bool = True) -> None:
         """Have the next result say what went wrong, and whether a model has failed."""
         if error is None:
             self._problems.append(what)
             return
         reason = error if isinstance(error, UserError) else repr(error)
-        self._problems.append(f"{what}: {reason}")
-        self._failed = self._failed or failed
+        (self._failures if failed else self._problems).append(f"{what}: {reason}")
 
     def _views(
         self, items: Sequence[TrackedObject], index: int, tracks: PointTracks | None
@@ -482,7 +526,7 @@ class SamPt:
     def _view(self, item: TrackedObject, answer: PointTracks) -> View:
         """An object's points in the frame that the tracker has answered for."""
         points = item.points.until(answer.index)
-        tracks = self._filtered(self.tracker.tracks_of(points.ids, answer))
+        tracks = self._filtered(self.tracker.tracks_of(points.ids, answer), points.ids)
         return View(item, tracks, points.labels)
 
     def _add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
@@ -504,9 +548,14 @@ class SamPt:
 
     def _recall(self, ids: np.ndarray, index: int) -> PointTracks:
         """Where points were in an earlier frame."""
-        return self._filtered(self.tracker.recall(ids, index))
+        return self._filtered(self.tracker.recall(ids, index), ids)
 
-    def _filtered(self, tracks: PointTracks) -> PointTracks:
+    def _filtered(self, tracks: PointTracks, ids: np.ndarray) -> PointTracks:
+        """What the tracker says of the points ``ids``; ValueError if it speaks of others."""
+        if not np.array_equal(tracks.ids, ids):
+            raise ValueError(
+                f"the tracker was asked for {len(ids)} points, and answered for others"
+            )
         if not self.options.patch_filter:
             return tracks
         return self._patches.apply(tracks, self.history.at(tracks.index))
@@ -610,8 +659,11 @@ class SamPt:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             try:
-                if each.stamp is not None and each.stamp > frame.stamp:
+                ahead = each.stamp is not None and each.stamp > frame.stamp
+                if each.stamp is not None and ahead:
                     check_ahead(each.stamp, frame)
+                # What is added to an object that cannot start again waits with it.
+                if ahead or any(w.object_id == each.object_id and w.mask for w in self._waiting):
                     self._waiting.append(each)
                 else:
                     self._use(each, frame)
@@ -619,7 +671,12 @@ class SamPt:
                 if each.starts:
                     self._drop(each.object_id)
                 failed = not isinstance(error, UserError)
-                self._note(f"click refused: object {each.object_id}", error, failed)
+                if each.mask is None:
+                    self._note(f"click refused: object {each.object_id}", error, failed)
+                    continue
+                self._note(f"object {each.object_id} cannot start again", error, failed)
+                if failed:
+                    self._waiting.append(each)
 
     def _use(self, waiting: _Waiting, frame: Frame) -> None:
         object_id = waiting.object_id
@@ -627,13 +684,29 @@ class SamPt:
             raise UserError("it was not started, so nothing can be added to it")
         if waiting.stamp is not None and frame.index == 0:
             check_behind(waiting.stamp, frame)
-        self._check_request(waiting.request, object_id, frame, waiting.starts)
+        request = waiting.request
+        if waiting.mask is not None:
+            mask = waiting.mask.resized(frame.size).full()
+            request = replace(request, prompt=ObjectPrompt(mask=mask))
+        self._check_request(request, object_id, frame, waiting.starts)
         if waiting.starts:
-            self._start(waiting.request, object_id, frame)
+            self._start(request, object_id, frame)
         else:
-            self._extend(waiting.request.prompt, object_id, frame)
+            self._extend(request.prompt, object_id, frame)
 
     def _start(self, request: PromptRequest, object_id: int, frame: Frame) -> None:
+        """Start an object; where models find no room caches are emptied, and it is tried again."""
+        try:
+            return self._start_once(request, object_id, frame)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Only now nothing holds what the models had allocated any more.
+        self._drop(object_id)
+        free_memory()
+        self._start_once(request, object_id, frame)
+
+    def _start_once(self, request: PromptRequest, object_id: int, frame: Frame) -> None:
         prompt = request.prompt
         rng = np.random.default_rng([self.options.seed, object_id])
         mask = self._first_mask(prompt, object_id, frame)
@@ -767,6 +840,13 @@ class SamPt:
                 item.moved = frozenset(i for i in item.moved if i >= item.window.start)
             if self.counters.over_budget > over_budget and self._catch_up_seconds is not None:
                 self._catch_up_seconds *= _FORGIVEN
+
+    def _bound_windows(self, items: Sequence[TrackedObject]) -> None:
+        """Begin new windows where nothing else ends them, because the tracker fails."""
+        for item in items:
+            if len(item.window.masks) >= self.options.history_length:
+                self._keep_points(item)
+                item.moved = item.moved & {item.window.start}
 
     def _restart_at(self, index: int, items: Sequence[TrackedObject], until: float) -> None:
         """Replace objects' points by new ones from their masks in a frame, and catch up.

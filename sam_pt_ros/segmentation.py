@@ -98,8 +98,8 @@ class Segmentation:
     ) -> list[MaskPrediction | None]:
         """Like ``predict``, but None for an object that it fails on; the others are seen.
 
-        Where it fails on all of them together it is asked once more for each by itself, which
-        takes less memory.
+        Where it fails on several together, or finds no room for one, it is asked once more for
+        each by itself, with emptied caches if it was room that was missing.
         """
         try:
             return self.predict(frame, prompts, deadline)
@@ -107,18 +107,35 @@ class Segmentation:
             failure = error.with_traceback(None)  # which would keep what the model has allocated
         if is_out_of_memory(failure):
             free_memory()
-        if len(prompts) == 1:
+        elif len(prompts) == 1:
             self._note(f"object {prompts[0].object_id} cannot be segmented", failure)
             return [None]
-        answers = [self.predict_each(frame, [prompt], deadline)[0] for prompt in prompts]
-        asked = list(map(self.asks, prompts))
-        if asked == [answer is not None for answer in answers]:
-            self._note(
-                f"{sum(asked)} objects cannot be segmented at once, and were one by one: "
-                f"{failure!r}",
-                None,
+        answers, shortened = [], False
+        for prompt in prompts:
+            answers.append(self._predict_one(frame, prompt, deadline))
+            shortened = shortened or self.shortened
+        self.shortened = shortened
+        asked = [prompt.object_id for prompt in prompts if self.asks(prompt)]
+        if len(asked) == sum(answer is not None for answer in answers):
+            what = (
+                f"{len(asked)} objects cannot be segmented at once, and were one by one"
+                if len(asked) > 1
+                else f"object {asked[0]} was segmented at the second attempt only"
             )
+            self._note(f"{what}: {failure!r}", None)
         return answers
+
+    def _predict_one(
+        self, frame: Frame, prompt: Prompt, deadline: Deadline | None
+    ) -> MaskPrediction | None:
+        try:
+            return self.predict(frame, [prompt], deadline)[0]
+        except Exception as error:
+            failure = error.with_traceback(None)
+        if is_out_of_memory(failure):
+            free_memory()
+        self._note(f"object {prompt.object_id} cannot be segmented", failure)
+        return None
 
     def propose(self, frame: Frame, prompt: Prompt) -> MaskPrediction:
         """The mask of a new object."""
@@ -128,11 +145,20 @@ class Segmentation:
     def move(
         self, frame: Frame, views: Sequence[View], prompts: Sequence[Prompt]
     ) -> list[MaskPrediction | None]:
-        """The last masks, moved; None for objects that the segmenter would not be asked for."""
-        return [
-            self._move(view, frame) if self.asks(prompt) else None
-            for view, prompt in zip(views, prompts, strict=True)
-        ]
+        """The last masks, moved; None for objects that the segmenter would not be asked for.
+
+        None, too, where the tracker does not say how: the segmenter is asked in the next frame.
+        """
+        answers = []
+        for view, prompt in zip(views, prompts, strict=True):
+            moved = None
+            if self.asks(prompt):
+                try:
+                    moved = self._move(view, frame)
+                except Exception as error:
+                    self._note(f"the mask of object {prompt.object_id} cannot be moved", error)
+            answers.append(moved)
+        return answers
 
     def _move(self, view: View, frame: Frame) -> MaskPrediction:
         """An object's last mask, moved as its positive points have since.

@@ -7,12 +7,17 @@ from sam_pt_ros.errors import UserError
 LATE = 1_000_000_000
 """Nanoseconds that an image may be late; those that are older come from another time."""
 
+_CONFIRMED, _MOST_CONFIRMED = 2, 64  # images of another time in a row that begin a stream
+_STEADY = 10  # times as many in order, and none of another time, say that the stream is steady
+
 
 class StreamOrder:
     """Tells the next image from one that is late, twice there, or of another time.
 
     A single image of another time, as broken drivers send, changes nothing. A second one that goes
-    on from it begins a new stream: a recording that loops, a clock that was set.
+    on from it begins a new stream: a recording that loops, a clock that was set. Where images of
+    two times keep coming, as of two cameras, each new stream takes twice as many in a row, until
+    one camera is settled on.
 
     Args:
         max_gap: nanoseconds without images beyond which a stream is another one.
@@ -21,6 +26,11 @@ class StreamOrder:
     def __init__(self, max_gap: int) -> None:
         self._max_gap = max_gap
         self._stray: int | None = None  # stamp of the last image that was of another time
+        self._strays = 0  # that go on from each other, up to that one
+        self._needed = _CONFIRMED
+        self._in_order = 0  # images since the last stray
+        self._mixed = False  # whether images of two times came by turns, and it is not steady yet
+        self._left: int | None = None  # stamp of the last image of the stream before
 
     def reset(self) -> None:
         """The next image may have any stamp."""
@@ -40,17 +50,29 @@ class StreamOrder:
             return False
         ahead = stamp - newest
         if 0 < ahead <= self._max_gap:
-            self._stray = None
+            if self._stray is not None or (ahead > LATE and self._goes_on(stamp, self._left)):
+                self._stray, self._mixed, self._in_order = None, True, 0
+            self._in_order += 1
+            if self._in_order >= _STEADY * self._needed:
+                self._needed, self._mixed = _CONFIRMED, False
             return False
         if ahead == 0:
             raise UserError("its stamp is that of the image before; are there two cameras?")
         if -LATE < ahead < 0:
             raise UserError("it is older than the image before; are there two cameras?")
         stray, self._stray = self._stray, stamp
-        if stray is not None and 0 < stamp - stray <= self._max_gap:
-            self._stray = None
+        self._strays = self._strays + 1 if self._goes_on(stamp, stray) else 1
+        if self._strays >= self._needed:
+            self._stray, self._in_order, self._left = None, 0, newest
+            if self._mixed:
+                self._needed = min(2 * self._needed, _MOST_CONFIRMED)
             return True
+        left = self._needed - self._strays
         raise UserError(
             f"its stamp is {abs(ahead) * 1e-9:.0f} s {'after' if ahead > 0 else 'before'} that of "
-            "the image before; if the next one goes on from there, all objects are forgotten"
+            f"the image before; if the next {'one goes' if left == 1 else f'{left} go'} on from "
+            "there, all objects are forgotten"
         )
+
+    def _goes_on(self, stamp: int, before: int | None) -> bool:
+        return before is not None and 0 < stamp - before <= self._max_gap

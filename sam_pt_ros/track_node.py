@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import wait
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -33,19 +33,21 @@ from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.ros.canvas import Canvas
 from sam_pt_ros.ros.clicks import Click, Clicks
 from sam_pt_ros.ros.depth_input import DepthInput
-from sam_pt_ros.ros.diagnostics import Diagnostics, Watched
+from sam_pt_ros.ros.diagnostics import PERIOD, Diagnostics, Watched
 from sam_pt_ros.ros.image_input import ImageInput
 from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.parameters import Parameters
 from sam_pt_ros.ros.processing import Arrival, Processing
 from sam_pt_ros.ros.publishers import Processed, Publishers
-from sam_pt_ros.ros.reporter import Reporter
+from sam_pt_ros.ros.reporter import REPETITION, Reporter
 from sam_pt_ros.ros.services import Services, listed
+from sam_pt_ros.ros.topics import destroy_output
 from sam_pt_ros.ros.transforms import Transforms, create_transforms
 from sam_pt_ros.warm_up import free_memory, warm_up
 from sam_pt_ros.worker import Worker
 
 _STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame when the node ends
+_MOST_CLICKS = 100  # that wait for the pipeline
 _CALLBACK_TIMEOUT = 0.3  # seconds that the callback in hand gets then
 _PIPELINE_OPTIONS = {spec.name for spec in specs(SamPtOptions)}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -79,7 +81,7 @@ class TrackNode(LifecycleNode):
         self._health = Health()
         self._processing: Processing | None = None
         self._details: dict[str, str] = {}
-        self._states: Counter[ObjectState] = Counter()
+        self._states: dict[int, ObjectState] = {}  # in the newest image
         self._shown: int | None = None  # stamp of the newest image that has results
         self._enabled = threading.Event()
 
@@ -145,13 +147,13 @@ class TrackNode(LifecycleNode):
             self._worker = Worker(self._processing.take, capacity)
             self._clicks.listen()
             self._depth = DepthInput(self, options)
-            self._locator = Locator(
-                self._depth, self._transforms, options, self._reporter, self._is_hurried
-            )
+            self._locator = Locator(self._depth, self._transforms, options, self._reporter)
             self._image_input = ImageInput(self, options, self._on_image)
         except Exception as error:  # of which rclpy would say nothing
             self._reporter.exception("the node cannot be activated", error)
             return _ERROR
+        for name in self.parameters.unused_qos:
+            self.get_logger().warning(f"'{name}' changes nothing: no topic of this node takes it")
         self.get_logger().info(
             f"active, mode {options.mode}: waiting for images on {self._image_input.topic}"
         )
@@ -167,7 +169,10 @@ class TrackNode(LifecycleNode):
             assert self._processing is not None
             owed = self._worker.call(self._processing.flush)
             owed.add_done_callback(lambda future: self._report_failure(future, "flushing"))
-            wait([owed])
+            done = threading.Event()  # unlike wait(), it hears of it if that is cancelled
+            owed.add_done_callback(lambda _: done.set())
+            with self._saying("finishing the image in hand"):
+                done.wait()
         self._stop()
         return super().on_deactivate(state)
 
@@ -227,6 +232,8 @@ class TrackNode(LifecycleNode):
             self._outputs.destroy()
         if self._canvas is not None:
             self._canvas.destroy()
+        for output in list(self._managed_entities):  # made before another one could not be
+            destroy_output(self, output)
         if self._transforms is not None:
             self._transforms.destroy()
         if self._offered is not None:
@@ -236,7 +243,10 @@ class TrackNode(LifecycleNode):
         self._pipeline = self._configuration = self._processing = None
         self._shown = None
         self._states.clear()
-        free_memory()
+        try:
+            free_memory()
+        except Exception as error:  # a GPU is out of order; this state is clean all the same
+            self._reporter.exception("memory cannot be freed", error)
         return True
 
     def _check_parameters(self, changed: list[Parameter[Any]]) -> SetParametersResult:
@@ -284,6 +294,9 @@ class TrackNode(LifecycleNode):
     def _click(self, topic: str, read: Callable[[], Click]) -> None:
         worker = self._worker
         if worker is None:
+            return
+        if worker.waiting >= _MOST_CLICKS:
+            self._reporter.warning(f"click on '{topic}' refused: too many others wait")
             return
 
         def use() -> None:
@@ -354,9 +367,6 @@ class TrackNode(LifecycleNode):
         assert self._clicks is not None
         return self._clicks
 
-    def _is_hurried(self) -> bool:
-        return self._offered is not None and self._offered.waiting
-
     def _nothing_shown(self) -> None:
         assert self._canvas is not None
         self._shown = None
@@ -378,7 +388,7 @@ class TrackNode(LifecycleNode):
 
     def _published(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
         self._shown = result.stamp
-        self._states = Counter(item.state for item in result.objects)
+        self._states = {item.object_id: item.state for item in result.objects}
         assert self._outputs is not None
         self._outputs.publish_performance(result, header, times)
 
@@ -388,29 +398,60 @@ class TrackNode(LifecycleNode):
         """The pipeline, warmed up; what is done is said first, because it may take long."""
         assert self._diagnostics is not None
         backends = configuration.backends
-        self._say(f"loading {backends.tracker} and {backends.segmenter}")
-        pipeline = configuration.create()
+        what = f"loading {backends.tracker} and {backends.segmenter}"
+        self.get_logger().info(what)
+        with self._saying(what):
+            pipeline = configuration.create()
         self._details = {
             "tracker": described(backends.tracker, pipeline.tracker.details),
             "segmenter": described(backends.segmenter, pipeline.segmenter.details),
         }
-        self._say("warming up")
+        self.get_logger().info("warming up")
         begin = time.monotonic()
-        warm_up(pipeline)
+        with self._saying("warming up"):
+            warm_up(pipeline)
         self.get_logger().info(f"warmed up in {time.monotonic() - begin:.1f} s")
         return pipeline
 
-    def _say(self, what: str) -> None:
-        self.get_logger().info(what)
-        if self._diagnostics is not None:
-            self._diagnostics.say(what)
+    @contextmanager
+    def _saying(self, what: str) -> Iterator[None]:
+        """Say on /diagnostics, as often as on other occasions, what keeps the executor busy."""
+        diagnostics = self._diagnostics
+        assert diagnostics is not None
+        done = threading.Event()
+
+        def say() -> None:
+            diagnostics.say(what)
+            while not done.wait(PERIOD):
+                diagnostics.say(what)
+
+        thread = threading.Thread(target=say, name="saying", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _warn_of_namesakes(self) -> None:
+        own = self.get_name(), self.get_namespace()
+        count = self.get_node_names_and_namespaces().count(own)
+        if count > 1:
+            self._reporter.warning(
+                f"{count} nodes are named {self.get_fully_qualified_name()}: each does what is "
+                "asked of the other, and their results are mixed; end one, or name it by "
+                "-r __node:=NAME (one that was killed still counts for a while)",
+                10 * REPETITION,
+            )
 
     def _watched(self) -> Watched:
+        self._warn_of_namesakes()
         locator = self._locator
+        known = [] if self._pipeline is None else self._pipeline.object_ids
         return Watched(
             self._pipeline,
             self._image_input,
-            self._states,
+            Counter(state for i, state in self._states.items() if i in known),
             self._details,
             (0, 0) if locator is None else (locator.with_depth, locator.without_depth),
             self._enabled.is_set(),
@@ -425,20 +466,24 @@ def _started(node: TrackNode) -> bool:
 
 
 class _Spinning:
-    """Runs the node's callbacks in a thread of its own: a signal interrupts who waits for its end.
+    """Starts the node and runs its callbacks, in a thread of its own.
+
+    So a signal interrupts nothing but who waits for the end, whatever is being loaded.
 
     Attributes:
         ended: set once no callback runs any more.
+        code: the exit code if it ends by itself.
     """
 
     def __init__(self, node: TrackNode) -> None:
         # rclpy's MultiThreadedExecutor submits what has not begun yet again and again, and then
-        # takes the interpreter away from the pipeline. Callbacks only hand over; a service alone
-        # waits, for the frame in hand, while the middleware queues the images.
+        # takes the interpreter away from the pipeline. Callbacks only hand over.
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
+        self._node = node
         self._ending = threading.Event()
         self.ended = threading.Event()
+        self.code = 2  # it cannot be started
         self._thread = threading.Thread(target=_spin, args=(self,), name="executor", daemon=True)
 
     def start(self) -> None:
@@ -446,8 +491,11 @@ class _Spinning:
         self._thread.start()
 
     def run(self) -> None:
-        """Run callbacks until the end."""
+        """Start the node, and run callbacks until the end."""
         try:
+            if not _started(self._node):
+                return
+            self.code = 1  # a callback raises
             while not self._ending.is_set():
                 self._executor.spin_once()
         except ExternalShutdownException:
@@ -485,11 +533,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = TrackNode()
-        if _started(node):
-            spinning = _Spinning(node)
-            spinning.start()
-            spinning.ended.wait()  # join(), once interrupted, takes the thread for ended
-            code = 1  # it ends by itself only if a callback raises
+        spinning = _Spinning(node)
+        spinning.start()
+        spinning.ended.wait()  # join(), once interrupted, takes the thread for ended
+        code = spinning.code
     except KeyboardInterrupt:
         code = 0
     except Exception as error:
@@ -502,15 +549,20 @@ def main(arguments: list[str] | None = None) -> int:
     # destroyed while they use it.
     rests = node is None or node.stop_pipeline(_STOP_TIMEOUT)
     rests = rests and (spinning is None or spinning.end(_CALLBACK_TIMEOUT))
-    if rests and node is not None:
-        node.release()
-    rclpy.try_shutdown()
     if not rests:
         os._exit(code)  # otherwise Python would wait for those that wait for the pipeline
+    if node is not None:
+        node.release()
+    rclpy.try_shutdown()
     if node is not None:
         node.destroy_node()
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit(): run by -m, Python ends as if SIGINT had killed it, whatever the code, once
+    # that has interrupted what exec() runs, as every import of a dataclass does.
+    os._exit(ended)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
 _SIZE = (480, 640)
 _FRAMES = 3  # in the first an object is started, in the others it is tracked
+_NO_ROOM = re.compile(  # of CUDA beside PyTorch's own allocator, of PyTorch on a CPU, of OpenCV
+    r"CUDA error: out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED"
+    r"|DefaultCPUAllocator: can't allocate memory|\(-4:Insufficient memory\)"
+)
 
 
 def warm_up(pipeline: SamPt) -> None:
@@ -39,14 +45,15 @@ def warm_up(pipeline: SamPt) -> None:
 
 
 def free_memory() -> None:
-    """Give back what is not used any more, on the GPU as well."""
+    """Give back what is not used any more, on the GPU as well, unless that is out of order."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a model found no room, on the GPU or off it."""
     names = {kind.__name__ for kind in type(error).__mro__}  # without importing PyTorch
-    return bool(names & {"OutOfMemoryError", "MemoryError"})
+    return bool(names & {"OutOfMemoryError", "MemoryError"} or _NO_ROOM.search(str(error)))

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+_MOST_CALLS = 20  # in a row, where an item waits
+
 
 class Worker(Generic[Item]):
     """Processes items in order in a thread of its own, and runs calls in between.
@@ -50,6 +52,8 @@ class Worker(Generic[Item]):
     def call(self, function: Callable[[], Answer]) -> Future[Answer]:
         """Run ``function`` in the worker's thread before the next item.
 
+        Where very many are called an item is processed now and then all the same.
+
         The future holds what it returned or raised. It can be cancelled as long as the function
         has not begun, and is cancelled if the worker stops first: then it never runs.
         """
@@ -60,7 +64,7 @@ class Worker(Generic[Item]):
                 return
             try:
                 future.set_result(function())
-            except Exception as error:  # it is the caller's to handle
+            except (Exception, SystemExit) as error:  # it is the caller's to handle
                 future.set_exception(error)
 
         with self._wake:
@@ -70,6 +74,11 @@ class Worker(Generic[Item]):
                 self._calls.append((future, run))  # type: ignore[arg-type]
                 self._wake.notify()
         return future
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return len(self._calls)
 
     def stop(self, timeout: float | None = None) -> bool:
         """Drop what waits and end after the item in hand; whether that was within ``timeout``.
@@ -89,13 +98,18 @@ class Worker(Generic[Item]):
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        calls = 0  # since the last item
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._stopping or self._calls or self._items)
                 if self._stopping:
                     return
-                run = self._calls.popleft()[1] if self._calls else None
-                if run is None:
+                run = None
+                if self._calls and (calls < _MOST_CALLS or not self._items):
+                    run = self._calls.popleft()[1]
+                    calls += 1
+                else:
+                    calls = 0
                     item, dropped, self._dropped = self._items.popleft(), self._dropped, 0
             if run is not None:
                 run()

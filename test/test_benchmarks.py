@@ -110,6 +110,17 @@ def test_the_soak_finds_what_is_amiss() -> None:
     assert found_memory["mb_per_hour"] == pytest.approx(360)
 
 
+def test_a_soak_without_outputs_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nothing = {"alive": True, "topics": {"objects": soak.check_stamps([], set())}, "refused": []}
+    size = np.full(400, 1e8)
+    monkeypatch.setattr(soak, "soak", lambda seconds: (nothing, np.arange(400.0), size))
+    assert soak.main(["--plot", str(tmp_path / "soak.png")]) == 1
+    checks = last_line(capsys)["checks"]
+    assert [name for name, passed in checks.items() if not passed] == ["answered"]
+
+
 def test_a_short_soak_has_outputs_in_order_and_a_plot(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -56,6 +56,22 @@ def test_rates_are_right_from_the_beginning(clock: HandClock) -> None:
     assert health.summary().input_rate == pytest.approx(30, abs=0.1)
 
 
+@pytest.mark.parametrize("pause", [2 * WINDOW, 100 * WINDOW])
+def test_rates_are_right_after_a_pause(clock: HandClock, pause: float) -> None:
+    """Before the first frame, while models are loaded, and between two."""
+    health = Health(clock)
+    for _ in range(2):
+        clock.now += pause
+        for index in range(60):
+            clock.now += 1 / 30
+            health.frame_received()
+            if index % 2:
+                health.frame_published(FrameTimes(index))
+        summary = health.summary()
+        assert summary.input_rate == pytest.approx(30, abs=0.1)
+        assert summary.output_rate == pytest.approx(15, abs=0.3)
+
+
 def test_latencies_have_percentiles_and_stages_have_means(clock: HandClock) -> None:
     health = Health(clock)
     for latency in range(1, 101):
@@ -95,3 +111,44 @@ def test_memory_does_not_grow_with_the_stream(clock: HandClock) -> None:
         health.frame_received()
         health.frame_published(FrameTimes(index))
     assert len(health._arrivals) == len(health._frames) == 2000
+
+
+def test_rates_beyond_what_is_kept_are_right(clock: HandClock) -> None:
+    health = Health(clock)
+    for index in range(9000):  # 300 Hz, of which every second one is answered
+        clock.now += 1 / 300
+        health.frame_received()
+        if index % 2:
+            health.frame_published(FrameTimes(index))
+    summary = health.summary()
+    assert summary.input_rate == pytest.approx(300, abs=0.5)
+    assert summary.output_rate == pytest.approx(150, abs=0.5)
+    clock.now += WINDOW / 2
+    assert health.summary().input_rate == pytest.approx(150, abs=0.5)
+
+
+@pytest.mark.parametrize("outcome", ["published", "refused", "failed"])
+def test_frames_that_come_to_nothing_are_owed(clock: HandClock, outcome: str) -> None:
+    health = Health(clock)
+    assert health.summary().owed == 0
+    for _ in range(7 * 30):
+        health.frame_received()
+        clock.now += 1 / 30
+    assert health.summary().owed == pytest.approx(7)
+    if outcome == "published":
+        health.frame_published(FrameTimes(0))
+    else:
+        getattr(health, f"frame_{outcome}")("why")
+    assert health.summary().owed == 0
+    health.frame_received()
+    clock.now += 2
+    assert health.summary().owed == pytest.approx(2)
+
+
+def test_nothing_is_owed_of_what_was_before_a_pause(clock: HandClock) -> None:
+    health = Health(clock)
+    health.frame_received()
+    clock.now += 2 * WINDOW
+    health.frame_received()
+    clock.now += 0.1
+    assert health.summary().owed == pytest.approx(0.1)

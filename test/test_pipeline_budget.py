@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,7 +29,13 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.moved_masks import Anchor, displacement, shifted
 from sam_pt_ros.objects import ObjectState, TrackedObject
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.segmenters.base import (
+    Deadline,
+    MaskPrediction,
+    Prompt,
+    Segmenter,
+    TimedPredictions,
+)
 from sam_pt_ros.trackers.base import PointTracks
 
 HIDDEN = SCENE.hidden(THING)
@@ -280,6 +287,20 @@ def test_a_late_click_catches_up_in_the_frames_that_were_segmented() -> None:
     assert overlap(found, SCENE.frame(12).mask(THING)) > 0.9
 
 
+def test_catching_up_after_a_click_is_of_no_frame_s_time() -> None:
+    class Sleeping(ColourSegmenter):
+        def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+            time.sleep(0.005)
+            return super().predict(prompts)
+
+    run = make(Sleeping(), reinitialization="none")
+    run.to(9)
+    run.pipeline.add_object(click(on(THING, 2)), stamp=SCENE.stamp(2))
+    begin = time.perf_counter()
+    timings = run.to(10).timings
+    assert 5 <= sum(timings.values()) <= (time.perf_counter() - begin) * 1e3
+
+
 def test_a_windowed_tracker_skips_the_same_frames() -> None:
     def run_of(window: int) -> Run:
         run = make(window=window, segment_every_n=3, reinitialization_horizon=8)
@@ -408,6 +429,25 @@ def test_segmentation_is_skipped_when_there_is_no_time_for_masks_at_all() -> Non
     for index in range(1, 13):
         found = run.results[index].object(1).mask.full()
         assert overlap(found, SCENE.frame(index).mask(THING)) > 0.9, index
+
+
+def test_refinement_that_was_skipped_is_told_where_objects_were_segmented_one_by_one() -> None:
+    """Of the second one nothing was left out."""
+
+    class Scarce(SlowSegmenter):
+        def predict_until(self, prompts: Sequence[Prompt], deadline: Deadline) -> TimedPredictions:
+            if len(prompts) > 1:
+                raise MemoryError
+            found = super().predict_until(prompts, deadline)
+            return found if prompts[0].object_id == 1 else replace(found, shortened=False)
+
+    run = timed(Scarce(StoppedClock(), 0.02, passes=4), frame_budget=0.05)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    result = run.to(1)
+    assert "one by one" in result.problems[0]
+    assert result.skipped == UNREFINED
 
 
 def test_a_slow_tracker_leaves_less_time() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,3 +91,55 @@ def test_what_is_taken_is_always_later_unless_a_stream_begins(stamps: list[int])
             continue
         assert begins or newest is None or stamp > newest
         newest = stamp
+
+
+def restarts(order: StreamOrder, stamps: list[int]) -> list[int]:
+    """Numbers of the images that begin a stream."""
+    newest, found = None, []
+    for number, stamp in enumerate(stamps):
+        try:
+            begins = order.begins_stream(stamp, newest)
+        except UserError:
+            continue
+        if begins:
+            found.append(number)
+            order.reset()  # as who is told forgets the images before
+        newest = stamp
+    return found
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("apart", [-10, 10, 995])
+@pytest.mark.parametrize("rate", [10, 30, 60])
+def test_of_two_cameras_with_clocks_of_their_own_one_is_settled_on(
+    order: StreamOrder, rate: int, apart: int, share: float
+) -> None:
+    """Images of both, all of them or what is left over where others are dropped at random."""
+    rng = random.Random(rate)
+    cameras = [((20 + apart) * SECOND, 30), (20 * SECOND, rate)]
+    arrivals = sorted(
+        (number / each + rng.uniform(0, 0.02), begin + number * SECOND // each)
+        for begin, each in cameras
+        for number in range(200 * each)
+    )
+    kept = [stamp for _, stamp in arrivals if rng.random() < share]
+    found = restarts(order, kept)
+    late = [number for number in found if number > len(kept) / 2]
+    assert len(found) <= 7 and len(late) <= 1, found
+
+
+@pytest.mark.parametrize("length", [3, 5, 15, 100])
+def test_a_recording_that_loops_begins_anew_with_the_second_image_of_each_round(
+    order: StreamOrder, length: int
+) -> None:
+    stamps = [(100 + number) * SECOND for number in range(length)] * 20
+    found = restarts(order, stamps)
+    assert found == [length * number + 1 for number in range(1, 20)]
+
+
+def test_after_a_while_without_strays_two_images_begin_a_stream_again(order: StreamOrder) -> None:
+    first = [1000, 5, 1001, 6, 7]  # of two cameras, of which the second is settled on
+    alone = list(range(8, 50))
+    later = [200, 201]
+    stamps = [each * SECOND for each in (*first, *alone, *later)]
+    assert restarts(order, stamps) == [4, len(stamps) - 1]

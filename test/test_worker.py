@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import CancelledError
 
@@ -84,6 +85,19 @@ def test_a_call_runs_before_the_items_that_wait() -> None:
     assert worker.stop(TIMEOUT)
 
 
+def test_many_calls_do_not_keep_an_item_waiting_for_all_of_them() -> None:
+    go_on, order = threading.Event(), list[str]()
+    worker: Worker[str] = Worker(lambda item, dropped: order.append(item), capacity=1)
+    worker.call(lambda: go_on.wait(TIMEOUT))
+    worker.submit("item")
+    calls = [worker.call(lambda: order.append("call")) for _ in range(100)]
+    assert worker.waiting >= 100
+    go_on.set()
+    calls[-1].result(TIMEOUT)
+    assert order.count("call") == 100 and order.index("item") < 20
+    assert worker.stop(TIMEOUT)
+
+
 def test_what_a_call_raises_is_the_callers() -> None:
     worker = Worker(lambda item, dropped: None, capacity=1)
 
@@ -92,6 +106,14 @@ def test_what_a_call_raises_is_the_callers() -> None:
 
     with pytest.raises(KeyError, match="missing"):
         worker.call(fail).result(TIMEOUT)
+    assert worker.call(lambda: 7).result(TIMEOUT) == 7
+    assert worker.stop(TIMEOUT)
+
+
+def test_a_call_that_wants_to_end_the_process_does_not_end_the_thread() -> None:
+    worker = Worker(lambda item, dropped: None, capacity=1)
+    with pytest.raises(SystemExit):
+        worker.call(lambda: sys.exit(1)).result(TIMEOUT)
     assert worker.call(lambda: 7).result(TIMEOUT) == 7
     assert worker.stop(TIMEOUT)
 

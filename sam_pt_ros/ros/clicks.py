@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -49,6 +49,8 @@ from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.reporter import REPETITION
 from sam_pt_ros.ros.topics import QOS_POLICIES
 from sam_pt_ros.ros.transforms import Transforms
+
+_SENSOR_DATA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Clicks:
     def listen(self) -> None:
         """Subscribe."""
         for kind, topic, callback, qos in (
-            (CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data),
+            (CameraInfo, "camera_info", self._on_camera_info, _SENSOR_DATA),
             (PointPromptArray, "points", self._on_points, QoSProfile(depth=100)),
             (Point, "clicked_pixel", self._on_clicked_pixel, QoSProfile(depth=100)),
             (PointStamped, "clicked_point", self._on_clicked_point, QoSProfile(depth=100)),

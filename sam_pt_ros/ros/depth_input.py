@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from threading import Condition
 
 from rclpy.node import Node
@@ -16,7 +15,7 @@ from sam_pt_ros.ros.image_input import ImageSubscription, queue_depth
 
 _MOST_BYTES = 128 * 1024 * 1024  # 7 s of 640x480 in millimetres, or 1 s of 1280x720 in metres
 _LATE = 1_000_000_000  # nanoseconds that depth may be late; earlier stamps begin a new stream
-_HURRY_PERIOD = 0.01  # seconds between looks whether somebody is in a hurry
+_LOOK_PERIOD = 0.01  # seconds between looks whether it is still coming
 _MOST_TIME = 10_000_000_000  # nanoseconds that depth is kept for an image in hand
 _ALIVE = 1.0  # seconds after its last message that depth is expected to go on
 
@@ -54,22 +53,21 @@ class DepthInput:
             self._changed.notify_all()
         self._subscription.destroy()
 
-    def find(self, stamp: int, hurried: Callable[[], bool] = lambda: False) -> Image | None:
+    def find(self, stamp: int) -> Image | None:
         """The depth of the image with a stamp; None if there is none.
 
         It waits for depth that is on its way, for ``depth_timeout`` at most: as long as the
-        newest is older than the image, and depth has arrived within the last second, and nobody
-        is ``hurried``. To be asked for ascending stamps, and not in the thread that receives:
-        what is older is dropped.
+        newest is older than the image, and depth has arrived within the last second. To be asked
+        for ascending stamps, and not in the thread that receives: what is older is dropped.
         """
         deadline = time.monotonic() + self._timeout
         with self._changed:
             found = self._nearest(stamp)
             while found is None and self._is_coming(stamp):
                 left = deadline - time.monotonic()
-                if left <= 0 or hurried():
+                if left <= 0:
                     break
-                self._changed.wait(min(left, _HURRY_PERIOD))
+                self._changed.wait(min(left, _LOOK_PERIOD))
                 found = self._nearest(stamp)
             while self._kept and self._kept[0][0] < stamp - self._tolerance:
                 self._drop_oldest()

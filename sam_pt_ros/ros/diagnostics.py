@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,11 +11,14 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from sam_pt_ros.health import Health, Summary
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.image_input import ImageInput
+from sam_pt_ros.ros.topics import QOS_POLICIES
 
 PERIOD = 1.0
 """Seconds between two messages."""
@@ -37,7 +39,7 @@ class Watched:
     Attributes:
         pipeline: whose counters; they are read only. None before it is there.
         image_input: None while the node is not active.
-        states: how many objects are in each state.
+        states: how many objects are in each state in the newest image.
         details: what it runs with, by name.
         depth: images with depth and, although depth comes, without.
         enabled: whether images are processed.
@@ -54,16 +56,17 @@ class Watched:
 class Diagnostics:
     """Publishes three statuses once a second, whether images come or not.
 
-    ``images``: rates, drops and refusals; STALE without images for ``input_timeout``.
-    ``tracking``: objects and restarts; ERROR while models fail, a warning where they did since
-    the message before, or where restarts in the past were over ``catch_up_budget``.
+    ``images``: rates, drops and refusals; STALE without images for ``input_timeout``, a warning
+    where images come for so long without a result.
+    ``tracking``: objects and restarts; ERROR if models failed in the newest image, a warning where
+    they did since the message before, or where restarts in the past were over ``catch_up_budget``.
     ``time``: latency from stamp to publication, stages, memory.
 
     Args:
         node: publishes.
         health: of the stream.
         watched: what there is to look at now.
-        input_timeout: seconds without images that are no cause for alarm; 0: any.
+        input_timeout: seconds without images, or results, that are no cause for alarm; 0: any.
     """
 
     def __init__(
@@ -78,7 +81,12 @@ class Diagnostics:
         self._watched = watched
         self._input_timeout = input_timeout
         self._over_budget = self._failed = self._refused = 0
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._publisher = node.create_publisher(
+            DiagnosticArray,
+            "/diagnostics",
+            QoSProfile(depth=10),
+            qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
+        )
         # Not the node's clock: a simulator's may stand still.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(PERIOD, self.publish, clock=clock)
@@ -117,11 +125,14 @@ class Diagnostics:
         else:
             publishers = watched.image_input.publishers
             values = {"topic": watched.image_input.topic, "publishers": ", ".join(publishers)}
-            silence = min(summary.silence, watched.image_input.age)
+            age = watched.image_input.age
+            silence, owed = min(summary.silence, age), min(summary.owed, age)
             if not watched.enabled:
                 message = "images are ignored (~/enable)"
             elif self._input_timeout and silence > self._input_timeout:
                 level, message = _STALE, f"no image for {silence:.0f} s"
+            elif self._input_timeout and owed > self._input_timeout:
+                level, message = _WARN, f"images come, but no result for {owed:.0f} s"
             elif refused:
                 level, message = _WARN, f"{refused} images could not be used"
             elif len(publishers) > 1:
@@ -145,15 +156,16 @@ class Diagnostics:
         late = over_budget - self._over_budget  # less than none after a reset
         failed, self._failed = summary.failed - self._failed, summary.failed
         self._over_budget = over_budget
-        states = Counter({state: watched.states.get(state, 0) for state in ObjectState})
-        level, message = _OK, f"{sum(states.values())} objects"
-        if failed and summary.failed_in_a_row:
+        objects = 0 if watched.pipeline is None else len(watched.pipeline.object_ids)
+        # States are those of the newest image, which may have had objects that were forgotten.
+        states = {state: watched.states.get(state, 0) if objects else 0 for state in ObjectState}
+        level, message = _OK, f"{objects} objects"
+        if summary.failed_in_a_row and watched.image_input is not None:
             level, message = _ERROR, summary.last_error
         elif failed:
             level, message = _WARN, f"{failed} images failed: {summary.last_error}"
         elif late > 0:
             level, message = _WARN, f"{late} restarts were over budget"
-        objects = 0 if watched.pipeline is None else len(watched.pipeline.object_ids)
         values = {
             **watched.details,
             "objects": objects,
@@ -173,7 +185,11 @@ class Diagnostics:
         values |= {f"{name} (ms)": f"{value:.1f}" for name, value in summary.stages.items()}
         values |= memory()
         p95 = summary.latency.get(95)
-        message = "no images" if p95 is None else f"latency {p95:.0f} ms (95 %)"
+        message = "no images"
+        if p95 is not None:
+            message = f"latency {p95:.0f} ms (95 %)"
+        elif summary.stages:
+            message = "latency is not known: stamps are of another clock, or a minute old"
         return self._status("time", _OK, message, values)
 
     def _status(
@@ -199,6 +215,9 @@ def memory() -> dict[str, str]:
     found = {"memory (MB)": f"{resident / 1e6:.0f}"}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        found["device"] = torch.cuda.get_device_name()
-        found["GPU memory (MB)"] = f"{torch.cuda.memory_allocated() / 1e6:.0f}"
+        # Not that of the thread, which is the first: models may be on any.
+        sizes = [torch.cuda.memory_allocated(i) for i in range(torch.cuda.device_count())]
+        used = [torch.cuda.get_device_name(i) for i, size in enumerate(sizes) if size]
+        found["device"] = ", ".join(used)
+        found["GPU memory (MB)"] = f"{sum(sizes) / 1e6:.0f}"
     return found

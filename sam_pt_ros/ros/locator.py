@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from std_msgs.msg import Header
 
 from sam_pt_ros.camera import CameraModel
@@ -31,7 +29,6 @@ class Locator:
         transforms: for ``target_frame``.
         options: tolerances, times and ``target_frame``.
         reporter: hears what cannot be used.
-        hurried: whether somebody waits for the processing, and it is not to wait for anything.
 
     Attributes:
         with_depth: images whose depth was there.
@@ -44,13 +41,11 @@ class Locator:
         transforms: Transforms,
         options: NodeOptions,
         reporter: Reporter,
-        hurried: Callable[[], bool],
     ) -> None:
         self._depth = depth
         self._transforms = transforms
         self._options = options
         self._reporter = reporter
-        self._hurried = hurried
         self.with_depth = self.without_depth = 0
 
     def locate(self, result: TrackResult, header: Header, camera: CameraModel | None) -> Located:
@@ -72,7 +67,6 @@ class Locator:
                     header.frame_id,
                     stamp_of(header),
                     self._options.transform_timeout,
-                    self._hurried,
                 )
                 return Located(space, space.transformed(transform, frame), True)
             except UserError as error:
@@ -82,7 +76,7 @@ class Locator:
     def _in_image_frame(
         self, result: TrackResult, header: Header, camera: CameraModel | None
     ) -> SpatialResult | None:
-        message = self._depth.find(stamp_of(header), self._hurried)
+        message = self._depth.find(stamp_of(header))
         if message is None:
             why = self._depth.missing(stamp_of(header))
             if why:

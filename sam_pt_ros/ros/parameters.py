@@ -13,7 +13,6 @@ from rcl_interfaces.msg import (
 )
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
-from rclpy.qos import QoSPolicyKind
 
 from sam_pt_ros.configuration import (
     ROS_PARAMETERS,
@@ -34,7 +33,13 @@ _TYPES = {
     str: ParameterType.PARAMETER_STRING,
     tuple: ParameterType.PARAMETER_INTEGER_ARRAY,
 }
-_POLICIES = tuple(policy.name.lower() for policy in QoSPolicyKind)
+_POLICIES = {  # of a topic's QoS, and what they may be
+    "history": ("keep_last", "keep_all", "system_default"),
+    "reliability": ("reliable", "best_effort", "best_available", "system_default"),
+    "durability": ("volatile", "transient_local", "best_available", "system_default"),
+    "depth": (),
+}
+_MOST_DEPTH = 100_000
 _INT64_MAX = 2**63 - 1
 _FLOAT_MAX = 1.7976931348623157e308
 
@@ -66,6 +71,21 @@ def descriptor(spec: OptionSpec) -> ParameterDescriptor:
                 )
             ]
     return made
+
+
+def _check_qos(name: str, value: Any) -> None:
+    """UserError if an override of a topic's QoS cannot be used; rclpy does not say which one."""
+    policy = name.rpartition(".")[2]
+    if policy not in _POLICIES:
+        raise UserError(f"unknown parameter '{name}'{did_you_mean(policy, _POLICIES)}")
+    if policy == "depth":
+        usable = type(value) is int and 1 <= value <= _MOST_DEPTH
+        allowed = f"a whole number from 1 to {_MOST_DEPTH}"
+    else:
+        usable = isinstance(value, str) and value.lower() in _POLICIES[policy]
+        allowed = "one of " + ", ".join(_POLICIES[policy])
+    if not usable:
+        raise UserError(f"parameter '{name}' must be {allowed}, got {value!r}")
 
 
 class Parameters:
@@ -126,6 +146,12 @@ class Parameters:
             self.specs[name] = spec
 
     @property
+    def unused_qos(self) -> list[str]:
+        """Overrides of QoS that no topic takes; to be asked while the node is active."""
+        given = (name for name in self._overrides if name.startswith("qos_overrides."))
+        return [name for name in given if not self._node.has_parameter(name)]
+
+    @property
     def _overrides(self) -> dict[str, Any]:
         """What the node was started with, by name."""
         return getattr(self._node, "_parameter_overrides", {})
@@ -140,11 +166,10 @@ class Parameters:
     def _refuse_unknown(self) -> None:
         """A parameter that was given but that nobody declares is a mistake, not a wish."""
         backends = (*trackers.names(), *segmenters.names())
-        for name in self._overrides:
+        for name, given in self._overrides.items():
             group = name.partition(".")[0]
-            policy = name.rpartition(".")[2]
-            if group == "qos_overrides" and policy not in _POLICIES:
-                raise UserError(f"unknown parameter '{name}'{did_you_mean(policy, _POLICIES)}")
+            if group == "qos_overrides":
+                _check_qos(name, given.value)
             in_use = any(known.startswith(group + ".") for known in self.specs)
             foreign = group in ROS_PARAMETERS or (group in backends and not in_use)
             if name not in self.specs and not foreign:

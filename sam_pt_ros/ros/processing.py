@@ -128,18 +128,13 @@ class Processing:
             self._fail("an image could not be processed", error)
             return
         self._dropped = 0
-        for result in results:
-            try:
-                self._publish(result)
-            except Exception as error:  # it must not end the thread
-                self._reporter.exception("a result could not be published", error)
+        self._publish_all(results)
         if self._failures >= self._configuration.node.max_failures:
             self._make_anew()
 
     def flush(self) -> None:
         """Publish the results that a windowed tracker still owes."""
-        for result in self._pipeline.flush():
-            self._publish(result)
+        self._publish_all(self._pipeline.flush())
 
     def _step(self, image: np.ndarray, encoding: str, pending: _Pending) -> list[TrackResult]:
         pipeline = self._pipeline
@@ -178,6 +173,13 @@ class Processing:
         self._reporter.warning(f"{what}: objects start again from their masks")
         return True
 
+    def _publish_all(self, results: list[TrackResult]) -> None:
+        for result in results:
+            try:
+                self._publish(result)
+            except Exception as error:  # it must cost neither the others nor the thread
+                self._reporter.exception("a result could not be published", error)
+
     def _publish(self, result: TrackResult) -> None:
         for problem in result.problems:
             self._reporter.error(problem)
@@ -202,11 +204,14 @@ class Processing:
         self._health.frame_published(times, result.problems if result.failed else ())
         self._published(result, pending.header, times)
 
-    def _fail(self, what: str, error: Exception) -> None:
+    def _fail(self, what: str, error: BaseException) -> None:
         self._failures += 1
         self._reason = f"{what}: {error!r}"
         self._reporter.exception(what, error)
         self._health.frame_failed(self._reason)
+        if len(self._pipeline.history):  # what is not in it any more has no result
+            oldest = self._pipeline.history.oldest.stamp
+            self._pending = {s: p for s, p in self._pending.items() if s >= oldest}
         if self._failures >= self._configuration.node.max_failures:
             self._make_anew()
 
@@ -215,12 +220,12 @@ class Processing:
         count, self._failures = self._failures, 0
         try:
             made = self._configuration.create()
+            self._pipeline.replace_backends(made.tracker, made.segmenter)
+            self._unseen = count
+            free_memory()  # of those before; a GPU that is out of order fails here, too
         except (Exception, SystemExit) as error:  # the next failures try it again
             self._reporter.exception("the models cannot be loaded anew", error)
             return
-        self._pipeline.replace_backends(made.tracker, made.segmenter)
-        free_memory()  # of those before
-        self._unseen = count
         self._reporter.error(
             f"{count} images in a row failed: the models were loaded anew, and objects start "
             f"again from their masks; the newest failed because {self._reason}"

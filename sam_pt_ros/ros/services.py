@@ -1,13 +1,16 @@
-"""Services: what they ask for is done in the pipeline's thread, and answered when it is done."""
+"""Services: what they ask for is done in the pipeline's thread, and answered when it is done.
+
+The executor goes on meanwhile: it receives images, and diagnostics are published.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as NoAnswerError
 from typing import Any, Protocol, TypeVar
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
@@ -21,6 +24,13 @@ from sam_pt_ros.worker import Worker
 _ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
 
 _Answer = TypeVar("_Answer")
+
+
+class _NextTurn:
+    """To be awaited: the executor turns to what else there is, and comes back."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
 
 
 class Control(Protocol):
@@ -60,41 +70,46 @@ class Services:
         self._node = node
         self._reporter = reporter
         self._control = control
-        self._waiting = threading.Event()
+        self._waiting = self._ended = False
+        self._wake = node.create_guard_condition(self._on_wake)
+        in_turn = MutuallyExclusiveCallbackGroup()  # and nothing else waits for them
         self._offered = [
-            node.create_service(kind, name, callback)
-            for kind, name, callback in (
-                (AddObjects, "~/add_objects", self._add_objects),
-                (RemoveObject, "~/remove_object", self._remove_object),
-                (Trigger, "~/reset", self._reset),
-                (SetBool, "~/enable", self._enable),
+            node.create_service(kind, name, callback, callback_group=group)
+            for kind, name, callback, group in (
+                (AddObjects, "~/add_objects", self._add_objects, in_turn),
+                (RemoveObject, "~/remove_object", self._remove_object, in_turn),
+                (Trigger, "~/reset", self._reset, in_turn),
+                (SetBool, "~/enable", self._enable, None),
             )
         ]
 
     def destroy(self) -> None:
-        """Offer nothing any more."""
-        for service in self._offered:
-            self._node.destroy_service(service)
+        """Offer nothing any more, as soon as who waits has been answered."""
+        self._ended = True
+        self._on_wake()
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the executor's thread waits for the pipeline, and receives nothing meanwhile."""
-        return self._waiting.is_set()
+    def _on_wake(self) -> None:
+        if self._ended and not self._waiting:
+            for service in self._offered:
+                self._node.destroy_service(service)
+            self._node.destroy_guard_condition(self._wake)
 
-    def in_worker(self, function: Callable[[], _Answer]) -> _Answer:
+    async def in_worker(self, function: Callable[[], _Answer]) -> _Answer:
         """Run in the worker's thread; UserError if that was not done, or only in part."""
         worker = self._control.worker
         if worker is None:
             raise UserError("the node is not active; activate it first")
-        self._waiting.set()
+        self._waiting = True
+        deadline = time.monotonic() + _ANSWER_TIMEOUT
         future = worker.call(function)
+        future.add_done_callback(lambda _: self._wake.trigger())
         try:
-            try:
-                return future.result(_ANSWER_TIMEOUT)
-            except NoAnswerError:
-                if future.cancel():
-                    raise UserError("the pipeline is busy; nothing was done, try again") from None
-                return future.result()  # it has begun, and only its end can be answered
+            while not future.done():
+                # Once it has begun, only its end can be answered.
+                if time.monotonic() > deadline and future.cancel():
+                    raise UserError("the pipeline is busy; nothing was done, try again")
+                await _NextTurn()
+            return future.result()
         except UserError:
             raise
         except CancelledError:
@@ -103,9 +118,10 @@ class Services:
             self._reporter.exception("a service call failed", error)
             raise UserError(f"the pipeline did not do it: {error!r}") from error
         finally:
-            self._waiting.clear()
+            self._waiting = False
+            self._wake.trigger()  # once more: it may have to be destroyed when this is answered
 
-    def _add_objects(
+    async def _add_objects(
         self, request: AddObjects.Request, response: AddObjects.Response
     ) -> AddObjects.Response:
         def add() -> tuple[list[int], bool]:
@@ -116,7 +132,7 @@ class Services:
             return self._control.add_objects(requests, stamp), self._control.sees
 
         try:
-            response.object_ids, seeing = self.in_worker(add)
+            response.object_ids, seeing = await self.in_worker(add)
             response.success = True
             done = "started" if seeing else "waiting for the first image to start"
             response.message = f"{done} object {listed(response.object_ids)}"
@@ -125,20 +141,22 @@ class Services:
             response.message = str(error)
         return response
 
-    def _remove_object(
+    async def _remove_object(
         self, request: RemoveObject.Request, response: RemoveObject.Response
     ) -> RemoveObject.Response:
         try:
-            self.in_worker(lambda: self._control.remove_object(request.object_id))
+            await self.in_worker(lambda: self._control.remove_object(request.object_id))
             response.success = True
             response.message = f"removed object {request.object_id}"
         except UserError as error:
             response.message = str(error)
         return response
 
-    def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    async def _reset(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
         try:
-            self.in_worker(self._control.forget)
+            await self.in_worker(self._control.forget)
             response.success = True
             response.message = "all objects are forgotten; ids begin at 1 again"
         except UserError as error:

@@ -13,10 +13,14 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks
 
-QOS_POLICIES = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
+QOS_POLICIES = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
 """What users may override, topic by topic."""
 
-_OUTPUT_POLICIES = (*QOS_POLICIES, QoSPolicyKind.DURABILITY)
 _DEPTH = 10  # results that are kept for who is slower than the node
 
 
@@ -54,7 +58,7 @@ def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
         kind,
         topic,
         QoSProfile(depth=_DEPTH),
-        qos_overriding_options=QoSOverridingOptions(_OUTPUT_POLICIES),
+        qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
         event_callbacks=PublisherEventCallbacks(incompatible_qos=on_incompatible),
     )
     return publisher

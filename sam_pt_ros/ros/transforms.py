@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,6 @@ class Transforms(ABC):
         source_frame: str,
         stamp: int | None,
         timeout: float = 0.0,
-        hurried: Callable[[], bool] = lambda: False,
     ) -> np.ndarray:
         """The transform of coordinates in the source frame to those in the target frame.
 
@@ -39,7 +37,6 @@ class Transforms(ABC):
             timeout: seconds to wait for a transform of frames that are known to be connected, but
                 not at that time yet. Whoever waits must not be the executor's thread, which
                 receives it.
-            hurried: whether not to wait any longer.
 
         Returns:
             ``float64 (4, 4)``.
@@ -60,7 +57,7 @@ class Transforms(ABC):
                 return self._lookup(target_frame, source_frame, stamp)
             except _NotYetError as error:
                 left = deadline - time.monotonic()
-                if left <= 0 or hurried():
+                if left <= 0:
                     raise UserError(str(error)) from error
             time.sleep(min(_POLL_PERIOD, left))
 

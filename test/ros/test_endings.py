@@ -103,6 +103,29 @@ def starting(load: Load, tmp_path_factory: pytest.TempPathFactory) -> float:
     return taken
 
 
+INTERRUPTED = """
+import os, signal
+
+exec("os.kill(os.getpid(), signal.SIGINT); 'interrupted'")
+"""
+
+
+def test_a_signal_while_modules_are_imported_ends_the_node_well(tmp_path: Path) -> None:
+    """As Python makes dataclasses: by exec(), of which it remembers that it was interrupted."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    info = tmp_path / "interrupted-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: interrupted\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[sam_pt_ros.segmenters]\ninterrupted = interrupted:Segmenter\n"
+    )
+    node = NodeProcess(
+        free_domain(), tmp_path / "log", "segmenter:=interrupted", packages=tmp_path
+    )
+    code = node.process.wait(TIMEOUT)
+    assert (code, node.log.read_text()) == (0, "")
+
+
 @pytest.mark.parametrize(
     "seed",
     [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))],

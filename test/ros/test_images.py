@@ -6,6 +6,7 @@ import contextlib
 import struct
 import zlib
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -198,6 +199,30 @@ def test_the_frame_does_not_share_memory_with_the_message() -> None:
     decoded = decode_image(original)
     original.data[0] = 255 - original.data[0]
     np.testing.assert_array_equal(decoded, RGB)
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+@pytest.mark.parametrize(
+    ("encoding", "channels", "width"), [(n, *e[:2]) for n, e in images._ENCODINGS.items()]
+)
+def test_pixels_are_handed_to_the_conversion_without_a_copy(
+    encoding: str, channels: int, width: int, padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = message(YUV[:, :, :1].repeat(channels * width, axis=2).copy(), encoding, padding)
+    handed: list[np.ndarray] = []
+
+    def handing(convert: Any) -> Any:
+        def hand(pixels: np.ndarray, code: int) -> Any:
+            handed.append(pixels)
+            return convert(pixels, code)
+
+        return hand
+
+    for convert in (cv2.cvtColor, cv2.extractChannel):
+        monkeypatch.setattr(cv2, convert.__name__, handing(convert))
+    decode_image(sent)
+    pixels = handed[0] if handed else images.pixels_of(sent, channels, width)  # rgb8 is copied
+    assert np.shares_memory(pixels, np.frombuffer(sent.data, np.uint8))
 
 
 def test_nobody_can_write_to_the_message_by_its_pixels() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 import rclpy
 from geometry_msgs.msg import Point
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
@@ -22,16 +26,19 @@ from std_msgs.msg import Header
 
 from sam_pt_ros import track_node
 from sam_pt_ros.camera import CameraModel
+from sam_pt_ros.configuration import Configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.messages import KINDS, ResultMessages, stamp_of
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.ros import services
 from sam_pt_ros.ros.canvas import Canvas
+from sam_pt_ros.ros.diagnostics import Diagnostics
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.track_node import TrackNode
 
 OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
 TIMEOUT = 10.0
 
 
@@ -96,6 +103,54 @@ def test_the_queue_of_images_can_be_overridden(context: Context) -> None:
     (found,) = [s for s in node.subscriptions if s.topic_name == "/image"]
     assert found.qos_profile.depth == 7
     assert found.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    node.release()
+    node.destroy_node()
+
+
+def test_the_quality_of_service_of_every_topic_can_be_overridden(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = ("/parameter_events",)
+    made = TrackNode(context=context)
+    activate(made)
+    ours = [("subscription", t) for t in made.subscriptions]
+    ours += [("publisher", t) for t in made.publishers if t.topic_name not in fixed]
+    names = [f"{topic.topic_name}.{kind}" for kind, topic in ours]
+    made.release()
+    made.destroy_node()
+    assert "/depth.subscription" in names and "/sam_pt/canvas.publisher" in names, names
+
+    given = {
+        f"qos_overrides.{name}.{policy}": value
+        for name in names
+        for policy, value in (("depth", 7), ("reliability", "best_effort"))
+    }
+    made = TrackNode(
+        context=context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in given.items()],
+    )
+    warnings: list[str] = []
+    monkeypatch.setattr(made.get_logger(), "warning", warnings.append)
+    activate(made)
+    for topic in (*made.publishers, *made.subscriptions):
+        if topic.topic_name not in fixed:
+            profile = topic.qos_profile
+            found = profile.depth, profile.reliability
+            assert found == (7, ReliabilityPolicy.BEST_EFFORT), topic.topic_name
+    assert not [line for line in warnings if "qos_overrides" in line]
+    made.release()
+    made.destroy_node()
+
+
+def test_an_override_for_a_topic_that_is_not_there_is_named(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "qos_overrides./imgae.subscription.reliability"
+    node = TrackNode(context=context, parameter_overrides=[Parameter(name, value="best_effort")])
+    warnings: list[str] = []
+    monkeypatch.setattr(node.get_logger(), "warning", warnings.append)
+    activate(node)
+    assert f"'{name}' changes nothing: no topic of this node takes it" in warnings
     node.release()
     node.destroy_node()
 
@@ -189,6 +244,118 @@ def test_outputs_are_on_before_the_first_image_can_come(
     assert len(on) >= len(KINDS) and all(on)
 
 
+FAILING = [("create_lifecycle_publisher", n) for n in (1, 4, 9)] + [
+    ("create_subscription", n) for n in (1, 3, 5, 6)
+]
+
+
+def test_nothing_is_left_of_a_transition_that_failed_halfway(
+    node: TrackNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(track_node, "warm_up", lambda pipeline: None)
+
+    def left() -> list[int]:
+        kinds = (node.publishers, node.subscriptions, node.services, node.timers, node.guards)
+        return [len(list(kind)) for kind in kinds] + [len(node._managed_entities)]
+
+    before = left()
+    for method, number in FAILING:
+        made = itertools.count(1)
+
+        def fail(*arguments: Any, **options: Any) -> Any:
+            if next(made) == number:  # noqa: B023
+                raise RuntimeError("failed on purpose")
+            return getattr(LifecycleNode, method)(node, *arguments, **options)  # noqa: B023
+
+        errors: list[str] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(node, method, fail)
+            patched.setattr(node._reporter, "error", errors.append)
+            configured = node.trigger_configure() == OK
+            assert configured == (method == "create_subscription")
+            assert not configured or node.trigger_activate() == ERROR
+        what = "activated" if configured else "configured"
+        (error,) = errors
+        assert re.match(f"the node cannot be {what}: .*failed on purpose", error)
+        assert left() == before, (method, number)
+    activate(node)
+    rest(node)
+    assert left() == before
+
+
+def test_a_gpu_that_is_out_of_order_does_not_keep_the_node_from_a_clean_state(
+    node: TrackNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    errors: list[str] = []
+    monkeypatch.setattr(node._reporter, "error", errors.append)
+    assert node.trigger_configure() == OK
+    with monkeypatch.context() as patched:
+        patched.setattr(track_node, "free_memory", fail)
+        assert node.trigger_cleanup() == OK
+    (error,) = errors
+    assert error.startswith("memory cannot be freed: RuntimeError('CUDA error")
+    assert node.trigger_configure() == OK
+
+
+@pytest.mark.parametrize("state", ["unconfigured", "inactive", "active"])
+def test_the_node_can_be_shut_down_in_any_state(node: TrackNode, state: str) -> None:
+    before = [len(list(kind)) for kind in (node.publishers, node.subscriptions, node.timers)]
+    if state != "unconfigured":
+        assert node.trigger_configure() == OK
+    if state == "active":
+        assert node.trigger_activate() == OK
+    assert node.trigger_shutdown() == OK
+    assert node._state_machine.current_state[1] == "finalized"
+    left = [len(list(kind)) for kind in (node.publishers, node.subscriptions, node.timers)]
+    assert left == before
+    assert node._pipeline is None and node._worker is None
+
+
+def test_what_takes_long_is_said_again_and_again(
+    node: TrackNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    again, create = threading.Event(), Configuration.create
+
+    def say(diagnostics: Diagnostics, what: str) -> None:
+        said.append(what)
+        if said.count(what) >= 3:
+            again.set()
+
+    def create_slowly(configuration: Configuration) -> Any:
+        assert again.wait(TIMEOUT)
+        return create(configuration)
+
+    monkeypatch.setattr(track_node, "PERIOD", 0.01)
+    monkeypatch.setattr(Diagnostics, "say", say)
+    monkeypatch.setattr(Configuration, "create", create_slowly)
+    assert node.trigger_configure() == OK
+    assert said[:3] == ["loading lucas_kanade and classical"] * 3 and "warming up" in said
+    number = len(said)
+    threading.Event().wait(0.05)
+    assert len(said) == number  # it is done
+
+
+def test_who_deactivates_does_not_wait_for_a_pipeline_that_is_stopped(node: TrackNode) -> None:
+    activate(node)
+    assert node._worker is not None
+    go_on, held = threading.Event(), threading.Event()
+    node._worker.call(lambda: (held.set(), go_on.wait(TIMEOUT)))
+    assert held.wait(TIMEOUT)
+    deactivating = threading.Thread(target=node.trigger_deactivate, daemon=True)
+    deactivating.start()
+    while not node._worker._calls:
+        threading.Event().wait(0.001)
+    threading.Event().wait(0.05)  # now it waits
+    assert not node.stop_pipeline(0.01)  # as a signal does
+    go_on.set()
+    deactivating.join(TIMEOUT)
+    assert not deactivating.is_alive()
+
+
 # --- services that wait for the pipeline --------------------------------------------------
 
 
@@ -201,9 +368,9 @@ def test_a_service_whose_turn_does_not_come_is_not_done_later(
     assert node._worker is not None
     node._worker.call(lambda: go_on.wait(TIMEOUT))
     with pytest.raises(UserError, match="busy; nothing was done"):
-        node._offered.in_worker(lambda: done.append(1))
+        asyncio.run(node._offered.in_worker(lambda: done.append(1)))
     go_on.set()
-    assert node._offered.in_worker(lambda: done == [])
+    assert asyncio.run(node._offered.in_worker(lambda: done == []))
 
 
 def test_a_service_that_takes_long_is_answered_when_it_is_done(
@@ -211,7 +378,69 @@ def test_a_service_that_takes_long_is_answered_when_it_is_done(
 ) -> None:
     monkeypatch.setattr(services, "_ANSWER_TIMEOUT", 0.05)
     activate(node)
-    assert node._offered.in_worker(lambda: threading.Event().wait(0.2) or "done") == "done"
+    waits = node._offered.in_worker(lambda: threading.Event().wait(0.2) or "done")
+    assert asyncio.run(waits) == "done"
+
+
+def test_a_service_that_is_answered_after_the_cleanup_is_offered_no_more(node: TrackNode) -> None:
+    """What has woken the executor up may be used up by the time that the answer is given."""
+    activate(node)
+    offered = node._offered
+    assert offered is not None and node._worker is not None
+    before = len(list(node.services))
+    waits = offered.in_worker(lambda: "done")
+    waits.send(None)
+    node._worker.call(lambda: None).result(TIMEOUT)
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:  # it finds nothing to be done
+        executor.spin_once(timeout_sec=0.05)
+    rest(node)
+    with pytest.raises(StopIteration):
+        waits.send(None)
+    deadline = time.monotonic() + 1
+    while len(list(node.services)) > before - 4 and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.1)
+    executor.remove_node(node)
+    executor.shutdown()
+    assert len(list(node.services)) == before - 4
+
+
+def test_two_nodes_of_one_name_are_noticed(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = ["--ros-args", "-r", "__node:=twin"]
+    node = TrackNode(context=context, cli_args=named)
+    warnings: list[str] = []
+    monkeypatch.setattr(node._reporter, "warning", lambda text, repetition: warnings.append(text))
+    node._watched()
+    assert warnings == []
+    other = LifecycleNode("twin", context=context)
+    deadline = time.monotonic() + TIMEOUT
+    while not warnings and time.monotonic() < deadline:
+        time.sleep(0.02)
+        node._watched()
+    assert warnings[0].startswith("2 nodes are named /twin: each does what is asked of the other")
+    for made in (node, other):
+        made.destroy_node()
+
+
+def test_clicks_do_not_pile_up_where_a_model_hangs(
+    node: TrackNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    activate(node)
+    monkeypatch.setattr(node._reporter, "warning", warnings.append)
+    assert node._worker is not None and node._clicks is not None
+    go_on, held = threading.Event(), threading.Event()
+    node._worker.call(lambda: (held.set(), go_on.wait(TIMEOUT)))
+    assert held.wait(TIMEOUT)
+    for _ in range(150):
+        node._clicks._on_clicked_pixel(Point(x=1.0, y=1.0))
+    assert node._worker.waiting == 100
+    assert warnings == ["click on 'clicked_pixel' refused: too many others wait"] * 50
+    go_on.set()
 
 
 # --- outputs ------------------------------------------------------------------------------

@@ -98,6 +98,18 @@ def test_backend_options_arrive(context: Context) -> None:
             {"qos_overrides__/image__subscription__depht": 5},
             "unknown parameter 'qos_overrides./image.subscription.depht'; did you mean 'depth'",
         ),
+        (
+            {"qos_overrides__/image__subscription__reliability": "bogus"},
+            "'qos_overrides./image.subscription.reliability' must be one of reliable, best_effort",
+        ),
+        (
+            {"qos_overrides__/image__subscription__history": 3},
+            "'qos_overrides./image.subscription.history' must be one of keep_last, keep_all",
+        ),
+        (
+            {"qos_overrides__/image__subscription__depth": 0},
+            "'qos_overrides./image.subscription.depth' must be a whole number from 1 to 100000",
+        ),
     ],
 )
 def test_mistakes_are_named(context: Context, overrides: dict[str, object], words: str) -> None:

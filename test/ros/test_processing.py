@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import camera_process
 import numpy as np
-from doubles import ColourSegmenter, OracleTracker
-from scene import plain_scene
+import pytest
+from doubles import ColourSegmenter, DelayedTracker, OracleTracker
+from scene import THING, plain_scene
 from std_msgs.msg import Header
 
 from sam_pt_ros.health import FrameTimes, Health
-from sam_pt_ros.objects import TrackResult
-from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.objects import ObjectPrompt, TrackResult
+from sam_pt_ros.pipeline import SamPt, SamPtOptions
+from sam_pt_ros.ros import processing as processing_module
 from sam_pt_ros.ros.processing import Arrival, Processing
 from sam_pt_ros.worker import Worker
 
@@ -69,6 +72,40 @@ def test_a_result_that_cannot_be_published_ends_nothing() -> None:
     assert said.lines == ["a result could not be published: RuntimeError('no such publisher')"]
 
 
+class Leaving(ColourSegmenter):
+    """Wants to end the process, as programs do that were not written as libraries."""
+
+    leaves = False
+
+    def set_image(self, *image: Any) -> None:
+        if self.leaves:
+            sys.exit("no such file")
+        super().set_image(*image)
+
+
+def test_a_model_that_wants_to_end_the_process_costs_an_image() -> None:
+    said, health = Said(), Health()
+    configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=5))
+    segmenter = Leaving()
+    processing = Processing(
+        configuration,
+        SamPt(OracleTracker(SCENE), segmenter),
+        health,
+        said,  # type: ignore[arg-type]
+        lambda: 0,
+        lambda *_: None,
+        lambda *_: None,
+        lambda: None,
+    )
+    processing.take(Arrival(camera_process.image(SCENE, 0, "rgb8", None)), 0)
+    x, y = SCENE.inner_point(THING, 0)
+    processing._pipeline.add_object(ObjectPrompt(np.array([[x, y]]), np.array([1])))
+    segmenter.leaves = True
+    processing.take(Arrival(camera_process.image(SCENE, 1, "rgb8", None)), 0)
+    assert any("SystemExit('no such file')" in line for line in said.lines), said.lines
+    assert health.summary().failed == 1
+
+
 def test_what_was_dropped_before_a_refused_image_counts_for_the_next() -> None:
     seen: list[tuple[int, int]] = []
     configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=5))
@@ -86,3 +123,84 @@ def test_what_was_dropped_before_a_refused_image_counts_for_the_next() -> None:
         image = camera_process.image(SCENE, index, "rgb8", broken)
         processing.take(Arrival(image), dropped)
     assert seen == [(0, 0), (5, 3), (6, 0)]
+
+
+def test_what_is_owed_is_published_even_if_a_part_of_it_cannot_be() -> None:
+    said, published = Said(), []
+
+    def publish(result: TrackResult, header: Header, image: np.ndarray) -> None:
+        if result.index == 1:
+            raise RuntimeError("no such publisher")
+        published.append(result.index)
+
+    configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=5))
+    processing = Processing(
+        configuration,
+        SamPt(DelayedTracker(SCENE, 8), ColourSegmenter()),
+        Health(),
+        said,  # type: ignore[arg-type]
+        lambda: 0,
+        publish,
+        lambda *_: None,
+        lambda: None,
+    )
+    for index in range(4):
+        processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+    assert published == []
+    processing.flush()
+    assert published == [0, 2, 3]
+    assert said.lines == ["a result could not be published: RuntimeError('no such publisher')"]
+
+
+def test_a_gpu_that_is_out_of_order_does_not_end_the_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    def create() -> SimpleNamespace:
+        return SimpleNamespace(tracker=OracleTracker(SCENE), segmenter=ColourSegmenter())
+
+    monkeypatch.setattr(processing_module, "free_memory", fail)
+    said, health = Said(), Health()
+    configuration: Any = SimpleNamespace(
+        node=SimpleNamespace(max_gap=60.0, max_failures=2), create=create
+    )
+    tracker = OracleTracker(SCENE)
+    processing = Processing(
+        configuration,
+        SamPt(tracker, ColourSegmenter()),
+        health,
+        said,  # type: ignore[arg-type]
+        lambda: 0,
+        lambda *_: None,
+        lambda *_: None,
+        lambda: None,
+    )
+    tracker.fails = True
+    for index in range(4):
+        processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+    assert health.summary().published == 4 and health.summary().failed == 2
+    assert any("cannot be loaded anew: RuntimeError('an illegal" in line for line in said.lines)
+
+
+def test_images_that_come_to_nothing_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("failed on purpose")
+
+    configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=1000))
+    pipeline = SamPt(OracleTracker(SCENE), ColourSegmenter(), SamPtOptions(history_length=8))
+    processing = Processing(
+        configuration,
+        pipeline,
+        Health(),
+        Said(),  # type: ignore[arg-type]
+        lambda: 0,
+        lambda *_: None,
+        lambda *_: None,
+        lambda: None,
+    )
+    monkeypatch.setattr(pipeline, "_results", fail)
+    for index in range(20):
+        processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+    assert len(processing._pending) == 8

@@ -161,16 +161,6 @@ def test_frames_that_are_not_known_are_not_waited_for(transforms: Tf2Transforms)
     assert time.monotonic() - begin < 5
 
 
-def test_who_is_hurried_does_not_wait_any_longer(transforms: Tf2Transforms) -> None:
-    tell(transforms, "map", "camera", 5, 1.0)
-    hurry = threading.Event()
-    threading.Timer(0.1, hurry.set).start()
-    begin = time.monotonic()
-    with pytest.raises(UserError, match="extrapolation"):
-        transforms.lookup("map", "camera", 8_000_000_000, timeout=20, hurried=hurry.is_set)
-    assert 0.05 < time.monotonic() - begin < 5
-
-
 def test_what_is_cleared_is_forgotten_and_what_is_destroyed_hears_nothing(double: Any) -> None:
     node = DeafNode()
     transforms = create_transforms(node, True)
