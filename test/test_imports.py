@@ -90,12 +90,12 @@ def test_recordings_are_evaluated_without_ros_and_torch(tmp_path: Path) -> None:
 
 
 def test_the_node_imports_without_torch() -> None:
-    run("import sam_pt_ros.track_node", "torch")
+    run("import sam_pt_ros.ros.execution", "torch")
 
 
 def test_the_node_is_imported_without_asking_for_launch() -> None:
     run(
-        "import sam_pt_ros.track_node",
+        "import sam_pt_ros.ros.execution",
         "launch",
         "launch_ros",
         "rosbag2_py",

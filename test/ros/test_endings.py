@@ -104,14 +104,15 @@ def starting(load: Load, tmp_path_factory: pytest.TempPathFactory) -> float:
 
 
 INTERRUPTED = """
-import os, signal
+import os, signal, time
 
-exec("os.kill(os.getpid(), signal.SIGINT); 'interrupted'")
+exec("os.kill(os.getpid(), signal.SIGINT)")
+time.sleep(60)
 """
 
 
 def test_a_signal_while_modules_are_imported_ends_the_node_well(tmp_path: Path) -> None:
-    """As Python makes dataclasses: by exec(), of which it remembers that it was interrupted."""
+    """Within exec(), too, as Python makes dataclasses: run by -m, it remembers an interruption."""
     (tmp_path / "interrupted.py").write_text(INTERRUPTED)
     info = tmp_path / "interrupted-1.0.dist-info"
     info.mkdir()

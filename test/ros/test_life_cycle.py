@@ -24,18 +24,18 @@ from rclpy.qos import ReliabilityPolicy
 from scene import THING, plain_scene
 from std_msgs.msg import Header
 
-from sam_pt_ros import track_node
 from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.configuration import Configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.messages import KINDS, ResultMessages, stamp_of
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.ros import node as node_module
 from sam_pt_ros.ros import services
 from sam_pt_ros.ros.canvas import Canvas
 from sam_pt_ros.ros.diagnostics import Diagnostics
+from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
-from sam_pt_ros.track_node import TrackNode
 
 OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
@@ -234,12 +234,12 @@ def test_outputs_are_on_before_the_first_image_can_come(
 ) -> None:
     on: list[bool] = []
 
-    class Input(track_node.ImageInput):
+    class Input(node_module.ImageInput):
         def __init__(self, *arguments: Any) -> None:
             on.extend(entity.is_activated for entity in node._managed_entities)
             super().__init__(*arguments)
 
-    monkeypatch.setattr(track_node, "ImageInput", Input)
+    monkeypatch.setattr(node_module, "ImageInput", Input)
     activate(node)
     assert len(on) >= len(KINDS) and all(on)
 
@@ -252,7 +252,7 @@ FAILING = [("create_lifecycle_publisher", n) for n in (1, 4, 9)] + [
 def test_nothing_is_left_of_a_transition_that_failed_halfway(
     node: TrackNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(track_node, "warm_up", lambda pipeline: None)
+    monkeypatch.setattr(node_module, "warm_up", lambda pipeline: None)
 
     def left() -> list[int]:
         kinds = (node.publishers, node.subscriptions, node.services, node.timers, node.guards)
@@ -293,7 +293,7 @@ def test_a_gpu_that_is_out_of_order_does_not_keep_the_node_from_a_clean_state(
     monkeypatch.setattr(node._reporter, "error", errors.append)
     assert node.trigger_configure() == OK
     with monkeypatch.context() as patched:
-        patched.setattr(track_node, "free_memory", fail)
+        patched.setattr(node_module, "free_memory", fail)
         assert node.trigger_cleanup() == OK
     (error,) = errors
     assert error.startswith("memory cannot be freed: RuntimeError('CUDA error")
@@ -329,7 +329,7 @@ def test_what_takes_long_is_said_again_and_again(
         assert again.wait(TIMEOUT)
         return create(configuration)
 
-    monkeypatch.setattr(track_node, "PERIOD", 0.01)
+    monkeypatch.setattr(node_module, "PERIOD", 0.01)
     monkeypatch.setattr(Diagnostics, "say", say)
     monkeypatch.setattr(Configuration, "create", create_slowly)
     assert node.trigger_configure() == OK
@@ -538,7 +538,7 @@ def test_what_raises_while_an_image_is_published_costs_neither_that_nor_the_next
     node: TrackNode, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     if broken == "canvas":
-        monkeypatch.setattr(track_node, "Canvas", BrokenCanvas)
+        monkeypatch.setattr(node_module, "Canvas", BrokenCanvas)
     activate(node)
     assert node._outputs is not None and node._worker is not None
     errors: list[str] = []

@@ -818,18 +818,19 @@ def test_a_signal_ends_a_node_that_is_not_active(
 INTERRUPTED = """
 import os, signal, sys
 from sam_pt_ros import track_node
+from sam_pt_ros.ros import execution, node
 
 def interrupted(*arguments):
     os.kill(os.getpid(), signal.{name})
     return original(*arguments)
 
-original, track_node.{place} = track_node.{place}, interrupted
+original, {place} = {place}, interrupted
 sys.exit(track_node.main())
 """
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("place", ["Parameters", "ImageInput", "_spin"])
+@pytest.mark.parametrize("place", ["execution.TrackNode", "node.Parameters", "node.ImageInput"])
 def test_a_signal_ends_a_node_that_is_being_started(name: str, place: str) -> None:
     ended = run_node([sys.executable, "-c", INTERRUPTED.format(name=name, place=place)])
     assert ended.returncode == 0, ended.stderr

@@ -16,8 +16,8 @@ from rclpy.parameter import Parameter
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.parameters import Parameters
-from sam_pt_ros.track_node import TrackNode
 
 
 @pytest.fixture
