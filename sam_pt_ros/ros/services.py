@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
@@ -119,7 +121,8 @@ class Services:
             raise UserError(f"the pipeline did not do it: {error!r}") from error
         finally:
             self._waiting = False
-            self._wake.trigger()  # once more: it may have to be destroyed when this is answered
+            with suppress(InvalidHandle):  # the node was destroyed without an answer
+                self._wake.trigger()  # once more: services may have to be destroyed after it
 
     async def _add_objects(
         self, request: AddObjects.Request, response: AddObjects.Response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSPolicyKind, QoSProfile, qos_policy_name_from_kind
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -22,6 +23,8 @@ QOS_POLICIES = (
 """What users may override, topic by topic."""
 
 _DEPTH = 10  # results that are kept for who is slower than the node
+_REPORT_DELAY = 0.5  # seconds
+_STEADY = ClockType.STEADY_TIME
 
 
 def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
@@ -35,24 +38,14 @@ def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
     publisher: Any = None
 
     def on_incompatible(event: Any) -> None:
-        full = node.resolve_topic_name(topic)
         policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
 
-        def value(profile: QoSProfile) -> str:
-            found = getattr(profile, policy)
-            return str(getattr(found, "name", found)).lower()
+        def report() -> None:
+            node.destroy_timer(timer)
+            _report(node, publisher, node.resolve_topic_name(topic), policy)
 
-        offered = value(publisher.qos_profile)
-        asked = [
-            f"{other.node_name} asks for {wanted}"
-            for other in node.get_subscriptions_info_by_topic(full)
-            if (wanted := value(other.qos_profile)) != offered
-        ]
-        node.get_logger().warning(
-            f"nothing goes to a subscription of {full}: its {policy} is {offered}, but "
-            f"{', '.join(asked) or 'more is asked for'}; to offer that, set "
-            f"qos_overrides.{full}.publisher.{policy}"
-        )
+        # Who it is becomes known a little later. Not in ROS time, which may stand still.
+        timer = node.create_timer(_REPORT_DELAY, report, clock=Clock(clock_type=_STEADY))
 
     publisher = node.create_lifecycle_publisher(
         kind,
@@ -62,6 +55,26 @@ def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
         event_callbacks=PublisherEventCallbacks(incompatible_qos=on_incompatible),
     )
     return publisher
+
+
+def _report(node: LifecycleNode, publisher: Any, topic: str, policy: str) -> None:
+    """Warn of subscriptions that receive nothing because of a policy of their QoS."""
+
+    def value(profile: QoSProfile) -> str:
+        found = getattr(profile, policy)
+        return str(getattr(found, "name", found)).lower()
+
+    offered = value(publisher.qos_profile)
+    asked = [
+        f"{other.node_name} asks for {wanted}"
+        for other in node.get_subscriptions_info_by_topic(topic)
+        if (wanted := value(other.qos_profile)) != offered
+    ]
+    node.get_logger().warning(
+        f"nothing goes to a subscription of {topic}: its {policy} is {offered}, but "
+        f"{', '.join(asked) or 'more was asked for'}; to offer that, set "
+        f"qos_overrides.{topic}.publisher.{policy}"
+    )
 
 
 def destroy_output(node: LifecycleNode, publisher: Any) -> None:
