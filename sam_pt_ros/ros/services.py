@@ -5,15 +5,16 @@ The executor goes on meanwhile: it receives images, and diagnostics are publishe
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
+from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from sam_pt_ros import messages
@@ -24,15 +25,9 @@ from sam_pt_ros.srv import AddObjects, RemoveObject
 from sam_pt_ros.worker import Worker
 
 _ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
+_STEADY = ClockType.STEADY_TIME  # ROS time may stand still
 
 _Answer = TypeVar("_Answer")
-
-
-class _NextTurn:
-    """To be awaited: the executor turns to what else there is, and comes back."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 class Control(Protocol):
@@ -101,25 +96,36 @@ class Services:
         worker = self._control.worker
         if worker is None:
             raise UserError("the node is not active; activate it first")
-        self._waiting = True
-        deadline = time.monotonic() + _ANSWER_TIMEOUT
+        self._waiting, busy = True, False
         future = worker.call(function)
-        future.add_done_callback(lambda _: self._wake.trigger())
+        done: Future[None] = Future()
+
+        def wake(_: object) -> None:
+            done.set_result(None)
+            self._wake.trigger()
+
+        def give_up() -> None:
+            nonlocal busy
+            timer.cancel()
+            busy = future.cancel()  # once it has begun, only its end can be answered
+
+        future.add_done_callback(wake)
+        timer = self._node.create_timer(_ANSWER_TIMEOUT, give_up, clock=Clock(clock_type=_STEADY))
         try:
-            while not future.done():
-                # Once it has begun, only its end can be answered.
-                if time.monotonic() > deadline and future.cancel():
-                    raise UserError("the pipeline is busy; nothing was done, try again")
-                await _NextTurn()
+            await done
             return future.result()
         except UserError:
             raise
         except CancelledError:
-            raise UserError("the node was stopped first; nothing was done") from None
+            why = "the pipeline is busy; nothing was done, try again"
+            raise UserError(
+                why if busy else "the node was stopped first; nothing was done"
+            ) from None
         except (Exception, SystemExit) as error:  # a failure of a backend
             self._reporter.exception("a service call failed", error)
             raise UserError(f"the pipeline did not do it: {error!r}") from error
         finally:
+            self._node.destroy_timer(timer)
             self._waiting = False
             with suppress(InvalidHandle):  # the node was destroyed without an answer
                 self._wake.trigger()  # once more: services may have to be destroyed after it

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import camera_process
@@ -359,6 +358,18 @@ def test_who_deactivates_does_not_wait_for_a_pipeline_that_is_stopped(node: Trac
 # --- services that wait for the pipeline --------------------------------------------------
 
 
+def served(node: TrackNode, function: Callable[[], Any]) -> Any:
+    """What a service's callback is given, run as a service is."""
+    assert node._offered is not None
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    task = executor.create_task(node._offered.in_worker, function)
+    executor.spin_until_future_complete(task, TIMEOUT)
+    executor.remove_node(node)
+    executor.shutdown()
+    return task.result()
+
+
 def test_a_service_whose_turn_does_not_come_is_not_done_later(
     node: TrackNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,9 +379,9 @@ def test_a_service_whose_turn_does_not_come_is_not_done_later(
     assert node._worker is not None
     node._worker.call(lambda: go_on.wait(TIMEOUT))
     with pytest.raises(UserError, match="busy; nothing was done"):
-        asyncio.run(node._offered.in_worker(lambda: done.append(1)))
+        served(node, lambda: done.append(1))
     go_on.set()
-    assert asyncio.run(node._offered.in_worker(lambda: done == []))
+    assert served(node, lambda: done == [])
 
 
 def test_a_service_that_takes_long_is_answered_when_it_is_done(
@@ -378,8 +389,7 @@ def test_a_service_that_takes_long_is_answered_when_it_is_done(
 ) -> None:
     monkeypatch.setattr(services, "_ANSWER_TIMEOUT", 0.05)
     activate(node)
-    waits = node._offered.in_worker(lambda: threading.Event().wait(0.2) or "done")
-    assert asyncio.run(waits) == "done"
+    assert served(node, lambda: threading.Event().wait(0.2) or "done") == "done"
 
 
 def test_a_service_that_is_answered_after_the_cleanup_is_offered_no_more(node: TrackNode) -> None:
