@@ -24,7 +24,8 @@ class NodeOptions:
     )
     queue_size: int = option(
         300,
-        "Images that wait in mode every_frame; beyond that the oldest is dropped.",
+        "Images that wait in mode every_frame; beyond that the oldest is dropped. 300 of 1280x720 "
+        "take 0.8 GB.",
         minimum=1,
         maximum=10000,
     )

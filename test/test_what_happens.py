@@ -10,6 +10,7 @@ TEST = Path(__file__).resolve().parent
 README = TEST.parent / "README.md"
 
 FAULTS = "ros/test_faults.py"
+LIFE_CYCLE = "ros/test_life_cycle.py"
 NODE = "ros/test_node.py"
 
 SEEN: dict[str, list[tuple[str, str]]] = {
@@ -40,7 +41,10 @@ SEEN: dict[str, list[tuple[str, str]]] = {
             "test_outputs_are_offered_as_overridden_and_who_asks_for_more_is_named",
         )
     ],
-    "Two nodes publish": [(FAULTS, "test_two_cameras_on_one_topic_are_noticed")],
+    "Two nodes publish": [
+        (FAULTS, "test_two_cameras_on_one_topic_are_noticed"),
+        ("test_stream_order.py", "test_of_two_cameras_with_clocks_of_their_own_one_is_settled_on"),
+    ],
     "Images come faster": [
         (FAULTS, "test_performance_says_what_each_image_cost_and_what_was_dropped"),
         (NODE, "test_the_mode_latest_drops_images_instead_of_falling_behind"),
@@ -57,7 +61,10 @@ SEEN: dict[str, list[tuple[str, str]]] = {
         (FAULTS, "test_models_that_fail_again_and_again_are_loaded_anew")
     ],
     "A model hangs": [
-        (FAULTS, "test_a_model_that_hangs_for_two_seconds_keeps_nobody_else_waiting")
+        (FAULTS, "test_a_model_that_hangs_for_two_seconds_keeps_nobody_else_waiting"),
+        (NODE, "test_a_service_that_waits_for_a_slow_model_keeps_nobody_else_waiting"),
+        (LIFE_CYCLE, "test_clicks_do_not_pile_up_where_a_model_hangs"),
+        ("ros/test_diagnostics.py", "test_images_that_come_to_nothing_are_a_warning"),
     ],
     "A click is no number": [
         (NODE, "test_a_bad_click_is_refused_and_the_node_lives"),
@@ -65,13 +72,18 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     ],
     "A service is asked for nonsense": [(FAULTS, "test_services_refuse_nonsense_with_a_reason")],
     "An output cannot be made": [
-        ("ros/test_life_cycle.py", "test_an_output_that_cannot_be_made_costs_no_other")
+        (LIFE_CYCLE, "test_an_output_that_cannot_be_made_costs_no_other")
     ],
     "A parameter is wrong": [
         (NODE, "test_a_wrong_parameter_ends_the_node_with_one_line"),
         (NODE, "test_what_cannot_be_used_ends_the_node_with_its_reason"),
     ],
+    "An override of QoS": [
+        (LIFE_CYCLE, "test_an_override_for_a_topic_that_is_not_there_is_named")
+    ],
+    "Two nodes have the same name": [(LIFE_CYCLE, "test_two_nodes_of_one_name_are_noticed")],
     "SIGINT or SIGTERM": [
+        ("ros/test_endings.py", "test_a_signal_while_modules_are_imported_ends_the_node_well"),
         ("ros/test_endings.py", "test_a_signal_at_any_moment_ends_the_node_at_once_and_well"),
         (NODE, "test_a_slow_model_is_never_asked_by_two_threads"),
     ],

@@ -217,8 +217,10 @@ class Processing:
 
     def _make_anew(self) -> None:
         """Replace the backends; objects go on from their last masks."""
-        count, self._failures = self._failures, 0
+        count = self._failures
         try:
+            self.flush()  # what others than these owe
+            self._failures = 0
             made = self._configuration.create()
             self._pipeline.replace_backends(made.tracker, made.segmenter)
             self._unseen = count

@@ -184,6 +184,32 @@ def test_a_gpu_that_is_out_of_order_does_not_end_the_thread(
     assert any("cannot be loaded anew: RuntimeError('an illegal" in line for line in said.lines)
 
 
+def test_models_that_are_replaced_owe_nothing() -> None:
+    def create() -> SimpleNamespace:
+        return SimpleNamespace(tracker=OracleTracker(SCENE), segmenter=ColourSegmenter())
+
+    published: list[int] = []
+    configuration: Any = SimpleNamespace(
+        node=SimpleNamespace(max_gap=60.0, max_failures=2), create=create
+    )
+    processing = Processing(
+        configuration,
+        SamPt(DelayedTracker(SCENE, 8), ColourSegmenter()),
+        Health(),
+        Said(),  # type: ignore[arg-type]
+        lambda: 0,
+        lambda result, *_: published.append(result.index),
+        lambda *_: None,
+        lambda: None,
+    )
+    for index in range(3):
+        processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+    assert published == []
+    for _ in range(2):
+        processing._fail("failed on purpose", RuntimeError())
+    assert published == [0, 1, 2]
+
+
 def test_images_that_come_to_nothing_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("failed on purpose")
