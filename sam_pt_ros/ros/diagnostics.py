@@ -97,7 +97,7 @@ class Diagnostics:
         self._node.destroy_publisher(self._publisher)
 
     def say(self, message: str) -> None:
-        """Publish at once what takes long, before it is begun."""
+        """Publish what takes long, apart from the statuses: to be repeated while it does."""
         self._send([self._status("tracking", _OK, message, {})])
 
     def publish(self) -> None:
