@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +40,41 @@ class Said:
         self.lines.append(f"{what}: {error!r}")
 
 
+def made(
+    pipeline: SamPt,
+    health: Health | None = None,
+    said: Said | None = None,
+    max_failures: int = 5,
+    create: Callable[[], Any] | None = None,
+    publish: Callable[..., Any] = lambda *_: None,
+    published: Callable[..., Any] = lambda *_: None,
+) -> Processing:
+    """Processing by itself, without a node."""
+    node = SimpleNamespace(max_gap=60.0, max_failures=max_failures)
+    configuration: Any = SimpleNamespace(node=node, create=create)
+    reporter: Any = said or Said()
+    return Processing(
+        configuration,
+        pipeline,
+        health or Health(),
+        reporter,
+        lambda: 0,
+        publish,
+        published,
+        lambda: None,
+    )
+
+
+def take(processing: Processing, index: int) -> None:
+    """Have a frame of the scene processed."""
+    processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+
+
+def others() -> SimpleNamespace:
+    """Models to go on with."""
+    return SimpleNamespace(tracker=OracleTracker(SCENE), segmenter=ColourSegmenter())
+
+
 def test_a_result_that_cannot_be_published_ends_nothing() -> None:
     published: list[int] = []
     said = Said()
@@ -50,16 +86,8 @@ def test_a_result_that_cannot_be_published_ends_nothing() -> None:
     def done(result: TrackResult, header: Header, times: FrameTimes) -> None:
         published.append(result.index)
 
-    configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=5))
-    processing = Processing(
-        configuration,
-        SamPt(OracleTracker(SCENE), ColourSegmenter()),
-        Health(),
-        said,  # type: ignore[arg-type]
-        lambda: 0,
-        publish,
-        done,
-        lambda: None,
+    processing = made(
+        SamPt(OracleTracker(SCENE), ColourSegmenter()), said=said, publish=publish, published=done
     )
     worker: Worker[Arrival] = Worker(processing.take, 10)
     for index in range(4):
@@ -85,39 +113,24 @@ class Leaving(ColourSegmenter):
 
 def test_a_model_that_wants_to_end_the_process_costs_an_image() -> None:
     said, health = Said(), Health()
-    configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=5))
     segmenter = Leaving()
-    processing = Processing(
-        configuration,
-        SamPt(OracleTracker(SCENE), segmenter),
-        health,
-        said,  # type: ignore[arg-type]
-        lambda: 0,
-        lambda *_: None,
-        lambda *_: None,
-        lambda: None,
-    )
-    processing.take(Arrival(camera_process.image(SCENE, 0, "rgb8", None)), 0)
+    processing = made(SamPt(OracleTracker(SCENE), segmenter), health=health, said=said)
+    take(processing, 0)
     x, y = SCENE.inner_point(THING, 0)
     processing._pipeline.add_object(ObjectPrompt(np.array([[x, y]]), np.array([1])))
     segmenter.leaves = True
-    processing.take(Arrival(camera_process.image(SCENE, 1, "rgb8", None)), 0)
+    take(processing, 1)
     assert any("SystemExit('no such file')" in line for line in said.lines), said.lines
     assert health.summary().failed == 1
 
 
 def test_what_was_dropped_before_a_refused_image_counts_for_the_next() -> None:
     seen: list[tuple[int, int]] = []
-    configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=5))
-    processing = Processing(
-        configuration,
+    processing = made(
         SamPt(OracleTracker(SCENE), ColourSegmenter()),
-        Health(),
-        Said(),  # type: ignore[arg-type]
-        lambda: 0,
-        lambda *_: None,
-        lambda result, header, times: seen.append((SCENE.index(result.stamp), times.dropped)),
-        lambda: None,
+        published=lambda result, header, times: seen.append(
+            (SCENE.index(result.stamp), times.dropped)
+        ),
     )
     for index, broken, dropped in ((0, None, 0), (3, "no data", 2), (5, None, 1), (6, None, 0)):
         image = camera_process.image(SCENE, index, "rgb8", broken)
@@ -133,19 +146,11 @@ def test_what_is_owed_is_published_even_if_a_part_of_it_cannot_be() -> None:
             raise RuntimeError("no such publisher")
         published.append(result.index)
 
-    configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=5))
-    processing = Processing(
-        configuration,
-        SamPt(DelayedTracker(SCENE, 8), ColourSegmenter()),
-        Health(),
-        said,  # type: ignore[arg-type]
-        lambda: 0,
-        publish,
-        lambda *_: None,
-        lambda: None,
+    processing = made(
+        SamPt(DelayedTracker(SCENE, 8), ColourSegmenter()), said=said, publish=publish
     )
     for index in range(4):
-        processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+        take(processing, index)
     assert published == []
     processing.flush()
     assert published == [0, 2, 3]
@@ -158,52 +163,33 @@ def test_a_gpu_that_is_out_of_order_does_not_end_the_thread(
     def fail() -> None:
         raise RuntimeError("an illegal memory access was encountered")
 
-    def create() -> SimpleNamespace:
-        return SimpleNamespace(tracker=OracleTracker(SCENE), segmenter=ColourSegmenter())
-
     monkeypatch.setattr(processing_module, "free_memory", fail)
     said, health = Said(), Health()
-    configuration: Any = SimpleNamespace(
-        node=SimpleNamespace(max_gap=60.0, max_failures=2), create=create
-    )
     tracker = OracleTracker(SCENE)
-    processing = Processing(
-        configuration,
+    processing = made(
         SamPt(tracker, ColourSegmenter()),
-        health,
-        said,  # type: ignore[arg-type]
-        lambda: 0,
-        lambda *_: None,
-        lambda *_: None,
-        lambda: None,
+        health=health,
+        said=said,
+        max_failures=2,
+        create=others,
     )
     tracker.fails = True
     for index in range(4):
-        processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+        take(processing, index)
     assert health.summary().published == 4 and health.summary().failed == 2
     assert any("cannot be loaded anew: RuntimeError('an illegal" in line for line in said.lines)
 
 
 def test_models_that_are_replaced_owe_nothing() -> None:
-    def create() -> SimpleNamespace:
-        return SimpleNamespace(tracker=OracleTracker(SCENE), segmenter=ColourSegmenter())
-
     published: list[int] = []
-    configuration: Any = SimpleNamespace(
-        node=SimpleNamespace(max_gap=60.0, max_failures=2), create=create
-    )
-    processing = Processing(
-        configuration,
+    processing = made(
         SamPt(DelayedTracker(SCENE, 8), ColourSegmenter()),
-        Health(),
-        Said(),  # type: ignore[arg-type]
-        lambda: 0,
-        lambda result, *_: published.append(result.index),
-        lambda *_: None,
-        lambda: None,
+        max_failures=2,
+        create=others,
+        publish=lambda result, *_: published.append(result.index),
     )
     for index in range(3):
-        processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+        take(processing, index)
     assert published == []
     for _ in range(2):
         processing._fail("failed on purpose", RuntimeError())
@@ -214,19 +200,9 @@ def test_images_that_come_to_nothing_take_no_memory(monkeypatch: pytest.MonkeyPa
     def fail(*_: Any) -> Any:
         raise RuntimeError("failed on purpose")
 
-    configuration: Any = SimpleNamespace(node=SimpleNamespace(max_gap=60.0, max_failures=1000))
     pipeline = SamPt(OracleTracker(SCENE), ColourSegmenter(), SamPtOptions(history_length=8))
-    processing = Processing(
-        configuration,
-        pipeline,
-        Health(),
-        Said(),  # type: ignore[arg-type]
-        lambda: 0,
-        lambda *_: None,
-        lambda *_: None,
-        lambda: None,
-    )
+    processing = made(pipeline, max_failures=1000)
     monkeypatch.setattr(pipeline, "_results", fail)
     for index in range(20):
-        processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), 0)
+        take(processing, index)
     assert len(processing._pending) == 8
