@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from sam_pt_ros.errors import UserError
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 # The launch system ends nodes with SIGINT, containers and systemd with SIGTERM.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ENDED = 0  # no signal's number
 _CALLBACK_TIMEOUT = 0.3  # seconds that the callback in hand gets to return
 
 
@@ -28,27 +28,30 @@ class _Runner(threading.Thread):
 
     Args:
         arguments: of the command line; None: those of the process.
-        codes: is given the exit code if it ends by itself.
+        pipe: is told if it ends by itself.
+
+    Attributes:
+        code: the exit code then.
     """
 
-    def __init__(self, arguments: list[str] | None, codes: SimpleQueue[int]) -> None:
+    def __init__(self, arguments: list[str] | None, pipe: int) -> None:
         super().__init__(name="executor", daemon=True)
+        self.code = 2
         self._arguments = arguments
-        self._codes = codes
+        self._pipe = pipe
         self._execution: Execution | None = None
 
     def run(self) -> None:
-        code = 2
         try:
             from sam_pt_ros.ros.execution import Execution  # it takes half a second
 
             self._execution = Execution()
-            code = self._execution.run(self._arguments)
+            self.code = self._execution.run(self._arguments)
         except (Exception, SystemExit) as error:
             reason = str(error) if isinstance(error, UserError) else f"cannot start: {error}"
             print("track_node:", " ".join(reason.split()), file=sys.stderr)
         finally:
-            self._codes.put(code)
+            os.write(self._pipe, bytes([_ENDED]))
 
     def end(self) -> bool:
         """End the node; false, and nothing is freed, if it does not come to rest in time."""
@@ -67,12 +70,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is told to end; the exit code."""
     share_freed_memory()  # before there are other threads
     keep_freed_memory()
-    codes: SimpleQueue[int] = SimpleQueue()  # of all queues that one which handlers may put into
+    # Not a lock, which would not be let go where a signal comes to another thread than this one.
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: codes.put(0))
-    runner = _Runner(arguments, codes)
+        signal.signal(number, lambda *_: None)
+    runner = _Runner(arguments, writing)
     runner.start()
-    code = codes.get()
+    while (told := os.read(reading, 1)[0]) not in (_ENDED, *_SIGNALS):
+        pass  # another signal, which somebody else handles
+    code = runner.code if told == _ENDED else 0
     if not runner.end():
         sys.stdout.flush()
         os._exit(code)  # otherwise Python would wait for it
