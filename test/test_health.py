@@ -56,17 +56,22 @@ def test_rates_are_right_from_the_beginning(clock: HandClock) -> None:
     assert health.summary().input_rate == pytest.approx(30, abs=0.1)
 
 
+def half_answered(health: Health, clock: HandClock, count: int, rate: float) -> None:
+    """Have frames arrive, of which every second one is answered."""
+    for index in range(count):
+        clock.now += 1 / rate
+        health.frame_received()
+        if index % 2:
+            health.frame_published(FrameTimes(index))
+
+
 @pytest.mark.parametrize("pause", [2 * WINDOW, 100 * WINDOW])
 def test_rates_are_right_after_a_pause(clock: HandClock, pause: float) -> None:
     """Before the first frame, while models are loaded, and between two."""
     health = Health(clock)
     for _ in range(2):
         clock.now += pause
-        for index in range(60):
-            clock.now += 1 / 30
-            health.frame_received()
-            if index % 2:
-                health.frame_published(FrameTimes(index))
+        half_answered(health, clock, 60, 30)
         summary = health.summary()
         assert summary.input_rate == pytest.approx(30, abs=0.1)
         assert summary.output_rate == pytest.approx(15, abs=0.3)
@@ -115,11 +120,7 @@ def test_memory_does_not_grow_with_the_stream(clock: HandClock) -> None:
 
 def test_rates_beyond_what_is_kept_are_right(clock: HandClock) -> None:
     health = Health(clock)
-    for index in range(9000):  # 300 Hz, of which every second one is answered
-        clock.now += 1 / 300
-        health.frame_received()
-        if index % 2:
-            health.frame_published(FrameTimes(index))
+    half_answered(health, clock, 9000, 300)
     summary = health.summary()
     assert summary.input_rate == pytest.approx(300, abs=0.5)
     assert summary.output_rate == pytest.approx(150, abs=0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import packages
 import pytest
 
 from sam_pt_ros.errors import UserError
@@ -24,21 +25,17 @@ not_a_tracker = 42
 
 @pytest.fixture
 def visitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another package, installed as pip does: a module and a dist-info with entry points."""
-    (tmp_path / "visiting_trackers.py").write_text(MODULE)
+    """Another package, of trackers good and bad."""
     (tmp_path / "raising_trackers.py").write_text("raise RuntimeError('operator missing')\n")
-    info = tmp_path / "visiting_trackers-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: visiting-trackers\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[sam_pt_ros.trackers]\n"
-        "visitor = visiting_trackers:Visitor\n"
-        "number = visiting_trackers:not_a_tracker\n"
-        "nameless = visiting_trackers:Missing\n"
-        "missing = no_such_module:Tracker\n"
-        "raising = raising_trackers:Tracker\n"
-        "lucas_kanade = visiting_trackers:Visitor\n"
-    )
+    offered = {
+        "visitor": "visiting_trackers:Visitor",
+        "number": "visiting_trackers:not_a_tracker",
+        "nameless": "visiting_trackers:Missing",
+        "missing": "no_such_module:Tracker",
+        "raising": "raising_trackers:Tracker",
+        "lucas_kanade": "visiting_trackers:Visitor",
+    }
+    packages.install(tmp_path, "visiting_trackers", MODULE, trackers=offered)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "visiting_trackers", raising=False)
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import packages
 import pytest
 from geometry_msgs.msg import Point, PointStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -272,11 +273,7 @@ def test_a_pixel_was_clicked_on_the_newest_image_that_has_results(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
     """While the node has images 3 and 4, people see image 2."""
-    (tmp_path / "held_segmenter.py").write_text(HELD)
-    info = tmp_path / "held_segmenter-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: held-segmenter\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[sam_pt_ros.segmenters]\nheld = held_segmenter:Held\n")
+    packages.install(tmp_path, "held_segmenter", HELD, segmenters={"held": "held_segmenter:Held"})
     rig = make_rig("mode:=every_frame", "segmenter:=held", packages=tmp_path)
     rig.play(0)
     rig.points(rig.on(THING, 0), index=0)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import packages
 import pytest
 import rclpy
 from camera_process import image
@@ -113,12 +114,11 @@ time.sleep(60)
 
 def test_a_signal_while_modules_are_imported_ends_the_node_well(tmp_path: Path) -> None:
     """Within exec(), too, as Python makes dataclasses: run by -m, it remembers an interruption."""
-    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
-    info = tmp_path / "interrupted-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: interrupted\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[sam_pt_ros.segmenters]\ninterrupted = interrupted:Segmenter\n"
+    packages.install(
+        tmp_path,
+        "interrupted",
+        INTERRUPTED,
+        segmenters={"interrupted": "interrupted:Segmenter"},
     )
     node = NodeProcess(
         free_domain(), tmp_path / "log", "segmenter:=interrupted", packages=tmp_path

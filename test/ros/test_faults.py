@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import packages
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -43,13 +43,12 @@ class Faults:
 
     def __init__(self, folder: Path) -> None:
         self.packages = folder
-        shutil.copy(DOUBLES / "faulty_models.py", folder)
-        info = folder / "faulty_models-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-models\nVersion: 1\n")
-        (info / "entry_points.txt").write_text(
-            "[sam_pt_ros.trackers]\nfaulty_tracker = faulty_models:FaultyTracker\n"
-            "[sam_pt_ros.segmenters]\nfaulty_segmenter = faulty_models:FaultySegmenter\n"
+        packages.install(
+            folder,
+            "faulty_models",
+            (DOUBLES / "faulty_models.py").read_text(),
+            trackers={"faulty_tracker": "faulty_models:FaultyTracker"},
+            segmenters={"faulty_segmenter": "faulty_models:FaultySegmenter"},
         )
 
     def set(self, model: str, fault: str) -> None:

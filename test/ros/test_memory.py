@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import packages
 import pytest
 from rig import Rig
 from scene import THING
@@ -52,12 +53,8 @@ def resident(rig: Rig) -> int:
 def test_two_thousand_frames_take_no_more_memory_than_five_hundred(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
-    (tmp_path / "heavy_segmenter.py").write_text(SEGMENTER)
-    info = tmp_path / "heavy_segmenter-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: heavy-segmenter\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        "[sam_pt_ros.segmenters]\nheavy = heavy_segmenter:Heavy\n"
+    packages.install(
+        tmp_path, "heavy_segmenter", SEGMENTER, segmenters={"heavy": "heavy_segmenter:Heavy"}
     )
     rig = make_rig(*PARAMETERS, packages=tmp_path, order={"width": 160})
     rig.play(0)

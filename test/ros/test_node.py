@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import packages
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
@@ -598,12 +599,8 @@ NAMES = ("Failing", "Slow", "Large", "Missing")
 @pytest.fixture
 def more_segmenters(tmp_path: Path) -> Path:
     """A folder with a package of segmenters that are no good."""
-    (tmp_path / "more_segmenters.py").write_text(SEGMENTERS)
-    info = tmp_path / "more_segmenters-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: more-segmenters\nVersion: 1\n")
-    names = "\n".join(f"{n.lower()} = more_segmenters:{n}" for n in NAMES)
-    (info / "entry_points.txt").write_text(f"[sam_pt_ros.segmenters]\n{names}\n")
+    offered = {name.lower(): f"more_segmenters:{name}" for name in NAMES}
+    packages.install(tmp_path, "more_segmenters", SEGMENTERS, segmenters=offered)
     return tmp_path
 
 
