@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class Watched:
     Attributes:
         pipeline: whose counters; they are read only. None before it is there.
         image_input: None while the node is not active.
-        states: how many objects are in each state in the newest image.
+        states: of the objects in the newest image, by id.
         details: what it runs with, by name.
         depth: images with depth and, although depth comes, without.
         enabled: whether images are processed.
@@ -47,7 +48,7 @@ class Watched:
 
     pipeline: SamPt | None
     image_input: ImageInput | None
-    states: Mapping[ObjectState, int]
+    states: Mapping[int, ObjectState]
     details: Mapping[str, str]
     depth: tuple[int, int] = (0, 0)
     enabled: bool = True
@@ -156,10 +157,10 @@ class Diagnostics:
         late = over_budget - self._over_budget  # less than none after a reset
         failed, self._failed = summary.failed - self._failed, summary.failed
         self._over_budget = over_budget
-        objects = 0 if watched.pipeline is None else len(watched.pipeline.object_ids)
-        # States are those of the newest image, which may have had objects that were forgotten.
-        states = {state: watched.states.get(state, 0) if objects else 0 for state in ObjectState}
-        level, message = _OK, f"{objects} objects"
+        known = [] if watched.pipeline is None else watched.pipeline.object_ids
+        # The newest image may have had objects that were forgotten since.
+        states = Counter(state for i, state in watched.states.items() if i in known)
+        level, message = _OK, f"{len(known)} objects"
         if summary.failed_in_a_row and watched.image_input is not None:
             level, message = _ERROR, summary.last_error
         elif failed:
@@ -168,8 +169,8 @@ class Diagnostics:
             level, message = _WARN, f"{late} restarts were over budget"
         values = {
             **watched.details,
-            "objects": objects,
-            **{f"objects {state.name.lower()}": count for state, count in states.items()},
+            "objects": len(known),
+            **{f"objects {state.name.lower()}": states[state] for state in ObjectState},
             **{_COUNTERS.get(name, name): value for name, value in counters.items()},
             "failed": summary.failed,
             **{f"skipped {stage}": count for stage, count in summary.skipped.items()},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -436,11 +435,10 @@ class TrackNode(LifecycleNode):
     def _watched(self) -> Watched:
         self._warn_of_namesakes()
         locator = self._locator
-        known = [] if self._pipeline is None else self._pipeline.object_ids
         return Watched(
             self._pipeline,
             self._image_input,
-            Counter(state for i, state in self._states.items() if i in known),
+            self._states,
             self._details,
             (0, 0) if locator is None else (locator.with_depth, locator.without_depth),
             self._enabled.is_set(),

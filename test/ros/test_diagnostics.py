@@ -222,7 +222,7 @@ def test_images_that_come_to_nothing_are_a_warning(said: Said) -> None:
 
 def test_objects_that_were_forgotten_are_not_counted_until_the_next_image(said: Said) -> None:
     pipeline: Any = SimpleNamespace(object_ids=[1, 2], counters=Counters(restarts=3))
-    states = {ObjectState.TRACKING: 1, ObjectState.LOST: 1}
+    states = {1: ObjectState.TRACKING, 2: ObjectState.LOST}
     said.watched = replace(said.watched, pipeline=pipeline, states=states)
     level, message, values = said("tracking")
     assert (level, message, values["objects"]) == (DiagnosticStatus.OK, "2 objects", "2")
