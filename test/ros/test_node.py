@@ -730,6 +730,8 @@ def test_a_service_that_waits_for_a_slow_model_keeps_nobody_else_waiting(
     rig.camera.publish([21])
     wait_until_held(more_segmenters)
     forgotten, answer = rig.call_later(Trigger, "reset", Trigger.Request())
+    # Answered after that has been taken; what has not been is gone with the service.
+    assert rig.call("enable", SetBool.Request(data=True)).success
     shut_down = change_later(rig, Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert not shut_down.wait(0.5)
     let_go(more_segmenters)
