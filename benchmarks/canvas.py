@@ -16,12 +16,12 @@ import numpy as np
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
-from sam_pt_ros.camera import CameraModel
-from sam_pt_ros.canvas import CanvasMessages, canvas_mesh
 from sam_pt_ros.demo.bunny import CLICK_FRAME, clip_path
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.images import encode_jpeg
-from sam_pt_ros.ros.messages import make_message
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.interchange.canvas import CanvasMessages, canvas_mesh
+from sam_pt_ros.interchange.images import encode_jpeg
+from sam_pt_ros.ros.message_classes import make_message
 
 SIZE = 720, 1280
 WARM_UP = 3

@@ -18,13 +18,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sam_pt_ros.camera import CameraModel
-from sam_pt_ros.depth import decode_depth, locate
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.geometry.depth import locate
+from sam_pt_ros.interchange.images import decode_depth
+from sam_pt_ros.interchange.messages import ResultMessages
 from sam_pt_ros.masks import CroppedMask
-from sam_pt_ros.messages import ResultMessages
 from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
+from sam_pt_ros.points import PointTracks
 from sam_pt_ros.recordings import rosbag2
-from sam_pt_ros.trackers.base import PointTracks
 
 SIZES = ((480, 640), (720, 1280))
 SHARE = 0.1

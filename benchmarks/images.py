@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
-from sam_pt_ros.images import ENCODINGS, decode_compressed, decode_image, encode_jpeg
+from sam_pt_ros.interchange.images import ENCODINGS, decode_compressed, decode_image, encode_jpeg
 
 SIZES = ((640, 480), (1280, 720))
 KEPT = 60

@@ -25,8 +25,8 @@ from benchmarks.pipeline import read_clip
 from sam_pt_ros.configuration import set_threads
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.network_options import RANDOM
 from sam_pt_ros.objects import ObjectPrompt, PromptRequest
+from sam_pt_ros.options.network import RANDOM
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.segmenters import Prompt, create_segmenter
 from sam_pt_ros.segmenters.sam.models import MODELS

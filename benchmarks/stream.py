@@ -42,7 +42,7 @@ from sam_pt_ros.srv import AddObjects, RemoveObject
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from sam_pt_ros.memory import keep_freed_memory, share_freed_memory
+from sam_pt_ros.weights.memory import keep_freed_memory, share_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "config" / "fastdds_large_images.xml"

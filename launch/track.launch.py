@@ -10,7 +10,7 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from sam_pt_ros.default_configuration import default_configuration
+from sam_pt_ros.ros.recommended_configuration import recommended_configuration
 
 SHARE = Path(get_package_share_directory("sam_pt_ros"))
 BOOLEANS = ["true", "false", "True", "False"]
@@ -173,7 +173,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
         for argument in arguments()
     }
-    parameters = [existing(value["config"] or default_configuration(), "config")]
+    parameters = [existing(value["config"] or recommended_configuration(), "config")]
     given = {name: yaml.safe_load(value[name]) for name in PARAMETERS if value[name]}
     if given:
         parameters.append(given)

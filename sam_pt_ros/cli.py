@@ -179,7 +179,7 @@ def _download(arguments: argparse.Namespace) -> None:
     if sum((bool(arguments.names), arguments.all, arguments.list)) != 1:
         raise UserError("give names, or --all, or --list; see `sam-pt download --help`")
     try:
-        from sam_pt_ros import download
+        from sam_pt_ros.weights import download
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] != "rich":
             raise

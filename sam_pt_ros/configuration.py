@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 import cv2
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.network_options import NetworkOptions
-from sam_pt_ros.node_options import NodeOptions
 from sam_pt_ros.options import build_options, check_options, did_you_mean, option, specs
+from sam_pt_ros.options.network import NetworkOptions
+from sam_pt_ros.options.node import NodeOptions
+from sam_pt_ros.options.registry import Registry
+from sam_pt_ros.options.yaml_files import read_yaml
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
-from sam_pt_ros.registry import Registry
 from sam_pt_ros.segmenters import segmenters
 from sam_pt_ros.trackers import trackers
-from sam_pt_ros.yaml_files import read_yaml
 
 _Options = TypeVar("_Options")
 

@@ -9,8 +9,6 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from sam_pt_ros.segmenters.base import MaskPrediction
-
 MAX_OBJECT_ID = 65535
 """The largest id that a 16-bit label image can show."""
 
@@ -80,6 +78,54 @@ class CroppedMask:
             self.full().view(np.uint8), image_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
         return CroppedMask.cut(pixels.view(np.bool_), (0, 0), image_size)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPrediction:
+    """One object's mask.
+
+    Attributes:
+        logits: ``float32 (h, w)``; above 0 is the object. It may cover a part of the image
+            only; everywhere else the object is not.
+        origin: x, y of the top-left pixel of ``logits`` in the image.
+        image_size: height, width of the image.
+        score: the segmenter's own estimate of the mask's quality, 0 to 1; 0 when the object
+            is not seen.
+    """
+
+    logits: np.ndarray
+    origin: tuple[int, int]
+    image_size: tuple[int, int]
+    score: float
+
+    def __post_init__(self) -> None:
+        if self.logits.ndim != 2:
+            raise ValueError(f"logits must have shape (h, w), got {self.logits.shape}")
+        x, y = self.origin
+        h, w = self.logits.shape
+        if x < 0 or y < 0 or y + h > self.image_size[0] or x + w > self.image_size[1]:
+            raise ValueError(
+                f"logits of {w}x{h} at ({x}, {y}) reach out of the image of "
+                f"{self.image_size[1]}x{self.image_size[0]}"
+            )
+
+    @classmethod
+    def nothing(cls, image_size: tuple[int, int]) -> MaskPrediction:
+        """The object is not seen."""
+        return cls(np.zeros((0, 0), np.float32), (0, 0), image_size, 0.0)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the image that ``logits`` covers."""
+        x, y = self.origin
+        return slice(y, y + self.logits.shape[0]), slice(x, x + self.logits.shape[1])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """``bool (H, W)`` over the whole image."""
+        full = np.zeros(self.image_size, np.bool_)
+        full[self.window] = self.logits > 0
+        return full
 
 
 def resolve_overlaps(

@@ -36,6 +36,6 @@ def configuration_file(asked: Path) -> Path:
     return ours if not asked.exists() and ours.is_file() else asked
 
 
-def default_configuration_file() -> Path:
+def classical_configuration_file() -> Path:
     """The configuration that needs no weights and no GPU."""
     return share_folder() / "config" / "classical.yaml"

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.memory import keep_freed_memory, share_freed_memory
+from sam_pt_ros.weights.memory import keep_freed_memory, share_freed_memory
 
 if TYPE_CHECKING:
     from sam_pt_ros.ros.execution import Execution

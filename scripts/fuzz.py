@@ -25,9 +25,9 @@ from types import SimpleNamespace
 import atheris
 
 with atheris.instrument_imports(include=["sam_pt_ros", "yaml"]):
-    from sam_pt_ros import images, messages
     from sam_pt_ros.errors import UserError
     from sam_pt_ros.evaluation.prompts import read_prompts
+    from sam_pt_ros.interchange import images, messages
 
 import cv2
 import numpy as np

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sam_pt_ros.configuration import BackendOptions
-from sam_pt_ros.node_options import NodeOptions
 from sam_pt_ros.options import OptionSpec, specs
+from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.pipeline import SamPtOptions
 from sam_pt_ros.segmenters import segmenters
 from sam_pt_ros.trackers import trackers

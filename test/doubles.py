@@ -9,15 +9,11 @@ from scene import BACKGROUND, Scene
 
 from sam_pt_ros.errors import FrameUnavailableError
 from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.options import NoOptions
-from sam_pt_ros.segmenters.base import (
-    Deadline,
-    MaskPrediction,
-    Prompt,
-    Segmenter,
-    TimedPredictions,
-)
-from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
+from sam_pt_ros.points import PointTracks, check_query_points
+from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter, TimedPredictions
+from sam_pt_ros.trackers.base import PointTracker
 
 
 class OracleTracker(PointTracker):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.points import PointTracks
 from sam_pt_ros.trackers import create_tracker
-from sam_pt_ros.trackers.base import PointTracks
 from sam_pt_ros.trackers.cotracker import CoTracker
 
 GOLDEN = Path(__file__).parent / "golden"

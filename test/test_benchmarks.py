@@ -14,7 +14,7 @@ from scene import THING, passing_scene
 
 from benchmarks import evaluation, images, metrics, node, soak, tracker
 from benchmarks.stream import Heard
-from sam_pt_ros.images import ENCODINGS
+from sam_pt_ros.interchange.images import ENCODINGS
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "classical.yaml"
 

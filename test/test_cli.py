@@ -144,8 +144,8 @@ def test_who_does_not_click_is_shown_where_to(folder, monkeypatch, capsys):
 
 
 def test_without_rich_the_download_says_what_to_do(monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "sam_pt_ros.download", raising=False)
-    monkeypatch.delattr("sam_pt_ros.download", raising=False)
+    monkeypatch.delitem(sys.modules, "sam_pt_ros.weights.download", raising=False)
+    monkeypatch.delattr("sam_pt_ros.weights.download", raising=False)
     for module in ("rich", "rich.console", "rich.progress"):
         monkeypatch.setitem(sys.modules, module, None)
     assert main(["download", "--list"]) == 2

@@ -193,7 +193,7 @@ def test_with_checkpoints_the_models_are_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torchvision", reason="torchvision is not installed (make torch)")
-    from sam_pt_ros.checkpoints import CHECKPOINTS
+    from sam_pt_ros.weights.checkpoints import CHECKPOINTS
 
     monkeypatch.setenv("SAM_PT_CHECKPOINT_DIR", str(tmp_path))
     for name in ("mobile_sam", "cotracker3_online"):

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sam_pt_ros.masks import CroppedMask, resolve_overlaps
-from sam_pt_ros.segmenters.base import MaskPrediction
+from sam_pt_ros.masks import CroppedMask, MaskPrediction, resolve_overlaps
 
 SIZE = (7, 9)
 

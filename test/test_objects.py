@@ -9,7 +9,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectPrompt, ObjectResult, ObjectState, TrackResult
-from sam_pt_ros.trackers.base import PointTracks
+from sam_pt_ros.points import PointTracks
 
 FRAME = Frame(np.zeros((20, 30, 3), np.uint8), 0, 0)
 

@@ -6,7 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 
-from sam_pt_ros.messages import KINDS
+from sam_pt_ros.interchange.messages import KINDS
 from sam_pt_ros.ros.publishers import output_kinds
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.options import option
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
-from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
+from sam_pt_ros.points import PointTracks, check_query_points
+from sam_pt_ros.segmenters.base import Prompt, Segmenter
+from sam_pt_ros.trackers.base import PointTracker
 
 SHARE = 4
 """A mask is a disc whose box has this part of the image's height as its side."""

@@ -21,9 +21,8 @@ from sam_pt_ros.demo.bunny import BunnySource
 from sam_pt_ros.demo.node_process import sigterm_ends_it
 from sam_pt_ros.demo.summary import Summary, read_objects, summarize
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.images import decode_image
-from sam_pt_ros.paths import configuration_file, default_configuration_file
-from sam_pt_ros.progress import progress_display, step_of
+from sam_pt_ros.interchange.images import decode_image
+from sam_pt_ros.paths import classical_configuration_file, configuration_file
 from sam_pt_ros.recordings.clicks import SYNTAX, Click
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.films import (
@@ -33,6 +32,7 @@ from sam_pt_ros.recordings.films import (
     write_image,
     write_strip,
 )
+from sam_pt_ros.recordings.progress import progress_display, step_of
 from sam_pt_ros.recordings.rosbag2 import remove_bag
 from sam_pt_ros.recordings.sources import BagSource, CameraSource, Source, VideoSource
 from sam_pt_ros.trackers import trackers
@@ -91,7 +91,7 @@ class DemoOptions:
             duration,
             configuration_file(arguments.config)
             if arguments.config
-            else default_configuration_file(),
+            else classical_configuration_file(),
             arguments.every_frame,
         )
 

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.prompts import PromptEvent
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.evaluation.truth import LabelRule, TruthFolder
-from sam_pt_ros.images import decode_compressed, decode_image, decode_labels
-from sam_pt_ros.messages import prompt_stamp, requests_from_points
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.interchange.images import decode_compressed, decode_image, decode_labels
+from sam_pt_ros.interchange.messages import prompt_stamp, requests_from_points
 from sam_pt_ros.recordings.cutting import POINTS_TOPIC, TRUTH_TOPIC
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,

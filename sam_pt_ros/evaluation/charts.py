@@ -2,7 +2,7 @@
 
 Text stays text, the background is transparent, and lines and letters take the colour of the
 text around them, so that a page may be light or dark. The same values give the same text. An
-object has one colour in all charts (:func:`~sam_pt_ros.visualization.object_colour`).
+object has one colour in all charts (:func:`~sam_pt_ros.interchange.visualization.object_colour`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.results import ObjectRow, TimingRow
+from sam_pt_ros.interchange.visualization import object_colour
 from sam_pt_ros.objects import ObjectState
-from sam_pt_ros.visualization import object_colour
 
 MAX_BARS = 60
 """A chart has so many rows of names at most."""

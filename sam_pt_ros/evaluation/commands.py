@@ -28,8 +28,8 @@ from sam_pt_ros.evaluation.results import SUMMARY_FILE, ScoreRow
 from sam_pt_ros.evaluation.run_folder import REPORT_FILE, RunResults
 from sam_pt_ros.evaluation.sequence_job import SequenceJob
 from sam_pt_ros.options import did_you_mean
-from sam_pt_ros.paths import configuration_file, default_configuration_file
-from sam_pt_ros.progress import progress_display, step_of
+from sam_pt_ros.paths import classical_configuration_file, configuration_file
+from sam_pt_ros.recordings.progress import progress_display, step_of
 
 
 class IncompleteError(RuntimeError):
@@ -83,10 +83,10 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 def _configuration(arguments: argparse.Namespace) -> Path:
     if arguments.config is None:
-        return default_configuration_file()
+        return classical_configuration_file()
     path = configuration_file(arguments.config)
     if not path.exists() and len(path.parts) == 1 and not path.suffix:
-        names = [each.stem for each in default_configuration_file().parent.glob("*.yaml")]
+        names = [each.stem for each in classical_configuration_file().parent.glob("*.yaml")]
         raise UserError(
             f"there is no configuration '{path}', and no such file{did_you_mean(str(path), names)}"
         )

@@ -20,12 +20,7 @@ from sam_pt_ros.evaluation.report import write_dataset_report
 from sam_pt_ros.evaluation.results import SCORES_FILE, SUMMARY_FILE, ScoreRow, write_rows
 from sam_pt_ros.evaluation.run_folder import REPORT_FILE, RUN_FILE, known, remove_run, write_json
 from sam_pt_ros.evaluation.scoring import Protocol
-from sam_pt_ros.evaluation.sequence_job import (
-    SequenceJob,
-    SequenceOutcome,
-    finished,
-    run_sequence,
-)
+from sam_pt_ros.evaluation.sequence_job import SequenceJob, SequenceOutcome, finished, run_sequence
 from sam_pt_ros.versions import versions
 
 SEQUENCES_FOLDER = "sequences"

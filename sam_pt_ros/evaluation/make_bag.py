@@ -12,7 +12,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.protocol import Start, first_prompt
 from sam_pt_ros.evaluation.sequences import VOID, read_image
 from sam_pt_ros.evaluation.truth import TruthFolder
-from sam_pt_ros.pipeline_options import SamPtOptions
+from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.rosbag2 import SECOND, check_replaceable

@@ -8,9 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.evaluation.stream import InputFrame
-from sam_pt_ros.messages import KINDS, ResultMessages
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.interchange.messages import KINDS, ResultMessages
+from sam_pt_ros.interchange.visualization import draw_overlay, film_strip
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.recordings.films import STRIP_COLUMNS, STRIP_IMAGES, FilmWriter, choose_evenly
 from sam_pt_ros.recordings.rosbag2 import (
@@ -21,7 +22,6 @@ from sam_pt_ros.recordings.rosbag2 import (
     make_message,
     typestore,
 )
-from sam_pt_ros.visualization import draw_overlay, film_strip
 
 NODE_NAME = "/sam_pt"
 """Results are on the topics that the node of this name publishes."""

@@ -13,8 +13,8 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
 from sam_pt_ros.options import did_you_mean
+from sam_pt_ros.options.yaml_files import read_yaml
 from sam_pt_ros.recordings.clicks import Click
-from sam_pt_ros.yaml_files import read_yaml
 
 _KEYS = ("frame", "stamp", "pixel", "label", "object", "name")
 _LABELS = {"positive": POSITIVE, "negative": NEGATIVE, POSITIVE: POSITIVE, NEGATIVE: NEGATIVE}

@@ -90,7 +90,7 @@ def propose_masks(
         )
     network, package = _network(segmenter)
     generator = importlib.import_module(package).SamAutomaticMaskGenerator
-    from sam_pt_ros.networks import reproducible
+    from sam_pt_ros.weights.networks import reproducible
 
     with reproducible(network.device):
         records = generator(network, **asdict(options)).generate(np.ascontiguousarray(image))

@@ -10,8 +10,8 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt
-from sam_pt_ros.pipeline_options import SamPtOptions
-from sam_pt_ros.point_selection import select_points
+from sam_pt_ros.pipeline.options import SamPtOptions
+from sam_pt_ros.pipeline.point_selection import select_points
 
 Start = Literal["points", "click", "mask"]
 STARTS: Mapping[Start, str] = {

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sam_pt_ros.images import decode_labels
+from sam_pt_ros.interchange.images import decode_labels
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
+from sam_pt_ros.points import PointTracks
 from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of, typestore
-from sam_pt_ros.trackers.base import PointTracks
 
 _NEEDED = ("objects", "label_image", "tracked_points")
 

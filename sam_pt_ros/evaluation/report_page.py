@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from sam_pt_ros.visualization import object_colour
+from sam_pt_ros.interchange.visualization import object_colour
 
 _LONGEST_SIDE = 8000  # pixels of a picture: beyond, browsers give up
 _JPEG_QUALITY = 88

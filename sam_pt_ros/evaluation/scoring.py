@@ -15,7 +15,7 @@ from sam_pt_ros.evaluation.sequences import VOID
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import POSITIVE, ObjectResult, ObjectState, TrackResult
-from sam_pt_ros.trackers.base import PointTracks
+from sam_pt_ros.points import PointTracks
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.sequences import VideoSequence
 from sam_pt_ros.evaluation.stream import InputFrame, Sink, run_stream
 from sam_pt_ros.objects import PromptRequest, TrackResult
-from sam_pt_ros.pipeline_options import SamPtOptions
+from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.recordings.rosbag2 import SECOND
 
 FRAME_PERIOD = SECOND // 24

@@ -20,11 +20,11 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.outputs import ResultWriter, Strip
 from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.stream import InputFrame
+from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.objects import TrackResult
 
 Answer = TypeVar("Answer")

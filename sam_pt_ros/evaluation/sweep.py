@@ -21,17 +21,13 @@ from typing import Any
 
 import yaml
 
-from sam_pt_ros.configuration import (
-    BackendOptions,
-    Configuration,
-    load_configuration,
-)
+from sam_pt_ros.configuration import BackendOptions, Configuration, load_configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.compare import text_table, write_csv
 from sam_pt_ros.evaluation.results import NAN, SCORES_FILE, ScoreRow, read_rows, write_rows
-from sam_pt_ros.node_options import NodeOptions
 from sam_pt_ros.options import OptionSpec, did_you_mean, specs
-from sam_pt_ros.pipeline_options import SamPtOptions
+from sam_pt_ros.options.node import NodeOptions
+from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.segmenters import segmenters
 from sam_pt_ros.trackers import trackers
 

@@ -11,7 +11,7 @@ from sam_pt_ros.configuration import Configuration, set_threads
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth
 from sam_pt_ros.evaluation.point_metrics import TapVidScores, tap_vid
-from sam_pt_ros.images import decode_image
+from sam_pt_ros.interchange.images import decode_image
 from sam_pt_ros.recordings.recovery import storage_files
 from sam_pt_ros.recordings.sources import UNSCALED, FolderSource, Source, VideoSource
 from sam_pt_ros.trackers import track_video

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sam_pt_ros.interchange.visualization import object_colour
 from sam_pt_ros.masks import MAX_OBJECT_ID
 from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
-from sam_pt_ros.visualization import object_colour
 
 PICTURE_HEADER = struct.Struct("<iId")
 """Stamp in seconds and nanoseconds, and its age in seconds."""

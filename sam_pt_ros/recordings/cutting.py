@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.messages import ResultMessages
+from sam_pt_ros.interchange.messages import ResultMessages
 from sam_pt_ros.recordings.clicks import Click, ClickEvent, check_clicks
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,

@@ -11,8 +11,8 @@ import av
 import cv2
 import numpy as np
 
+from sam_pt_ros.interchange.visualization import film_strip
 from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, SECOND, open_bag, typestore
-from sam_pt_ros.visualization import film_strip
 
 STRIP_IMAGES = 12
 STRIP_COLUMNS = 4

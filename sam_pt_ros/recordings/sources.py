@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.images import decode_compressed, decode_image
+from sam_pt_ros.interchange.images import decode_compressed, decode_image
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,

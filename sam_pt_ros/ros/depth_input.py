@@ -9,8 +9,8 @@ from threading import Condition
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from sam_pt_ros.messages import stamp_of
-from sam_pt_ros.node_options import NodeOptions
+from sam_pt_ros.interchange.messages import stamp_of
+from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.image_input import ImageSubscription, queue_depth
 
 _MOST_BYTES = 128 * 1024 * 1024  # 7 s of 640x480 in millimetres, or 1 s of 1280x720 in metres

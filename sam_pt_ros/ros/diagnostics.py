@@ -15,9 +15,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-from sam_pt_ros.health import Health, Summary
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.health import Health, Summary
 from sam_pt_ros.ros.image_input import ImageInput
 from sam_pt_ros.ros.topics import QOS_POLICIES
 

@@ -12,7 +12,7 @@ from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from sam_pt_ros.node_options import NodeOptions
+from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.topics import QOS_POLICIES
 
 try:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from std_msgs.msg import Header
 
-from sam_pt_ros.camera import CameraModel
-from sam_pt_ros.depth import decode_depth, locate
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.messages import stamp_of
-from sam_pt_ros.node_options import NodeOptions
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.geometry.depth import locate
+from sam_pt_ros.geometry.space import Located, SpatialResult
+from sam_pt_ros.interchange.images import decode_depth
+from sam_pt_ros.interchange.messages import stamp_of
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.depth_input import DepthInput
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.transforms import Transforms
-from sam_pt_ros.space import Located, SpatialResult
 
 _REPETITION = 20.0  # seconds between warnings that depth is missing
 

@@ -18,14 +18,15 @@ from std_msgs.msg import Header
 
 from sam_pt_ros.configuration import Configuration, described
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.health import FrameTimes, Health
 from sam_pt_ros.objects import ObjectState, PromptRequest, TrackResult
 from sam_pt_ros.options import specs
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
-from sam_pt_ros.ros.canvas import Canvas
-from sam_pt_ros.ros.clicks import Click, Clicks
+from sam_pt_ros.pipeline.warm_up import warm_up
+from sam_pt_ros.ros.canvas_publisher import Canvas
+from sam_pt_ros.ros.click_inputs import Click, Clicks
 from sam_pt_ros.ros.depth_input import DepthInput
 from sam_pt_ros.ros.diagnostics import PERIOD, Diagnostics, Watched
+from sam_pt_ros.ros.health import FrameTimes, Health
 from sam_pt_ros.ros.image_input import ImageInput
 from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.parameters import Parameters
@@ -35,8 +36,8 @@ from sam_pt_ros.ros.reporter import REPETITION, Reporter
 from sam_pt_ros.ros.services import Services, listed
 from sam_pt_ros.ros.topics import destroy_output
 from sam_pt_ros.ros.transforms import Transforms, create_transforms
-from sam_pt_ros.warm_up import free_memory, warm_up
-from sam_pt_ros.worker import Worker
+from sam_pt_ros.ros.worker import Worker
+from sam_pt_ros.weights.memory import free_memory
 
 _MOST_CLICKS = 100  # that wait for the pipeline
 _PIPELINE_OPTIONS = {spec.name for spec in specs(SamPtOptions)}
@@ -327,7 +328,7 @@ class TrackNode(LifecycleNode):
             self._worker.clear()
 
     def add_objects(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
-        """Start objects; see :meth:`sam_pt_ros.ros.clicks.Clicks.apply`."""
+        """Start objects; see :meth:`sam_pt_ros.ros.click_inputs.Clicks.apply`."""
         return self._require_clicks().apply(requests, stamp)
 
     @property

@@ -14,14 +14,10 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 
-from sam_pt_ros.configuration import (
-    ROS_PARAMETERS,
-    BackendOptions,
-    Configuration,
-)
+from sam_pt_ros.configuration import ROS_PARAMETERS, BackendOptions, Configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.node_options import NodeOptions
 from sam_pt_ros.options import OptionSpec, did_you_mean, specs
+from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.pipeline import SamPtOptions
 from sam_pt_ros.segmenters import segmenters
 from sam_pt_ros.trackers import trackers

@@ -11,15 +11,15 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from sam_pt_ros import images, messages
 from sam_pt_ros.configuration import Configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.health import FrameTimes, Health
+from sam_pt_ros.interchange import images, messages
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.health import FrameTimes, Health
 from sam_pt_ros.ros.reporter import Reporter
-from sam_pt_ros.stream_order import StreamOrder
-from sam_pt_ros.warm_up import free_memory
+from sam_pt_ros.ros.stream_order import StreamOrder
+from sam_pt_ros.weights.memory import free_memory
 
 _ANOTHER_CLOCK = 60e3  # milliseconds of latency that say that stamps are of another clock
 

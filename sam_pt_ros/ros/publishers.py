@@ -12,24 +12,24 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
-from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.health import FrameTimes
-from sam_pt_ros.messages import (
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.geometry.space import Located
+from sam_pt_ros.interchange.messages import (
     CLOUD_KIND,
     COMPRESSED_KIND,
     DETECTIONS_KIND,
     KINDS,
     ResultMessages,
 )
+from sam_pt_ros.interchange.visualization import draw_overlay
 from sam_pt_ros.msg import Performance
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.ros.health import FrameTimes
 from sam_pt_ros.ros.locator import Locator
-from sam_pt_ros.ros.messages import make_message, message_class
+from sam_pt_ros.ros.message_classes import make_message, message_class
 from sam_pt_ros.ros.reporter import REPETITION, Reporter
 from sam_pt_ros.ros.topics import create_output, destroy_output
-from sam_pt_ros.space import Located
-from sam_pt_ros.visualization import draw_overlay
 
 _MESSAGES = ResultMessages(make_message)
 

@@ -17,12 +17,12 @@ from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
-from sam_pt_ros import messages
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.interchange import messages
 from sam_pt_ros.objects import PromptRequest
 from sam_pt_ros.ros.reporter import Reporter
+from sam_pt_ros.ros.worker import Worker
 from sam_pt_ros.srv import AddObjects, RemoveObject
-from sam_pt_ros.worker import Worker
 
 _ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
 _STEADY = ClockType.STEADY_TIME  # ROS time may stand still

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sam_pt_ros.registry import Registry
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.options.registry import Registry
+from sam_pt_ros.segmenters.base import Prompt, Segmenter
 
 __all__ = ["MaskPrediction", "Prompt", "Segmenter", "create_segmenter", "segmenters"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sam_pt_ros.registry import Registry
-from sam_pt_ros.trackers.base import PointTracker, PointTracks
+from sam_pt_ros.options.registry import Registry
+from sam_pt_ros.points import PointTracks
+from sam_pt_ros.trackers.base import PointTracker
 from sam_pt_ros.trackers.video import VideoTracks, track_video
 
 __all__ = [

@@ -3,71 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.options import NoOptions
-
-
-@dataclass(frozen=True, eq=False)
-class PointTracks:
-    """Where the points are in one frame.
-
-    Attributes:
-        index: the frame's index.
-        ids: ``int64 (N,)``, as returned by ``add_points``.
-        xy: ``float32 (N, 2)``, pixels, x right, y down, centre of the top-left pixel (0, 0).
-        visible: ``bool (N,)``.
-        confidence: ``float32 (N,)``, 0 to 1.
-    """
-
-    index: int
-    ids: np.ndarray
-    xy: np.ndarray
-    visible: np.ndarray
-    confidence: np.ndarray
-
-    def __post_init__(self) -> None:
-        for name, dtype in _DTYPES.items():
-            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype))
-        count = len(self.ids)
-        if self.xy.shape != (count, 2) or not (
-            self.ids.shape == self.visible.shape == self.confidence.shape == (count,)
-        ):
-            raise ValueError(
-                f"tracks of {count} points need xy ({count}, 2), visible and confidence "
-                f"({count},); got {self.xy.shape}, {self.visible.shape}, {self.confidence.shape}"
-            )
-        if not (np.isfinite(self.xy).all() and np.isfinite(self.confidence).all()):
-            raise ValueError("places and confidence of points must be finite numbers")
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @classmethod
-    def empty(cls, index: int) -> PointTracks:
-        """No points."""
-        return cls(index, np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros(0))
-
-    def select(self, ids: np.ndarray) -> PointTracks:
-        """The tracks of ``ids``, in that order; KeyError if one is missing."""
-        row = {int(point): i for i, point in enumerate(self.ids)}
-        rows = np.array([row[int(point)] for point in ids], np.int64)
-        return PointTracks(
-            self.index, self.ids[rows], self.xy[rows], self.visible[rows], self.confidence[rows]
-        )
-
-
-_DTYPES: dict[str, type] = {
-    "ids": np.int64,
-    "xy": np.float32,
-    "visible": np.bool_,
-    "confidence": np.float32,
-}
+from sam_pt_ros.points import PointTracks
 
 
 class PointTracker(ABC):
@@ -176,21 +118,3 @@ class PointTracker(ABC):
     def flush(self) -> list[PointTracks]:
         """At the end of the stream: the tracks of the frames not yet answered for."""
         return []
-
-
-def check_query_points(xy: np.ndarray, frame: Frame) -> np.ndarray:
-    """``xy`` as ``float32 (N, 2)``; UserError if a point is not a pixel of ``frame``.
-
-    The image reaches from -0.5 to width - 0.5: pixel centres are whole numbers.
-    """
-    points = np.asarray(xy, np.float32)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise UserError(f"points must have shape (N, 2), got {points.shape}")
-    for x, y in points.tolist():
-        inside = -0.5 <= x <= frame.width - 0.5 and -0.5 <= y <= frame.height - 0.5
-        if not inside:  # also catches NaN
-            raise UserError(
-                f"the point ({x:g}, {y:g}) is not in the image of "
-                f"{frame.width}x{frame.height} pixels"
-            )
-    return points

@@ -17,7 +17,8 @@ import numpy as np
 
 from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
 from sam_pt_ros.options import check_options, option
-from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
+from sam_pt_ros.points import PointTracks, check_query_points
+from sam_pt_ros.trackers.base import PointTracker
 
 _FEATURES = "lucas_kanade"
 _WINDOW = 15  # side of the Lucas-Kanade window, pixels of the reduced image

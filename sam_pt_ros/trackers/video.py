@@ -8,7 +8,8 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import FrameHistory
-from sam_pt_ros.trackers.base import PointTracker, PointTracks
+from sam_pt_ros.points import PointTracks
+from sam_pt_ros.trackers.base import PointTracker
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from rosbags.rosbag2 import Writer
 from sam_pt_ros.cli import main
 from sam_pt_ros.demo.node_process import NodeFailedError
 from sam_pt_ros.demo.session import run
-from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.paths import classical_configuration_file
 from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.recordings.cutting import cut_bag
 from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of
@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_while_outputs_are_recorded_is_said(
 
 def test_interrupted_it_leaves_no_node_behind(film, tmp_path):
     configuration = tmp_path / "of_this_test.yaml"
-    configuration.write_text(default_configuration_file().read_text())
+    configuration.write_text(classical_configuration_file().read_text())
     command = [sys.executable, "-m", "sam_pt_ros.cli", "demo", "--video", str(film), *CLICKS]
     command += ["--config", str(configuration), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(

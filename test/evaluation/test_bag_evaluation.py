@@ -30,8 +30,8 @@ from sam_pt_ros.evaluation.davis_metrics import boundary_accuracy, region_simila
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, TimingRow, read_rows
 from sam_pt_ros.evaluation.run_folder import RunResults
-from sam_pt_ros.messages import KINDS
-from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.interchange.messages import KINDS
+from sam_pt_ros.paths import classical_configuration_file
 from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.recordings.cutting import (
     camera_info_message,
@@ -52,7 +52,7 @@ from sam_pt_ros.recordings.rosbag2 import (
 )
 from sam_pt_ros.recordings.sources import StampedImage
 
-CONFIG = default_configuration_file()
+CONFIG = classical_configuration_file()
 FRAMES = 14
 FILES = {
     "results.csv",

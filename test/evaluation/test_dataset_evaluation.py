@@ -32,9 +32,9 @@ from sam_pt_ros.evaluation.datasets.base import open_dataset
 from sam_pt_ros.evaluation.davis_metrics import boundary_accuracy
 from sam_pt_ros.evaluation.label_images import davis_palette, read_indexed, write_indexed
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, read_rows
-from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.paths import classical_configuration_file
 
-CONFIG = default_configuration_file()
+CONFIG = classical_configuration_file()
 FRAMES = 8
 NAMES = ("beside", "disc", "turned")
 SEEDS = (0, 1)

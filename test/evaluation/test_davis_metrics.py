@@ -14,11 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam_pt_ros.evaluation.davis_metrics import (
-    boundary_accuracy,
-    region_similarity,
-    statistics,
-)
+from sam_pt_ros.evaluation.davis_metrics import boundary_accuracy, region_similarity, statistics
 
 TEST = Path(__file__).resolve().parents[1]
 GOLDEN: dict[str, Any] = json.loads((TEST / "golden" / "davis_metrics.json").read_text())

@@ -10,12 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.prompts import (
-    PromptEvent,
-    PromptSchedule,
-    click_requests,
-    read_prompts,
-)
+from sam_pt_ros.evaluation.prompts import PromptEvent, PromptSchedule, click_requests, read_prompts
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.objects import ObjectPrompt, PromptRequest
 from sam_pt_ros.recordings.clicks import Click

@@ -25,7 +25,7 @@ from sam_pt_ros.evaluation.report import (
 )
 from sam_pt_ros.evaluation.report_page import escaped, number, object_name, percent, picture, table
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, TimingRow
-from sam_pt_ros.visualization import object_colour
+from sam_pt_ros.interchange.visualization import object_colour
 
 START = 1_700_000_000_123_456_789
 PERIOD = 100_000_000

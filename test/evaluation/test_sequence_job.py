@@ -34,9 +34,9 @@ from sam_pt_ros.evaluation.sequence_job import (
 )
 from sam_pt_ros.evaluation.sequences import VideoSequence
 from sam_pt_ros.objects import NEGATIVE, POSITIVE
-from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.paths import classical_configuration_file
 
-CONFIG = default_configuration_file()
+CONFIG = classical_configuration_file()
 FRAMES = 8
 LATE = 3
 """The frame in which the second object comes in."""

@@ -22,7 +22,7 @@ from sam_pt_ros.evaluation.prompts import PromptSchedule
 from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import Sink, run_stream
-from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.paths import classical_configuration_file
 
 FRAMES = 8
 
@@ -42,7 +42,7 @@ def job(bag: BagInput, out: Path) -> SideJob:
 
 
 def run(bag: BagInput, sinks: list[Sink]) -> None:
-    pipeline = load_configuration(default_configuration_file()).offline().create()
+    pipeline = load_configuration(classical_configuration_file()).offline().create()
     with bag.open_truth() as truth:
         outcome = run_stream(pipeline, bag.images(truth), PromptSchedule(bag.prompts()[0]), sinks)
     assert outcome.broken is None

@@ -23,7 +23,7 @@ from sam_pt_ros.evaluation.track_evaluation import (
     read_frames,
     read_tracks,
 )
-from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.paths import classical_configuration_file
 from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.trackers import create_tracker, track_video
 
@@ -52,14 +52,14 @@ def test_a_tracker_is_scored_as_track_video_tracks(folder: Path) -> None:
     truth = read_tracks(folder / "tracks.npz")
     assert truth.queries.tolist() == [0, 0, 0, 0, 3]
     frames = read_frames(folder / "frames")
-    scores = evaluate_tracks(load_configuration(default_configuration_file()), frames, truth)
+    scores = evaluate_tracks(load_configuration(classical_configuration_file()), frames, truth)
     queries = np.column_stack([truth.queries, truth.xy[truth.queries, np.arange(5)]])
     found = track_video(create_tracker("lucas_kanade"), frames, queries)
     size = (frames.shape[1], frames.shape[2])
     assert scores == tap_vid(found.xy, found.visible, truth.xy, truth.visible, truth.queries, size)
     assert scores.average_pts_within_thresh > 0.8
     shifted = TrueTracks(truth.xy + np.arange(FRAMES)[:, None, None], truth.visible, truth.queries)
-    worse = evaluate_tracks(load_configuration(default_configuration_file()), frames, shifted)
+    worse = evaluate_tracks(load_configuration(classical_configuration_file()), frames, shifted)
     assert worse.average_pts_within_thresh < scores.average_pts_within_thresh - 0.1
 
 
@@ -110,4 +110,4 @@ def test_a_video_of_another_length_is_refused(folder: Path) -> None:
     truth = read_tracks(folder / "tracks.npz")
     frames = read_frames(folder / "frames")[:-1]
     with pytest.raises(UserError, match="10 frames, the video 9"):
-        evaluate_tracks(load_configuration(default_configuration_file()), frames, truth)
+        evaluate_tracks(load_configuration(classical_configuration_file()), frames, truth)

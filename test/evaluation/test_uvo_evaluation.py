@@ -33,9 +33,9 @@ from sam_pt_ros.evaluation.uvo_evaluation import (
 )
 from sam_pt_ros.evaluation.video_instances import IOU_THRESHOLDS
 from sam_pt_ros.objects import ObjectState, TrackResult
-from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.paths import classical_configuration_file
 
-CONFIG = default_configuration_file()
+CONFIG = classical_configuration_file()
 FRAMES = {"going": 6, "staying": 4}
 """By video. In the first the disc is there in half of the frames only."""
 

@@ -18,12 +18,12 @@ from scene import plain_scene
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from sam_pt_ros import messages
-from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.node_options import CLICK_MODES
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.interchange import messages
+from sam_pt_ros.options.node import CLICK_MODES
 from sam_pt_ros.pipeline import SamPt
-from sam_pt_ros.ros.clicks import Click, Clicks
+from sam_pt_ros.ros.click_inputs import Click, Clicks
 
 SCENE = plain_scene()
 UINT32 = 2**32 - 1

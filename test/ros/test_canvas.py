@@ -20,13 +20,13 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from sam_pt_ros.camera import CameraModel
-from sam_pt_ros.canvas import CanvasMessages, canvas_mesh
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.messages import stamp_of
-from sam_pt_ros.node_options import NodeOptions
-from sam_pt_ros.ros.canvas import Canvas
-from sam_pt_ros.ros.messages import make_message
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.interchange.canvas import CanvasMessages, canvas_mesh
+from sam_pt_ros.interchange.messages import stamp_of
+from sam_pt_ros.options.node import NodeOptions
+from sam_pt_ros.ros.canvas_publisher import Canvas
+from sam_pt_ros.ros.message_classes import make_message
 
 SIZE = HEIGHT, WIDTH = 48, 64
 K = np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
@@ -221,7 +221,7 @@ class Shown:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
         self.node = FakeNode()
         self.now = 1000.0
-        monkeypatch.setattr("sam_pt_ros.ros.canvas.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("sam_pt_ros.ros.canvas_publisher.time.monotonic", lambda: self.now)
         self.canvas = Canvas(self.node, NodeOptions(**options))
 
     def show(self, index: int, camera: CameraModel | None = PINHOLE, oldest: int = 0) -> None:

@@ -20,11 +20,11 @@ from scene import BACKGROUND, OCCLUDER, THING
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from sam_pt_ros.messages import ResultMessages
-from sam_pt_ros.node_options import NodeOptions
+from sam_pt_ros.interchange.messages import ResultMessages
+from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros import depth_input
 from sam_pt_ros.ros.depth_input import DepthInput
-from sam_pt_ros.ros.messages import make_message
+from sam_pt_ros.ros.message_classes import make_message
 
 MESSAGES = ResultMessages(make_message)
 FRAME_ID = "camera_optical_frame"

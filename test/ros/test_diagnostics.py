@@ -15,10 +15,10 @@ from rclpy.clock import Clock
 from rig import Rig
 from scene import OCCLUDER
 
-from sam_pt_ros.health import FrameTimes, Health
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.pipeline import Counters
 from sam_pt_ros.ros.diagnostics import Diagnostics, Watched, memory
+from sam_pt_ros.ros.health import FrameTimes, Health
 
 
 @pytest.fixture

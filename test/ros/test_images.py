@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from sam_pt_ros import images
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.images import (
+from sam_pt_ros.interchange import images
+from sam_pt_ros.interchange.images import (
     ENCODINGS,
     MAX_SIDE,
     MIN_SIDE,
@@ -27,8 +27,8 @@ from sam_pt_ros.images import (
     decode_labels,
     decode_mask,
 )
-from sam_pt_ros.messages import ResultMessages
-from sam_pt_ros.ros.messages import make_message
+from sam_pt_ros.interchange.messages import ResultMessages
+from sam_pt_ros.ros.message_classes import make_message
 
 encode_image = ResultMessages(make_message).image
 

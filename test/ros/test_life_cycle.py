@@ -23,14 +23,14 @@ from rclpy.qos import ReliabilityPolicy
 from scene import THING, plain_scene
 from std_msgs.msg import Header
 
-from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.configuration import Configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.messages import KINDS, ResultMessages, stamp_of
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.interchange.messages import KINDS, ResultMessages, stamp_of
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.ros import node as node_module
 from sam_pt_ros.ros import services
-from sam_pt_ros.ros.canvas import Canvas
+from sam_pt_ros.ros.canvas_publisher import Canvas
 from sam_pt_ros.ros.diagnostics import Diagnostics
 from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.publishers import Processed, Publishers

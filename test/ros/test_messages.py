@@ -17,14 +17,14 @@ from sensor_msgs.msg import Image, PointField, RegionOfInterest
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from sam_pt_ros import images, messages
-from sam_pt_ros.camera import CameraModel
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.geometry.space import ObjectInSpace, SpatialResult
+from sam_pt_ros.interchange import images, messages
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.recordings import rosbag2
-from sam_pt_ros.ros.messages import make_message
-from sam_pt_ros.space import ObjectInSpace, SpatialResult
+from sam_pt_ros.ros.message_classes import make_message
 from sam_pt_ros.trackers import PointTracks
 
 HEADER = Header(frame_id="camera")

@@ -29,7 +29,7 @@ from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from sam_pt_ros import images
+from sam_pt_ros.interchange import images
 
 TRACKING, OCCLUDED = TrackedObject.TRACKING, TrackedObject.OCCLUDED
 

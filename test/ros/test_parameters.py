@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.paths import default_configuration_file
+from sam_pt_ros.paths import classical_configuration_file
 from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.parameters import Parameters
 
@@ -138,7 +138,7 @@ def test_what_ros_declares_itself_is_no_mistake(context: Context) -> None:
 
 
 def test_the_shipped_configuration_is_what_the_node_reads(context: Context) -> None:
-    path = default_configuration_file()
+    path = classical_configuration_file()
     made = rclpy.create_node(
         "parameters_test",
         context=context,

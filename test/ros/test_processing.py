@@ -14,12 +14,12 @@ from doubles import ColourSegmenter, DelayedTracker, OracleTracker
 from scene import THING, plain_scene
 from std_msgs.msg import Header
 
-from sam_pt_ros.health import FrameTimes, Health
 from sam_pt_ros.objects import ObjectPrompt, TrackResult
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.ros import processing as processing_module
+from sam_pt_ros.ros.health import FrameTimes, Health
 from sam_pt_ros.ros.processing import Arrival, Processing
-from sam_pt_ros.worker import Worker
+from sam_pt_ros.ros.worker import Worker
 
 SCENE = plain_scene()
 TIMEOUT = 10.0

@@ -371,7 +371,7 @@ def test_random_weights_must_be_allowed() -> None:
 
 
 def test_every_model_has_a_segmenter_and_a_checkpoint() -> None:
-    from sam_pt_ros.checkpoints import CHECKPOINTS
+    from sam_pt_ros.weights.checkpoints import CHECKPOINTS
 
     for name in MODELS:
         loaded: Any = segmenters.load(name)

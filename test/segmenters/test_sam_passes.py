@@ -18,13 +18,15 @@ from doubles import StoppedClock
 from helpers_sam import Call, RecordingNetwork
 
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.objects import ObjectPrompt, PointSet, TrackedObject, View
-from sam_pt_ros.prompting import build_prompt, shown, visible_positives
-from sam_pt_ros.reinitialization import Window
-from sam_pt_ros.segmenters.base import Deadline, MaskPrediction, Prompt
+from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.objects import ObjectPrompt
+from sam_pt_ros.pipeline.prompting import build_prompt, shown, visible_positives
+from sam_pt_ros.pipeline.reinitialization import Window
+from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject, View
+from sam_pt_ros.points import PointTracks
+from sam_pt_ros.segmenters.base import Deadline, Prompt
 from sam_pt_ros.segmenters.sam.options import SamOptions
 from sam_pt_ros.segmenters.sam.passes import Passes, extents
-from sam_pt_ros.trackers.base import PointTracks
 
 GOLDEN: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "golden" / "sam_pt_prompts.json").read_text()

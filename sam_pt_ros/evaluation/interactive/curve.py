@@ -16,7 +16,7 @@ from sam_pt_ros.evaluation.interactive.methods import (
     Interaction,
     method_named,
 )
-from sam_pt_ros.visualization import PALETTE
+from sam_pt_ros.interchange.visualization import PALETTE
 
 COLUMNS = ("sequence", "method", *(field.name for field in fields(Interaction)))
 """Of the CSV file."""

@@ -16,9 +16,10 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.interactive.annotator import PlacedPoint
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.objects import NEGATIVE, POSITIVE
-from sam_pt_ros.prompting import shown
+from sam_pt_ros.pipeline.prompting import shown
+from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Prompt, Segmenter
-from sam_pt_ros.trackers.base import PointTracker, PointTracks
+from sam_pt_ros.trackers.base import PointTracker
 
 
 class Footage:

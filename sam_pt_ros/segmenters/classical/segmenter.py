@@ -8,7 +8,8 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.segmenters.base import Prompt, Segmenter
 from sam_pt_ros.segmenters.classical.memory import Memory, State
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
 from sam_pt_ros.segmenters.classical.seeding import Seed, seed

@@ -114,7 +114,7 @@ def _missing(model: SamModel, package: str) -> str:
 
 def random_state_dict(network: Any) -> dict[str, Any]:
     """Weights for tests: the same in every run; masks mean nothing."""
-    from sam_pt_ros.networks import pseudo_random
+    from sam_pt_ros.weights.networks import pseudo_random
 
     state = {}
     for name, value in network.state_dict().items():

@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam_pt_ros.checkpoints import find_checkpoint, load_state_dict
-from sam_pt_ros.network_options import RANDOM
-from sam_pt_ros.networks import choose_device, fill, reproducible
+from sam_pt_ros.options.network import RANDOM
 from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding, MaskDecoder
 from sam_pt_ros.segmenters.sam.models import (
     CLASSIFIER,
@@ -22,6 +20,8 @@ from sam_pt_ros.segmenters.sam.models import (
     random_state_dict,
 )
 from sam_pt_ros.segmenters.sam.options import SamOptions
+from sam_pt_ros.weights.checkpoints import find_checkpoint, load_state_dict
+from sam_pt_ros.weights.networks import choose_device, fill, reproducible
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 _ON_GPU = 64  # prompts at a time

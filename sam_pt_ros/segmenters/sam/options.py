@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sam_pt_ros.network_options import NetworkOptions
 from sam_pt_ros.options import option
+from sam_pt_ros.options.network import NetworkOptions
 
 
 @dataclass(frozen=True)

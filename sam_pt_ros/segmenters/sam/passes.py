@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam_pt_ros.segmenters.base import Deadline, MaskPrediction, Prompt
+from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.segmenters.base import Deadline, Prompt
 from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding
 from sam_pt_ros.segmenters.sam.network import Network, PromptBatch, input_size
 from sam_pt_ros.segmenters.sam.options import SamOptions

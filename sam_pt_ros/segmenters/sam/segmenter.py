@@ -10,13 +10,8 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.segmenters.base import (
-    Deadline,
-    MaskPrediction,
-    Prompt,
-    Segmenter,
-    TimedPredictions,
-)
+from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter, TimedPredictions
 from sam_pt_ros.segmenters.sam.models import MODELS, require
 from sam_pt_ros.segmenters.sam.options import SamOptions
 

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam_pt_ros.checkpoints import find_checkpoint, load_state_dict
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, SeenFrames
-from sam_pt_ros.network_options import RANDOM
-from sam_pt_ros.networks import choose_device, fill, pseudo_random, reproducible
+from sam_pt_ros.options.network import RANDOM
 from sam_pt_ros.trackers.cotracker.engine import Engine
 from sam_pt_ros.trackers.cotracker.features import STRIDE, Pyramid, prepare
 from sam_pt_ros.trackers.cotracker.network import WINDOW, CoTrackerNetwork, time_embedding
 from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
 from sam_pt_ros.trackers.cotracker.windowed import WindowedEngine
+from sam_pt_ros.weights.checkpoints import find_checkpoint, load_state_dict
+from sam_pt_ros.weights.networks import choose_device, fill, pseudo_random, reproducible
 
 _ENGINES: dict[str, tuple[type[Engine], int]] = {
     "streaming": (StreamingEngine, 1),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.network_options import NetworkOptions
 from sam_pt_ros.options import option
+from sam_pt_ros.options.network import NetworkOptions
 
 _MULTIPLE = 16
 

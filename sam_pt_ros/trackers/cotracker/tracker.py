@@ -8,7 +8,8 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
-from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
+from sam_pt_ros.points import PointTracks, check_query_points
+from sam_pt_ros.trackers.base import PointTracker
 from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 
 if TYPE_CHECKING:

@@ -14,13 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.uvo import (
-    InstanceVideo,
-    _code,
-    _runs,
-    read_uvo,
-    write_results,
-)
+from sam_pt_ros.evaluation.datasets.uvo import InstanceVideo, _code, _runs, read_uvo, write_results
 from sam_pt_ros.evaluation.video_instances import (
     InstanceTrack,
     decode_mask,

@@ -10,9 +10,11 @@ import numpy as np
 from sam_pt_ros.evaluation.interactive.annotator import Truth
 from sam_pt_ros.evaluation.interactive.prompted import Footage, PromptedObject
 from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.options import NoOptions
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
-from sam_pt_ros.trackers.base import PointTracker, PointTracks, check_query_points
+from sam_pt_ros.points import PointTracks, check_query_points
+from sam_pt_ros.segmenters.base import Prompt, Segmenter
+from sam_pt_ros.trackers.base import PointTracker
 
 
 class TileOracle(Segmenter):

@@ -20,7 +20,7 @@ from sam_pt_ros.evaluation.interactive.curve import (
     write_curves,
 )
 from sam_pt_ros.evaluation.interactive.methods import METHODS, Annotation, Budget, annotate
-from sam_pt_ros.visualization import PALETTE
+from sam_pt_ros.interchange.visualization import PALETTE
 
 ONE, TWO = 25 / 43, 25 / 34
 

@@ -12,7 +12,7 @@ from oracle import BIG, SIZE, SMALL, SPILL, Film, SteadyTracker, blocks, small_f
 from sam_pt_ros.errors import FrameUnavailableError, UserError
 from sam_pt_ros.evaluation.interactive.annotator import PlacedPoint
 from sam_pt_ros.evaluation.interactive.prompted import Footage, PromptedObject
-from sam_pt_ros.prompting import inside_border
+from sam_pt_ros.pipeline.prompting import inside_border
 from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.trackers import create_tracker
 from sam_pt_ros.trackers.video import track_video

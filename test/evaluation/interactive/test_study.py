@@ -17,9 +17,10 @@ from sam_pt_ros.evaluation.interactive.methods import Budget
 from sam_pt_ros.evaluation.interactive.study import run_study
 from sam_pt_ros.evaluation.sequences import VOID, VideoSequence
 from sam_pt_ros.frames import Frame
+from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.options import NoOptions
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt, Segmenter
+from sam_pt_ros.segmenters.base import Prompt, Segmenter
 
 ROOT = Path(__file__).resolve().parents[3]
 DAVIS_ROOT = Path(

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.segmenters.base import MaskPrediction, Prompt
+from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.points import PointTracks
+from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical import ClassicalSegmenter
-from sam_pt_ros.trackers.base import PointTracks
 from sam_pt_ros.trackers.lucas_kanade import LucasKanade
 
 HANGS = 2.0

@@ -1,0 +1,1 @@
+"""Cameras, depth and places in space."""

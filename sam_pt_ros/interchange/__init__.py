@@ -1,0 +1,1 @@
+"""Results as messages and pictures, and messages as arrays; without rclpy."""

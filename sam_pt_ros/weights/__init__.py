@@ -1,0 +1,1 @@
+"""Trained weights: checkpoints, downloads, and what networks need of PyTorch."""

@@ -1,0 +1,107 @@
+"""What all backends with a trained network need of PyTorch: devices and state dicts."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.weights.memory import keep_freed_memory
+
+_SHOWN = 3  # names in a message
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name, ready to be used; UserError if it is not there."""
+    device = _device(name)
+    if device.type == "cpu":
+        keep_freed_memory()
+    return device
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"there is no device '{name}'; known are auto, cpu, cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"the device '{name}' is not supported; known are auto, cpu, cuda")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise UserError(
+                f"the device '{name}' is not there: PyTorch {torch.__version__} sees {count} "
+                "CUDA devices; use 'device: auto' or 'device: cpu'"
+            )
+    return device
+
+
+def reproducible(device: torch.device) -> AbstractContextManager[None]:
+    """The same features every time; and without TF32, which is as coarse as float16."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+
+
+def fill(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    path: Path,
+    model: str,
+    unused: Collection[str] = (),
+) -> None:
+    """Load a state dict into its network.
+
+    Args:
+        network: the network.
+        state: tensors by name.
+        path: where they come from, for messages.
+        model: what they must be weights of, for messages.
+        unused: beginnings of names that may be missing or left over: the network does not
+            compute with them.
+
+    Raises:
+        UserError: they do not fit; says what does not.
+    """
+    wanted = network.state_dict()
+    loaded = dict(state)
+    for name in {*wanted, *loaded}:
+        if name.startswith(tuple(unused)):
+            loaded.pop(name, None)
+            wanted.pop(name, None)
+    missing = sorted(wanted.keys() - loaded.keys())
+    unexpected = sorted(loaded.keys() - wanted.keys())
+    if missing or unexpected:
+        raise UserError(
+            f"{path}: not a checkpoint of {model}: {_listed('missing', missing)}; "
+            f"{_listed('unexpected', unexpected)}"
+        )
+    for name, value in loaded.items():
+        if value.shape != wanted[name].shape:
+            raise UserError(
+                f"{path}: '{name}' has the shape {tuple(value.shape)}, expected "
+                f"{tuple(wanted[name].shape)}"
+            )
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: '{name}' holds values that are not finite")
+    network.load_state_dict(loaded, strict=False)
+
+
+def pseudo_random(name: str, value: Tensor) -> Tensor:
+    """Normally distributed numbers for a weight, the same for its name in every run."""
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    return torch.randn(value.shape, generator=generator)
+
+
+def _listed(what: str, names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return f"{len(names)} {what}" + (f" ({shown})" if names else "")
