@@ -19,8 +19,7 @@ import numpy as np
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.demo.bunny import CLICK_FRAME, CLICKS, WIDTH, clip_path
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.objects import ObjectPrompt
-from sam_pt_ros.pipeline import PromptRequest
+from sam_pt_ros.objects import ObjectPrompt, PromptRequest
 
 
 def read_clip() -> list[np.ndarray]:

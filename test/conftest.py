@@ -1,11 +1,11 @@
-"""Makes the tests' own modules (scene, doubles, rig) and the benchmarks importable."""
+"""Makes ``support``, what tests are made with, and the benchmarks importable."""
 
 import signal
 import sys
 from pathlib import Path
 
 TEST = Path(__file__).resolve().parent
-for folder in (TEST, TEST / "pipeline", TEST / "ros", TEST.parent):
+for folder in (TEST, TEST.parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

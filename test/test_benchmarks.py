@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from scene import THING, passing_scene
 
 from benchmarks import evaluation, images, metrics, node, soak, tracker
 from benchmarks.stream import Heard
 from sam_pt_ros.interchange.images import ENCODINGS
+from support.scene import THING, passing_scene
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "classical.yaml"
 

@@ -39,11 +39,10 @@ def test_help_names_every_option(capsys):
 
 def make_folder(path):
     """What the arguments of BAD name; and a film to click in."""
-    from media import write_bag, write_video
-
     from sam_pt_ros.recordings.cutting import image_message
     from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, make_header
     from sam_pt_ros.recordings.sources import StampedImage
+    from support.media import write_bag, write_video
 
     (path / "text.mp4").write_text(TEXT)
     (path / "empty").mkdir()

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from media import write_sequence
+
+from support.media import write_sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = """

@@ -15,10 +15,9 @@ pytest.importorskip("rosbags")
 pytest.importorskip("rich")
 pytest.importorskip("sam_pt_ros.msg")
 
-from media import film, read
-
 from sam_pt_ros.cli import main
 from sam_pt_ros.paths import configuration_file
+from support.media import film, read
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "cotracker.yaml"
 

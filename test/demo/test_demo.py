@@ -17,7 +17,6 @@ pytest.importorskip("rich")
 pytest.importorskip("sam_pt_ros.msg")
 
 import cv2
-from media import count_frames, read, write_video
 from rosbags.rosbag2 import Writer
 
 from sam_pt_ros.cli import main
@@ -28,6 +27,7 @@ from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.recordings.cutting import cut_bag
 from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of
 from sam_pt_ros.recordings.sources import BagSource, VideoSource
+from support.media import count_frames, read, write_video
 
 LABEL_IMAGE = "/sam_pt/label_image"
 CLICKS = ["--click", "45,60", "--click", "52,70", "--click", "120,100,-", "--start", "0.2"]

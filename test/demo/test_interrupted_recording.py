@@ -18,11 +18,11 @@ pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 pytest.importorskip("sam_pt_ros.msg")
 
-from media import write_sequence, write_video
 from rosbags.rosbag2 import Reader
 
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
 from sam_pt_ros.recordings.rosbag2 import stamp_of, typestore
+from support.media import write_sequence, write_video
 
 FRAMES = 120
 

@@ -15,9 +15,8 @@ pytest.importorskip("rosbags")
 pytest.importorskip("rich")
 pytest.importorskip("sam_pt_ros.msg")
 
-from media import film, read
-
 from sam_pt_ros.cli import main
+from support.media import film, read
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 RANDOM = {"checkpoint": "random", "allow_random_weights": True, "device": "cpu"}

@@ -19,7 +19,6 @@ pytest.importorskip("rosbags")
 pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 
-from media import count_frames, frame, read, truth, write_bag, write_sequence
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
@@ -51,6 +50,7 @@ from sam_pt_ros.recordings.rosbag2 import (
     typestore,
 )
 from sam_pt_ros.recordings.sources import StampedImage
+from support.media import count_frames, frame, read, truth, write_bag, write_sequence
 
 CONFIG = classical_configuration_file()
 FRAMES = 14

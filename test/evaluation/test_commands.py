@@ -13,13 +13,12 @@ pytest.importorskip("rosbags")
 pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 
-from media import read, write_sequence
-
 from sam_pt_ros.cli import main
 from sam_pt_ros.evaluation.arguments import DATASET_NAMES, STUDY_METHODS
 from sam_pt_ros.evaluation.datasets.base import DATASETS
 from sam_pt_ros.evaluation.interactive.methods import METHODS
 from sam_pt_ros.evaluation.results import ScoreRow, read_rows, write_rows
+from support.media import read, write_sequence
 
 COMMANDS = ("evaluate", "replay", "make-bag", "compare", "sweep", "study")
 

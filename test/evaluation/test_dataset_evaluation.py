@@ -18,7 +18,6 @@ pytest.importorskip("rosbags")
 pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 
-from media import count_frames, frame, truth, write_sequence
 from PIL import Image
 
 from sam_pt_ros.cli import main
@@ -33,6 +32,7 @@ from sam_pt_ros.evaluation.davis_metrics import boundary_accuracy
 from sam_pt_ros.evaluation.label_images import davis_palette, read_indexed, write_indexed
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, read_rows
 from sam_pt_ros.paths import classical_configuration_file
+from support.media import count_frames, frame, truth, write_sequence
 
 CONFIG = classical_configuration_file()
 FRAMES = 8

@@ -14,11 +14,10 @@ pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 pytest.importorskip("sam_pt_ros.msg")
 
-from media import count_frames, read, write_sequence
-
 from sam_pt_ros.cli import main
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, read_rows
+from support.media import count_frames, read, write_sequence
 
 FRAMES = 25
 

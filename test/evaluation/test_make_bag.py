@@ -10,13 +10,12 @@ import pytest
 
 pytest.importorskip("rosbags")
 
-from media import RATE, frame, read, truth, write_sequence, write_video
-
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
 from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.recordings.rosbag2 import SECOND
 from sam_pt_ros.recordings.sources import FIRST_STAMP
+from support.media import RATE, frame, read, truth, write_sequence, write_video
 
 
 @pytest.fixture(scope="module")

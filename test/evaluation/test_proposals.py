@@ -14,13 +14,12 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 pytest.importorskip("torchvision", reason="torchvision is not installed (make torch)")
 
-import helpers_cotracker
-from helpers_sam import authors_network, few_threads
-
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.proposals import GeneratorOptions, Proposal, propose_masks
 from sam_pt_ros.segmenters import Segmenter, create_segmenter
 from sam_pt_ros.segmenters.sam.models import MODELS
+from support import cotracker_golden
+from support.sam_networks import authors_network, few_threads
 
 RANDOM = {"checkpoint": "random", "allow_random_weights": True, "device": "cpu"}
 # Of random weights the masks are neither sure nor stable, and their boxes nearly the image's.
@@ -35,7 +34,7 @@ OPTIONS = GeneratorOptions(
 
 @functools.cache
 def image() -> np.ndarray:
-    return helpers_cotracker.video.make_video(1, 97, 131)[0]
+    return cotracker_golden.video.make_video(1, 97, 131)[0]
 
 
 @functools.cache

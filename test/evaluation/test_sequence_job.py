@@ -16,7 +16,6 @@ pytest.importorskip("rosbags")
 pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 
-from media import frame, truth
 from PIL import Image
 
 from sam_pt_ros.configuration import load_configuration
@@ -35,6 +34,7 @@ from sam_pt_ros.evaluation.sequence_job import (
 from sam_pt_ros.evaluation.sequences import VideoSequence
 from sam_pt_ros.objects import NEGATIVE, POSITIVE
 from sam_pt_ros.paths import classical_configuration_file
+from support.media import frame, truth
 
 CONFIG = classical_configuration_file()
 FRAMES = 8

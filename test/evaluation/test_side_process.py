@@ -12,8 +12,6 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("av")
 
-from media import count_frames, read, write_sequence
-
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
@@ -23,6 +21,7 @@ from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import Sink, run_stream
 from sam_pt_ros.paths import classical_configuration_file
+from support.media import count_frames, read, write_sequence
 
 FRAMES = 8
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from doubles import DelayedTracker, OracleSegmenter, OracleTracker
-from scene import THING, Scene, overlap, passing_scene
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.stream import BEHIND, READ_AHEAD, InputFrame, read_ahead, run_stream
 from sam_pt_ros.objects import ObjectPrompt, PromptRequest, TrackResult
 from sam_pt_ros.pipeline import SamPt
+from support.doubles import DelayedTracker, OracleSegmenter, OracleTracker
+from support.scene import THING, Scene, overlap, passing_scene
 
 FRAMES = 12
 

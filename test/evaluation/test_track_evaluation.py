@@ -10,8 +10,6 @@ import pytest
 
 pytest.importorskip("rosbags")
 
-from scene import THING, passing_scene
-
 from sam_pt_ros.cli import main
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
@@ -26,6 +24,7 @@ from sam_pt_ros.evaluation.track_evaluation import (
 from sam_pt_ros.paths import classical_configuration_file
 from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.trackers import create_tracker, track_video
+from support.scene import THING, passing_scene
 
 FRAMES = 10
 

@@ -16,7 +16,6 @@ pytest.importorskip("rosbags")
 pytest.importorskip("pycocotools")
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
-from media import frame, truth
 from pycocotools import mask as coco
 
 from sam_pt_ros.cli import main
@@ -34,6 +33,7 @@ from sam_pt_ros.evaluation.uvo_evaluation import (
 from sam_pt_ros.evaluation.video_instances import IOU_THRESHOLDS
 from sam_pt_ros.objects import ObjectState, TrackResult
 from sam_pt_ros.paths import classical_configuration_file
+from support.media import frame, truth
 
 CONFIG = classical_configuration_file()
 FRAMES = {"going": 6, "staying": 4}
@@ -187,7 +187,7 @@ def test_proposals_of_the_network_are_tracked_through_the_videos(
 ) -> None:
     pytest.importorskip("torchvision", reason="torchvision is not installed (make torch)")
     pytest.importorskip("mobile_sam")
-    from helpers_sam import few_threads
+    from support.sam_networks import few_threads
 
     few_threads()
     root, out = write_uvo(tmp_path / "uvo", frames), tmp_path / "out"

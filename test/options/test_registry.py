@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import packages
 import pytest
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.options.registry import Registry
 from sam_pt_ros.segmenters import create_segmenter, segmenters
 from sam_pt_ros.trackers import PointTracker, create_tracker, trackers
+from support import packages
 
 MODULE = '''
 from sam_pt_ros.trackers.lucas_kanade import LucasKanade

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from chromium import Chromium
-from picker_process import PickerProcess
-from rig import Rig
+from support.chromium import Chromium
+from support.picker_process import PickerProcess
+from support.rig import Rig
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,9 @@ from typing import Any
 import pytest
 import rclpy
 from aiohttp import ClientSession, WSServerHandshakeError
-from picker_process import PickerProcess
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rig import ROOT, free_domain
 from std_srvs.srv import Trigger
 
 from sam_pt_ros.cli import main
@@ -33,6 +31,8 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.picker.bridge import Bridge
 from sam_pt_ros.picker.command import TOKEN_VARIABLE, PickOptions
 from sam_pt_ros.picker.tracker import Click, TrackerError
+from support.picker_process import PickerProcess
+from support.rig import ROOT, free_domain
 
 pytestmark = pytest.mark.timeout(60)
 

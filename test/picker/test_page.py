@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import pytest
 from aiohttp import web
-from chromium import SHIFT, Chromium, Page
-from fake_tracker import FakeTracker
 
 from sam_pt_ros.picker.security import Access
 from sam_pt_ros.picker.server import PickerServer
 from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
+from support.chromium import SHIFT, Chromium, Page
+from support.fake_tracker import FakeTracker
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -6,11 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from chromium import SHIFT, Chromium, Page
-from picker_process import PickerProcess
-from rig import ROOT, TIMEOUT, Rig
 from sam_pt_ros.msg import PointPrompt
-from scene import OCCLUDER, THING, overlap
+
+from support.chromium import SHIFT, Chromium, Page
+from support.picker_process import PickerProcess
+from support.rig import ROOT, TIMEOUT, Rig
+from support.scene import OCCLUDER, THING, overlap
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestClient, TestServer
-from fake_tracker import FakeTracker
 
 from sam_pt_ros.picker.hub import IN_FLIGHT, Client, Hub
 from sam_pt_ros.picker.protocol import PICTURE_HEADER
 from sam_pt_ros.picker.security import Access
 from sam_pt_ros.picker.server import MAX_COMMANDS, MAX_PAGES, PickerServer
 from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
+from support.fake_tracker import FakeTracker
 
 TOKEN = "a-very-long-token"
 PATHS = ("/", "/picker.css", "/picker.js", "/icon.svg", "/socket", "/elsewhere")

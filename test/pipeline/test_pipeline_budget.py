@@ -9,21 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import (
-    ColourSegmenter,
-    DelayedTracker,
-    OracleSegmenter,
-    OracleTracker,
-    RaisingSegmenter,
-    SlowSegmenter,
-    SlowTracker,
-    StoppedClock,
-)
 from hypothesis import given
 from hypothesis import strategies as st
-from scene import OCCLUDER, THING, overlap
-from test_pipeline import SCENE, Run, click, digest, on
-from test_pipeline import make as make_slowly
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.masks import MaskPrediction
@@ -33,6 +20,19 @@ from sam_pt_ros.pipeline.moved_masks import Anchor, displacement, shifted
 from sam_pt_ros.pipeline.tracked_object import TrackedObject
 from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter, TimedPredictions
+from support.doubles import (
+    ColourSegmenter,
+    DelayedTracker,
+    OracleSegmenter,
+    OracleTracker,
+    RaisingSegmenter,
+    SlowSegmenter,
+    SlowTracker,
+    StoppedClock,
+)
+from support.pipeline_run import SCENE, Run, click, digest, on
+from support.pipeline_run import make as make_slowly
+from support.scene import OCCLUDER, THING, overlap
 
 HIDDEN = SCENE.hidden(THING)
 MOVED, UNREFINED = ("segmentation",), ("refinement",)

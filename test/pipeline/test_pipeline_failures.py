@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import ColourSegmenter, DelayedTracker, OracleTracker
-from scene import OCCLUDER, THING, overlap, passing_scene, plain_scene
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
@@ -23,6 +21,8 @@ from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.trackers import create_tracker
 from sam_pt_ros.weights.memory import free_memory, is_out_of_memory
+from support.doubles import ColourSegmenter, DelayedTracker, OracleTracker
+from support.scene import OCCLUDER, THING, overlap, passing_scene, plain_scene
 
 SCENE = plain_scene()
 Predict = Callable[[Sequence[Prompt]], list[MaskPrediction]]
@@ -598,7 +598,7 @@ def test_points_without_room_are_tracked_once_caches_are_empty(full: Full) -> No
 
 def test_cotracker_without_room_answers_as_if_it_had_been_there(full: Full) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
-    from helpers_cotracker import clip, queries, tracker
+    from support.cotracker_golden import clip, queries, tracker
 
     def run(without_room: int) -> list[np.ndarray]:
         made = tracker()

@@ -5,12 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from typing import Any
 
-import helpers_cotracker
 import numpy as np
 import pytest
-from doubles import ColourSegmenter, OracleSegmenter, OracleTracker
-from scene import OCCLUDER, THING, Scene, overlap
-from test_pipeline import SCENE, Run, click, digest, make, on
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory
@@ -23,6 +19,10 @@ from sam_pt_ros.pipeline.tracked_object import TrackedObject
 from sam_pt_ros.segmenters.base import Prompt, Segmenter
 from sam_pt_ros.trackers import create_tracker
 from sam_pt_ros.trackers.base import PointTracker
+from support import cotracker_golden
+from support.doubles import ColourSegmenter, OracleSegmenter, OracleTracker
+from support.pipeline_run import SCENE, Run, click, digest, make, on
+from support.scene import OCCLUDER, THING, Scene, overlap
 
 PAST = ("B", "C", "D")  # variants that restart in a frame of the past
 
@@ -78,7 +78,7 @@ def trackers() -> list[Any]:
 def a_tracker(name: str) -> PointTracker:
     if name == "cotracker":
         pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
-        return helpers_cotracker.tracker()
+        return cotracker_golden.tracker()
     return create_tracker(name)
 
 
@@ -314,7 +314,7 @@ def test_points_are_sampled_anew_however_many_may_be_tracked() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
     images = waving((96, 128), 14)
     options = SamPtOptions(reinitialization="A", reinitialization_horizon=4, history_length=20)
-    pipeline = SamPt(helpers_cotracker.tracker(max_points=17), RedSegmenter(), options)
+    pipeline = SamPt(cotracker_golden.tracker(max_points=17), RedSegmenter(), options)
     pipeline.process(images[0], 0)
     pipeline.add_object(click((30, 30)))
     for index in range(1, 14):
@@ -712,7 +712,7 @@ class HeavySegmenter(Segmenter):
 
 @pytest.mark.parametrize("variant", ["A", "B"])
 def test_nothing_is_kept_per_frame_beyond_the_history(variant: str) -> None:
-    from doubles import StillTracker
+    from support.doubles import StillTracker
 
     scene = Scene(32, 24, 1, np.full((24, 33, 3), 40, np.float32), 0.0, (), 0.0, 0)
     image = scene.frame(0).image

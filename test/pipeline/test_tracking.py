@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scene import OCCLUDER, THING, Scene, overlap, passing_scene
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.objects import ObjectPrompt, ObjectResult, ObjectState
+from support.scene import OCCLUDER, THING, Scene, overlap, passing_scene
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "classical.yaml"
 SCENES = [

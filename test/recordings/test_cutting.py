@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("rosbags")
 pytest.importorskip("sensor_msgs.msg")
 
-from media import RATE, SIZE, frame, read, write_bag, write_video
 from rosbags.rosbag2 import StoragePlugin
 
 from sam_pt_ros.demo.bunny import BunnySource
@@ -34,6 +33,7 @@ from sam_pt_ros.recordings.sources import (
     StampedImage,
     VideoSource,
 )
+from support.media import RATE, SIZE, frame, read, write_bag, write_video
 
 
 def order(path):

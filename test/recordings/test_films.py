@@ -6,9 +6,9 @@ pytest.importorskip("rosbags")
 pytest.importorskip("av")
 
 import av
-from media import count_frames
 
 from sam_pt_ros.recordings.films import choose_evenly, write_film, write_image, write_strip
+from support.media import count_frames
 
 
 def overlays(stamps, size=(48, 64)):

@@ -9,7 +9,6 @@ import pytest
 
 pytest.importorskip("rosbags")
 
-from media import frame, write_bag
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 
@@ -18,6 +17,7 @@ from sam_pt_ros.recordings.cutting import image_message
 from sam_pt_ros.recordings.recovery import recover, storage_files
 from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, typestore
 from sam_pt_ros.recordings.sources import StampedImage
+from support.media import frame, write_bag
 
 MCAP, SQLITE = StoragePlugin.MCAP, StoragePlugin.SQLITE3
 COUNT = 40

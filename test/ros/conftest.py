@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from rig import Rig
+
+from support.rig import Rig
 
 
 @pytest.fixture(scope="session")

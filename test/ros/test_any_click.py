@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from doubles import ColourSegmenter, OracleTracker
 from geometry_msgs.msg import Point, PointStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt, PointPromptArray
-from scene import plain_scene
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -24,6 +22,8 @@ from sam_pt_ros.interchange import messages
 from sam_pt_ros.options.node import CLICK_MODES
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.click_inputs import Click, Clicks
+from support.doubles import ColourSegmenter, OracleTracker
+from support.scene import plain_scene
 
 SCENE = plain_scene()
 UINT32 = 2**32 - 1

@@ -14,8 +14,6 @@ import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PointStamped
 from rclpy.serialization import deserialize_message, serialize_message
-from rig import Rig
-from scene import OCCLUDER, THING, overlap
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -27,6 +25,8 @@ from sam_pt_ros.interchange.messages import stamp_of
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.canvas_publisher import Canvas
 from sam_pt_ros.ros.message_classes import make_message
+from support.rig import Rig
+from support.scene import OCCLUDER, THING, overlap
 
 SIZE = HEIGHT, WIDTH = 48, 64
 K = np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])

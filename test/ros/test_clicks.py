@@ -9,18 +9,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import packages
 import pytest
 from geometry_msgs.msg import Point, PointStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rig import TIMEOUT, Rig
-from robot import CAMERA, DOUBLES, Robot
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt
 from sam_pt_ros.srv import AddObjects, RemoveObject
-from scene import OCCLUDER, THING
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
+
+from support import packages
+from support.rig import TIMEOUT, Rig
+from support.robot import CAMERA, DOUBLES, Robot
+from support.scene import OCCLUDER, THING
 
 F, CX, CY = 300.0, 160.0, 120.0  # of the camera's process
 

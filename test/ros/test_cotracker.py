@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rig import Rig, node_command
 from sam_pt_ros.msg import PointPrompt, TrackedObject
-from scene import OCCLUDER, THING
-from test_node import run_node
+
+from support.rig import Rig, node_command, run_node
+from support.scene import OCCLUDER, THING
 
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 

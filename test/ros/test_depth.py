@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Point
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rig import TIMEOUT, Rig
-from robot import DOUBLES, Robot
 from sam_pt_ros.msg import Extent, TrackedObject
 from sam_pt_ros.srv import RemoveObject
-from scene import BACKGROUND, OCCLUDER, THING
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
@@ -25,6 +22,9 @@ from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros import depth_input
 from sam_pt_ros.ros.depth_input import DepthInput
 from sam_pt_ros.ros.message_classes import make_message
+from support.rig import TIMEOUT, Rig
+from support.robot import DOUBLES, Robot
+from support.scene import BACKGROUND, OCCLUDER, THING
 
 MESSAGES = ResultMessages(make_message)
 FRAME_ID = "camera_optical_frame"

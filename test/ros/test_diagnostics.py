@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock
-from rig import Rig
-from scene import OCCLUDER
 
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.pipeline import Counters
 from sam_pt_ros.ros.diagnostics import Diagnostics, Watched, memory
 from sam_pt_ros.ros.health import FrameTimes, Health
+from support.rig import Rig
+from support.scene import OCCLUDER
 
 
 @pytest.fixture

@@ -10,19 +10,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import packages
 import pytest
 import rclpy
-from camera_process import image
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rig import TIMEOUT, NodeProcess, free_domain
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt, PointPromptArray
 from sam_pt_ros.srv import AddObjects
-from scene import THING, passing_scene
 from sensor_msgs.msg import Image
+
+from support import packages
+from support.camera_process import image
+from support.rig import TIMEOUT, NodeProcess, free_domain
+from support.scene import THING, passing_scene
 
 RUNS_ON = 1.5  # seconds after it has become active in which the node may be told to end
 IN_TIME = 2.0

@@ -16,24 +16,25 @@ from typing import Any
 
 import cv2
 import numpy as np
-import packages
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from mutations import STEP, plan
-from rig import TIMEOUT, Camera, Rig
 from sam_pt_ros.msg import ObjectPrompt, Performance, PointPrompt, TrackedObject
 from sam_pt_ros.srv import AddObjects, RemoveObject
-from scene import OCCLUDER, THING, overlap, passing_scene
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
+
+from support import packages
+from support.mutations import STEP, plan
+from support.rig import TIMEOUT, Camera, Rig
+from support.scene import OCCLUDER, THING, overlap, passing_scene
 
 TRACKING, OCCLUDED = TrackedObject.TRACKING, TrackedObject.OCCLUDED
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
 ERROR, STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
-DOUBLES = Path(__file__).with_name("doubles")
+DOUBLES = Path(__file__).parents[1] / "support/modules"
 INPUT_TIMEOUT = 0.5
 PAUSE = 0.0007  # seconds between images of a burst; without any, DDS overwrites nearly all
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import camera_process
 import numpy as np
 import pytest
 import rclpy
@@ -20,7 +19,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
-from scene import THING, plain_scene
 from std_msgs.msg import Header
 
 from sam_pt_ros.configuration import Configuration
@@ -35,6 +33,8 @@ from sam_pt_ros.ros.diagnostics import Diagnostics
 from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
+from support import camera_process
+from support.scene import THING, plain_scene
 
 OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import packages
 import pytest
-from rig import Rig
-from scene import THING
+
+from support import packages
+from support.rig import Rig
+from support.scene import THING
 
 SEGMENTER = '''
 import numpy as np

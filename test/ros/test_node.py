@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,22 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import packages
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, PointStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rig import ROOT, TIMEOUT, NodeProcess, Rig, environment, free_domain, node_command
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt, TrackedObject
 from sam_pt_ros.srv import AddObjects, RemoveObject
-from scene import OCCLUDER, THING, overlap, passing_scene
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from sam_pt_ros.interchange import images
+from support import packages
+from support.rig import (
+    TIMEOUT,
+    NodeProcess,
+    Rig,
+    free_domain,
+    node_command,
+    run_node,
+)
+from support.scene import OCCLUDER, THING, overlap, passing_scene
 
 TRACKING, OCCLUDED = TrackedObject.TRACKING, TrackedObject.OCCLUDED
 
@@ -928,14 +934,3 @@ def test_what_cannot_be_used_ends_the_node_with_its_reason(
     ended = run_node(node_command(parameter), PYTHONPATH=str(more_segmenters))
     assert ended.returncode == 2
     assert re.search(f"the node cannot be {says}", ended.stderr.strip().splitlines()[-1])
-
-
-def run_node(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**environment(free_domain()), **variables},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )

@@ -7,11 +7,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import camera_process
 import numpy as np
 import pytest
-from doubles import ColourSegmenter, DelayedTracker, OracleTracker
-from scene import THING, plain_scene
 from std_msgs.msg import Header
 
 from sam_pt_ros.objects import ObjectPrompt, TrackResult
@@ -20,6 +17,9 @@ from sam_pt_ros.ros import processing as processing_module
 from sam_pt_ros.ros.health import FrameTimes, Health
 from sam_pt_ros.ros.processing import Arrival, Processing
 from sam_pt_ros.ros.worker import Worker
+from support import camera_process
+from support.doubles import ColourSegmenter, DelayedTracker, OracleTracker
+from support.scene import THING, plain_scene
 
 SCENE = plain_scene()
 TIMEOUT = 10.0

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rig import Rig
 from sam_pt_ros.msg import TrackedObjectArray, TrackedPointArray
+
+from support.rig import Rig
 
 _KEPT = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 

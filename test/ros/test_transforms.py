@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.ros.transforms import NoTransforms, Tf2Transforms, create_transforms, matrix_of
 
-DOUBLES = Path(__file__).with_name("doubles")
+DOUBLES = Path(__file__).parents[1] / "support/modules"
 
 
 class DeafNode:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import helpers_classical as scenes
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from sam_pt_ros.evaluation.davis_metrics import region_similarity
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters import MaskPrediction, Prompt, create_segmenter
 from sam_pt_ros.segmenters.classical import ClassicalSegmenter
+from support import classical_scenes as scenes
 
 NO_POINTS = np.zeros((0, 2), np.float32)
 

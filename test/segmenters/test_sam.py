@@ -16,57 +16,27 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 pytest.importorskip("torchvision", reason="torchvision is not installed (make torch)")
 
-import helpers_cotracker
 import torch
-from helpers_sam import authors_network, few_threads
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters import Prompt, create_segmenter, segmenters
 from sam_pt_ros.segmenters.base import Deadline
-from sam_pt_ros.segmenters.sam import SamSegmenter
 from sam_pt_ros.segmenters.sam.decoder import _FEW
 from sam_pt_ros.segmenters.sam.models import CLASSIFIER, MODELS
 from sam_pt_ros.segmenters.sam.network import PromptBatch
+from support.sam_networks import (
+    RANDOM,
+    SIZE,
+    authors_network,
+    few_threads,
+    frame,
+    image,
+    prompts,
+    segmenter,
+)
 
 TESTED = ("mobile_sam", "sam_vit_b", "hq_sam_vit_tiny")
-SIZE = (97, 131)  # both sides are scaled by factors that differ
-RANDOM = {"checkpoint": "random", "allow_random_weights": True, "device": "cpu"}
 CLOSE = 1e-4  # in logits
-
-
-@functools.cache
-def image(height: int = SIZE[0], width: int = SIZE[1]) -> np.ndarray:
-    picture = helpers_cotracker.video.make_video(1, height, width)[0]
-    picture.setflags(write=False)
-    return picture
-
-
-@functools.cache
-def segmenter(name: str, **options: Any) -> SamSegmenter:
-    few_threads()
-    made = create_segmenter(name, **{**RANDOM, **options})
-    assert isinstance(made, SamSegmenter)
-    return made
-
-
-def prompts(objects: int = 4, size: tuple[int, int] = SIZE, hidden: bool = True) -> list[Prompt]:
-    """16 positives and 1 negative each, and the others' positives; some of them are hidden."""
-    rng = np.random.default_rng(5)
-    height, width = size
-    positives, negatives = {}, {}
-    for item in range(objects):
-        middle = rng.uniform((30, 30), (width - 30, height - 30))
-        count = 16 - 3 * (item % 3) * hidden
-        positives[item] = middle + rng.normal(0, 9, (count, 2))
-        negatives[item] = rng.uniform((0, 0), (width, height), (1 - (item == 1) * hidden, 2))
-    made = []
-    for item in range(objects):
-        others = [xy for key, xy in positives.items() if key != item]
-        own, beside = positives[item], np.concatenate([negatives[item], *others])
-        labels = np.concatenate([np.ones(len(own)), np.zeros(len(beside))])
-        made.append(Prompt(item + 1, np.concatenate([own, beside]), labels))
-    return made
 
 
 def predictor(name: str, features: Any = None) -> Any:
@@ -185,10 +155,6 @@ def check_encoder(name: str) -> None:
         )
     assert float((low - their_low).abs().max()) < CLOSE
     assert float((iou - their_iou).abs().max()) < CLOSE
-
-
-def frame(index: int = 0) -> Frame:
-    return Frame(image(), index, index)
 
 
 def test_a_frame_is_encoded_once_and_keeps_its_embedding() -> None:

@@ -12,7 +12,7 @@ pytest.importorskip("torchvision", reason="torchvision is not installed (make to
 if not torch.cuda.is_available():
     pytest.skip("no CUDA GPU", allow_module_level=True)
 
-from test_sam import frame, prompts, segmenter  # noqa: E402 - it needs what is asked for above
+from support.sam_networks import frame, prompts, segmenter  # noqa: E402
 
 MODELS = ("mobile_sam", "hq_sam_vit_tiny")
 

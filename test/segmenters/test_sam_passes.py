@@ -14,8 +14,6 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
 import torch
-from doubles import StoppedClock
-from helpers_sam import Call, RecordingNetwork
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
@@ -27,6 +25,8 @@ from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Deadline, Prompt
 from sam_pt_ros.segmenters.sam.options import SamOptions
 from sam_pt_ros.segmenters.sam.passes import Passes, extents
+from support.doubles import StoppedClock
+from support.sam_networks import Call, RecordingNetwork
 
 GOLDEN: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "golden" / "sam_pt_prompts.json").read_text()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import helpers_classical as scenes
 import numpy as np
 import pytest
 
@@ -10,6 +9,7 @@ from sam_pt_ros.errors import FrameUnavailableError, UserError
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.trackers import PointTracks, create_tracker
 from sam_pt_ros.trackers.lucas_kanade import LucasKanade
+from support import classical_scenes as scenes
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doubles import DelayedTracker, OracleTracker
-from scene import THING, plain_scene
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.trackers import track_video
+from support.doubles import DelayedTracker, OracleTracker
+from support.scene import THING, plain_scene
 
 SCENE = plain_scene()
 LENGTH = 30

@@ -460,7 +460,7 @@ def test_too_little_room_is_said_before(
 def test_a_full_disk_keeps_what_arrived(folder: Path) -> None:
     script = f"""
 import resource, sys
-from sam_pt_ros import checkpoints, download
+from sam_pt_ros.weights import checkpoints, download
 download.CHECKPOINTS["tiny"] = checkpoints.CHECKPOINTS["tiny"] = checkpoints.Checkpoint(
     "tiny.pth", {checkpoints.CHECKPOINTS["tiny"].address!r}, {len(CONTENT)}, {SHA256!r}, "MIT")
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from oracle import BIG, SIZE, SMALL, SPILL, blocks
 
 from sam_pt_ros.evaluation.interactive.annotator import Edit, PlacedPoint, Truth, next_edit
+from support.oracle import BIG, SIZE, SMALL, SPILL, blocks
 
 NOTHING = blocks(SIZE)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from oracle import small_film
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.interactive.curve import (
@@ -21,6 +20,7 @@ from sam_pt_ros.evaluation.interactive.curve import (
 )
 from sam_pt_ros.evaluation.interactive.methods import METHODS, Annotation, Budget, annotate
 from sam_pt_ros.interchange.visualization import PALETTE
+from support.oracle import small_film
 
 ONE, TWO = 25 / 43, 25 / 34
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import BIG, SIZE, SMALL, SPILL, Film, blocks, small_film
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.interactive.annotator import next_edit
@@ -22,6 +21,7 @@ from sam_pt_ros.evaluation.interactive.methods import (
     method_named,
 )
 from sam_pt_ros.evaluation.interactive.prompted import PromptedObject
+from support.oracle import BIG, SIZE, SMALL, SPILL, Film, blocks, small_film
 
 ONE = 25 / 43  # the large block and what spills over, of 34 pixels
 TWO = 25 / 34  # the large block alone

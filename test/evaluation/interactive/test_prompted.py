@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers_cotracker import clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import BIG, SIZE, SMALL, SPILL, Film, SteadyTracker, blocks, small_film
 
 from sam_pt_ros.errors import FrameUnavailableError, UserError
 from sam_pt_ros.evaluation.interactive.annotator import PlacedPoint
@@ -16,6 +14,8 @@ from sam_pt_ros.pipeline.prompting import inside_border
 from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.trackers import create_tracker
 from sam_pt_ros.trackers.video import track_video
+from support.cotracker_golden import clip
+from support.oracle import BIG, SIZE, SMALL, SPILL, Film, SteadyTracker, blocks, small_film
 
 IMAGES = [np.zeros((*SIZE, 3), np.uint8)] * 4
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from oracle import BIG, SIZE, SMALL, SPILL, SteadyTracker, blocks
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
@@ -21,6 +20,7 @@ from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.options import NoOptions
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.segmenters.base import Prompt, Segmenter
+from support.oracle import BIG, SIZE, SMALL, SPILL, SteadyTracker, blocks
 
 ROOT = Path(__file__).resolve().parents[3]
 DAVIS_ROOT = Path(

@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import helpers_cotracker as golden
 import numpy as np
 import pytest
 
 from sam_pt_ros.trackers import track_video
+from support import cotracker_golden as golden
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 if not torch.cuda.is_available():

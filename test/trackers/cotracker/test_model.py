@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import helpers_cotracker as golden
 import numpy as np
 import pytest
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.trackers import create_tracker, track_video
+from support import cotracker_golden as golden
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 

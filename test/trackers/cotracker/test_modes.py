@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import helpers_cotracker as golden
 import numpy as np
 import pytest
 
 from sam_pt_ros.trackers import track_video
+from support import cotracker_golden as golden
 
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 

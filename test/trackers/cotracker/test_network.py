@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import helpers_cotracker as golden
 import numpy as np
 import pytest
+
+from support import cotracker_golden as golden
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 

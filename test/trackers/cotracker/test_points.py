@@ -8,15 +8,15 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import helpers_cotracker as golden
 import numpy as np
 import pytest
-from helpers_cotracker import Stream
 
 from sam_pt_ros.errors import FrameUnavailableError, UserError
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.trackers import track_video
 from sam_pt_ros.trackers.cotracker import CoTracker
+from support import cotracker_golden as golden
+from support.cotracker_golden import Stream
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
-from rig import TIMEOUT, Rig
 from std_msgs.msg import Header
 
-DOUBLES = Path(__file__).with_name("doubles")
+from support.rig import TIMEOUT, Rig
+
+DOUBLES = Path(__file__).with_name("modules")
 """The folder of the double of tf2_ros."""
 
 CAMERA = "camera_optical_frame"

@@ -31,8 +31,8 @@ from std_msgs.msg import Header
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mutations import mutate, plan
-from scene import Scene, passing_scene
+from support.mutations import mutate, plan
+from support.scene import Scene, passing_scene
 
 FRAME_ID = "camera_optical_frame"
 FOCAL_LENGTH = 300.0

@@ -34,11 +34,12 @@ from sam_pt_ros.msg import (
     TrackedPointArray,
 )
 from sam_pt_ros.srv import AddObjects, RemoveObject
-from scene import Scene, passing_scene
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
+
+from support.scene import Scene, passing_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config" / "classical.yaml"
@@ -416,3 +417,14 @@ class Rig:
         assert self.call("enable", SetBool.Request(data=True)).success
         assert self.call("reset", Trigger.Request()).success
         self.forget()
+
+
+def run_node(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**environment(free_domain()), **variables},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scene import BACKGROUND, Scene
 
 from sam_pt_ros.errors import FrameUnavailableError
 from sam_pt_ros.frames import Frame, FrameHistory
@@ -14,6 +13,7 @@ from sam_pt_ros.options import NoOptions
 from sam_pt_ros.points import PointTracks, check_query_points
 from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter, TimedPredictions
 from sam_pt_ros.trackers.base import PointTracker
+from support.scene import BACKGROUND, Scene
 
 
 class OracleTracker(PointTracker):

@@ -16,7 +16,7 @@ from sam_pt_ros.points import PointTracks
 from sam_pt_ros.trackers import create_tracker
 from sam_pt_ros.trackers.cotracker import CoTracker
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL, FULL = (96, 128), (384, 512)
 """Resolutions of the model in the golden files."""
 

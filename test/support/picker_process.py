@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from rig import ROOT, TIMEOUT, environment
+from support.rig import ROOT, TIMEOUT, environment
 
 
 class PickerProcess:

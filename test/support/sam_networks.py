@@ -10,10 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters import Prompt, create_segmenter
+from sam_pt_ros.segmenters.sam import SamSegmenter
 from sam_pt_ros.segmenters.sam.models import MODELS, build, random_state_dict
 from sam_pt_ros.segmenters.sam.network import PromptBatch, input_size
+from support import cotracker_golden
 
 LOW = 256
+
+SIZE = (97, 131)  # both sides are scaled by factors that differ
+RANDOM = {"checkpoint": "random", "allow_random_weights": True, "device": "cpu"}
 
 
 def few_threads() -> None:
@@ -118,3 +125,41 @@ class RecordingNetwork:
         for x, y in points.astype(np.float64):
             nearest = np.minimum(nearest, np.hypot(self._x - x, self._y - y))
         return nearest
+
+
+@functools.cache
+def image(height: int = SIZE[0], width: int = SIZE[1]) -> np.ndarray:
+    picture = cotracker_golden.video.make_video(1, height, width)[0]
+    picture.setflags(write=False)
+    return picture
+
+
+@functools.cache
+def segmenter(name: str, **options: Any) -> SamSegmenter:
+    few_threads()
+    made = create_segmenter(name, **{**RANDOM, **options})
+    assert isinstance(made, SamSegmenter)
+    return made
+
+
+def prompts(objects: int = 4, size: tuple[int, int] = SIZE, hidden: bool = True) -> list[Prompt]:
+    """16 positives and 1 negative each, and the others' positives; some of them are hidden."""
+    rng = np.random.default_rng(5)
+    height, width = size
+    positives, negatives = {}, {}
+    for item in range(objects):
+        middle = rng.uniform((30, 30), (width - 30, height - 30))
+        count = 16 - 3 * (item % 3) * hidden
+        positives[item] = middle + rng.normal(0, 9, (count, 2))
+        negatives[item] = rng.uniform((0, 0), (width, height), (1 - (item == 1) * hidden, 2))
+    made = []
+    for item in range(objects):
+        others = [xy for key, xy in positives.items() if key != item]
+        own, beside = positives[item], np.concatenate([negatives[item], *others])
+        labels = np.concatenate([np.ones(len(own)), np.zeros(len(beside))])
+        made.append(Prompt(item + 1, np.concatenate([own, beside]), labels))
+    return made
+
+
+def frame(index: int = 0) -> Frame:
+    return Frame(image(), index, index)

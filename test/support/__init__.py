@@ -1,0 +1,1 @@
+"""What tests are made with: scenes, doubles, golden data, and programs to talk to the node."""
