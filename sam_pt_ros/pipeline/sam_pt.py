@@ -32,6 +32,7 @@ from sam_pt_ros.pipeline.moved_masks import Anchor
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.pipeline.patch_filter import PatchFilter
 from sam_pt_ros.pipeline.point_selection import select_points
+from sam_pt_ros.pipeline.problems import Problems
 from sam_pt_ros.pipeline.prompting import build_prompt, shown, visible_positives
 from sam_pt_ros.pipeline.reinitialization import MINIMUM_AREA, Window, create_reinitialization
 from sam_pt_ros.pipeline.segmentation import Segmentation
@@ -117,7 +118,11 @@ class SamPt:
         self.tracker = tracker
         self.options = options or SamPtOptions()
         self._clock = clock
-        self._segmentation = Segmentation(segmenter, self.options, clock, self._recall, self._note)
+        self._problems = Problems()
+        self._stages = Stages()
+        self._segmentation = Segmentation(
+            segmenter, self.options, clock, self._recall, self._problems.note
+        )
         self._reinitialization = create_reinitialization(
             self.options.reinitialization, self.options.reinitialization_horizon
         )
@@ -161,8 +166,7 @@ class SamPt:
         """Forget all frames and objects; ids begin again at 1."""
         self._waiting: list[_Waiting] = []
         self._used_ids: set[int] = set()
-        self._problems: list[str] = []  # since the newest frame that has a result
-        self._failures: list[str] = []  # the same, of models
+        self._problems.reset()
         self.counters = Counters()
         self._begin()
 
@@ -171,11 +175,11 @@ class SamPt:
         self.history.clear()
         self._objects: dict[int, TrackedObject] = {}
         self._answered = -1  # index of the newest frame that has a result
-        self._failing = 0  # frames up to that in which a model failed, in a row
+        self._problems.end_streak()
         self._tracker_failure: Exception | None = None  # the newest
         self._replaced = False  # whether the models are others than saw these frames
         self._past: deque[_Answered] = deque(maxlen=self.options.history_length)
-        self._stages = Stages()
+        self._stages.reset()
         self._catch_up_seconds: float | None = None  # per frame, the last time
         self._sampling_seconds = 0.0  # which do not depend on how many frames there are
         self._patches = PatchFilter(self.options.patch_size, self.options.patch_similarity)
@@ -243,24 +247,22 @@ class SamPt:
         for request, object_id, start in zip(requests, ids, starts, strict=True):
             self._check_request(request, object_id, frame, start)
         undo: list[Callable[[], None]] = []
-        stages, self._stages = self._stages, Stages()  # what is done here is of no frame's time
-        try:
-            for request, object_id, start in zip(requests, ids, starts, strict=True):
-                waits_for = [w for w in self._waiting if w.object_id == object_id and w.starts]
-                if waits_for or frame is None:
-                    when = later(stamp, waits_for[0].stamp) if waits_for else stamp
-                    self._waiting.append(_Waiting(request, object_id, when, start))
-                elif start:
-                    undo.append(partial(self._drop, object_id))
-                    self._start(request, object_id, frame)
-                else:
-                    undo.append(self._extend(request.prompt, object_id, frame))
-        except Exception:
-            for step in reversed(undo):
-                step()
-            raise
-        finally:
-            self._stages = stages
+        with self._stages.ignore():
+            try:
+                for request, object_id, start in zip(requests, ids, starts, strict=True):
+                    waits_for = [w for w in self._waiting if w.object_id == object_id and w.starts]
+                    if waits_for or frame is None:
+                        when = later(stamp, waits_for[0].stamp) if waits_for else stamp
+                        self._waiting.append(_Waiting(request, object_id, when, start))
+                    elif start:
+                        undo.append(partial(self._drop, object_id))
+                        self._start(request, object_id, frame)
+                    else:
+                        undo.append(self._extend(request.prompt, object_id, frame))
+            except Exception:
+                for step in reversed(undo):
+                    step()
+                raise
         self._used_ids.update(ids)
         return ids
 
@@ -380,14 +382,14 @@ class SamPt:
                 whether models have failed in all of them or not.
         """
         size = Frame(image, stamp, 0).size  # UserError for what is no image
-        unseen = max(unseen, self._failing)
+        unseen = max(unseen, self._problems.streak)
         known, again = self._objects, [w for w in self._waiting if w.mask is not None]
         last = {i: (item.label, self._last_mask(item, unseen)) for i, item in known.items()}
         last |= {each.object_id: (each.request.label, each.mask) for each in again}
         starts = []
         for object_id, (label, mask) in sorted(last.items()):
             if mask is None or mask.resized(size).area == 0:
-                self._problems.append(
+                self._problems.note(
                     f"object {object_id} was not seen when objects had to start again from their "
                     "masks, and is forgotten; click on it again"
                 )
@@ -426,10 +428,12 @@ class SamPt:
                 with contextlib.suppress(Exception):  # what it has failed with at first is said
                     answers = self._asked(self.tracker.flush)
                     if [index for index, _ in answers] == list(owed):
-                        self._note(f"points were tracked at the second attempt only: {failure!r}")
+                        self._problems.note(
+                            f"points were tracked at the second attempt only: {failure!r}"
+                        )
                         return answers
         self._tracker_failure = failure
-        self._note("points cannot be tracked", failure)
+        self._problems.note("points cannot be tracked", failure)
         return [(index, None) for index in owed]
 
     def _asked(self, ask: Callable[[], list[PointTracks]]) -> list[tuple[int, PointTracks | None]]:
@@ -453,8 +457,8 @@ class SamPt:
         self, index: int, tracks: PointTracks | None, deadline: Deadline | None
     ) -> TrackResult:
         frame = self.history.at(index)
-        if tracks is None and not self._failures:  # the next of several that it owed
-            self._note("points cannot be tracked", self._tracker_failure)
+        if tracks is None and not self._problems.failed:  # the next of several that it owed
+            self._problems.note("points cannot be tracked", self._tracker_failure)
         self._answered = index
         # In ascending order of id, so that it does not matter in which order they were added.
         items = [item for _, item in sorted(self._objects.items()) if item.start <= index]
@@ -479,31 +483,20 @@ class SamPt:
             try:
                 self._reinitialize(items)
             except Exception as error:  # the points that there are stay
-                self._note("points cannot be sampled anew", error)
+                self._problems.note("points cannot be sampled anew", error)
         else:
             self._bound_windows(items)
-        stages, self._stages = self._stages, Stages()
-        failures, self._failures = self._failures, []
-        problems, self._problems = self._problems + failures, []
-        self._failing = self._failing + 1 if failures else 0
+        report = self._problems.report()
         return TrackResult(
             frame.index,
             frame.stamp,
             labels,
             tuple(objects),
-            stages.milliseconds,
-            tuple(problems),
+            self._stages.take(),
+            report.problems,
             skipped,
-            failed=bool(failures),
+            failed=report.failed,
         )
-
-    def _note(self, what: str, error: Exception | None = None, failed: bool = True) -> None:
-        """Have the next result say what went wrong, and whether a model has failed."""
-        if error is None:
-            self._problems.append(what)
-            return
-        reason = error if isinstance(error, UserError) else repr(error)
-        (self._failures if failed else self._problems).append(f"{what}: {reason}")
 
     def _views(
         self, items: Sequence[TrackedObject], index: int, tracks: PointTracks | None
@@ -513,7 +506,7 @@ class SamPt:
             try:
                 return [self._view(item, tracks) for item in items]
             except Exception as error:  # it has answered for other points than there are
-                self._note("points cannot be tracked", error)
+                self._problems.note("points cannot be tracked", error)
         return [View.blind(item, index) for item in items]
 
     def _view(self, item: TrackedObject, answer: PointTracks) -> View:
@@ -665,9 +658,9 @@ class SamPt:
                     self._drop(each.object_id)
                 failed = not isinstance(error, UserError)
                 if each.mask is None:
-                    self._note(f"click refused: object {each.object_id}", error, failed)
+                    self._problems.note(f"click refused: object {each.object_id}", error, failed)
                     continue
-                self._note(f"object {each.object_id} cannot start again", error, failed)
+                self._problems.note(f"object {each.object_id} cannot start again", error, failed)
                 if failed:
                     self._waiting.append(each)
 
@@ -865,7 +858,9 @@ class SamPt:
                 begun.append(item)
             except Exception as error:  # one object must not cost the others their points
                 self._keep_points(item)
-                self._note(f"object {item.object_id}: points cannot be sampled anew", error)
+                self._problems.note(
+                    f"object {item.object_id}: points cannot be sampled anew", error
+                )
         if late or index == newest or not begun:
             return
         if not self.segmenter.has_memory:
@@ -883,7 +878,7 @@ class SamPt:
         except Exception as error:
             for item, before in zip(items, published, strict=True):
                 item.window, item.anchor, item.moved = before
-            self._note("points cannot catch up", error)
+            self._problems.note("points cannot catch up", error)
 
     def _too_late(self, frames: int, until: float) -> bool:
         """Whether catching up with so many frames would end after the next one is due."""

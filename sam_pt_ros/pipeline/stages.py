@@ -5,26 +5,44 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 
-@dataclass
 class Stages:
-    """Milliseconds by stage; what is done within a stage counts as that stage's."""
+    """Milliseconds by stage. A stage within another counts as part of the outer one."""
 
-    milliseconds: dict[str, float] = field(default_factory=dict)
-    within: str | None = None
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was measured."""
+        self._milliseconds: dict[str, float] = {}
+        self._within: str | None = None
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        if self.within is not None:
+        """Add the duration of the block to the stage ``name``."""
+        if self._within is not None:
             yield
             return
         begin = time.perf_counter()
-        self.within = name
+        self._within = name
         try:
             yield
         finally:
-            self.within = None
+            self._within = None
             elapsed = (time.perf_counter() - begin) * 1e3
-            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + elapsed
+            self._milliseconds[name] = self._milliseconds.get(name, 0.0) + elapsed
+
+    @contextmanager
+    def ignore(self) -> Iterator[None]:
+        """Measure nothing in the block: its work belongs to no frame."""
+        kept, self._milliseconds = self._milliseconds, {}
+        try:
+            yield
+        finally:
+            self._milliseconds = kept
+
+    def take(self) -> dict[str, float]:
+        """The milliseconds by stage since the last call."""
+        taken, self._milliseconds = self._milliseconds, {}
+        return taken
