@@ -8,7 +8,7 @@ import numpy as np
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.objects import NEGATIVE, POSITIVE
-from sam_pt_ros.pipeline.tracked_object import View
+from sam_pt_ros.pipeline.tracked_object import ObjectView
 from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Prompt
 
@@ -36,7 +36,11 @@ def visible_positives(
 
 
 def build_prompt(
-    view: View, frame: Frame, positives: Mapping[int, np.ndarray], limit: int = 0, seed: int = 0
+    view: ObjectView,
+    frame: Frame,
+    positives: Mapping[int, np.ndarray],
+    limit: int = 0,
+    seed: int = 0,
 ) -> Prompt:
     """An object's own visible points, positives first, then the others' positives as negatives.
 

@@ -19,7 +19,7 @@ MINIMUM_AREA = 25
 
 
 @dataclass
-class Window:
+class MaskWindow:
     """An object since its points were last sampled.
 
     Attributes:
@@ -54,9 +54,9 @@ class Window:
         """The mask in a frame of the window."""
         return self.masks[index - self.start]
 
-    def since(self, index: int) -> Window:
+    def since(self, index: int) -> MaskWindow:
         """Its part from a frame on; empty if it does not reach there yet."""
-        return Window(index, self.masks[index - self.start :], self.informed)
+        return MaskWindow(index, self.masks[index - self.start :], self.informed)
 
     def usable_areas(self, horizon: int) -> dict[int, int]:
         """Areas, by index of the frame, of the masks that points may be sampled from.
@@ -82,7 +82,7 @@ class Reinitialization(ABC):
             raise UserError(f"the reinitialization horizon must be at least 2, got {horizon}")
         self.horizon = horizon
 
-    def choose(self, windows: Mapping[int, Window]) -> dict[int, int | None]:
+    def choose(self, windows: Mapping[int, MaskWindow]) -> dict[int, int | None]:
         """The objects whose window ends now, with the index of the frame to restart at.
 
         None instead of an index begins a new window at the newest frame with the old points:
@@ -91,7 +91,7 @@ class Reinitialization(ABC):
         Args:
             windows: of all objects, by object id, up to the newest frame.
         """
-        groups: dict[int, dict[int, Window]] = {}
+        groups: dict[int, dict[int, MaskWindow]] = {}
         for key, window in windows.items():
             groups.setdefault(window.start, {})[key] = window
         choices: dict[int, int | None] = {}
@@ -104,13 +104,13 @@ class Reinitialization(ABC):
                 choices.update(self.choose_together(full, joined))
         return choices
 
-    def ends(self, window: Window, joined: int | None) -> bool:
+    def ends(self, window: MaskWindow, joined: int | None) -> bool:
         """Whether a window ends now; ``joined`` is as for ``choose_together``."""
         return self.full(window)
 
     @abstractmethod
     def choose_together(
-        self, group: Mapping[int, Window], joined: int | None
+        self, group: Mapping[int, MaskWindow], joined: int | None
     ) -> dict[int, int | None]:
         """The same for windows that begin in the same frame and end now.
 
@@ -119,11 +119,11 @@ class Reinitialization(ABC):
             joined: the first frame after it in which another object was started, or None.
         """
 
-    def full(self, window: Window) -> bool:
+    def full(self, window: MaskWindow) -> bool:
         """Whether the window has as many frames as the horizon."""
         return window.newest - window.start >= self.horizon - 1
 
-    def lost(self, window: Window) -> bool:
+    def lost(self, window: MaskWindow) -> bool:
         """Whether the window is full and holds no mask that points may be sampled from."""
         return self.full(window) and not window.usable_areas(self.horizon)
 
@@ -135,11 +135,11 @@ class ReinitializeAtHorizon(Reinitialization):
     object whose mask there is too small keeps its points.
     """
 
-    def ends(self, window: Window, joined: int | None) -> bool:
+    def ends(self, window: MaskWindow, joined: int | None) -> bool:
         return self.full(window) or joined is not None
 
     def choose_together(
-        self, group: Mapping[int, Window], joined: int | None
+        self, group: Mapping[int, MaskWindow], joined: int | None
     ) -> dict[int, int | None]:
         choices: dict[int, int | None] = {}
         for key, window in group.items():
@@ -154,7 +154,7 @@ class _EachByItself(Reinitialization):
     """Objects restart each in a frame of its own."""
 
     def choose_together(
-        self, group: Mapping[int, Window], joined: int | None
+        self, group: Mapping[int, MaskWindow], joined: int | None
     ) -> dict[int, int | None]:
         usable = {key: window.candidates(self.horizon) for key, window in group.items()}
         return {
@@ -162,14 +162,14 @@ class _EachByItself(Reinitialization):
         }
 
     @abstractmethod
-    def best(self, window: Window, usable: Mapping[int, int]) -> int:
+    def best(self, window: MaskWindow, usable: Mapping[int, int]) -> int:
         """The frame to restart at, of those whose masks can be sampled from (their areas)."""
 
 
 class ReinitializeAtMedianArea(_EachByItself):
     """Variant B: each object by itself, where its area is the median; the lower of two."""
 
-    def best(self, window: Window, usable: Mapping[int, int]) -> int:
+    def best(self, window: MaskWindow, usable: Mapping[int, int]) -> int:
         median = _lower_median(usable)
         # Of equal ones the newest: it has the fewest frames to catch up with.
         return max(index for index, area in usable.items() if area == median)
@@ -178,7 +178,7 @@ class ReinitializeAtMedianArea(_EachByItself):
 class ReinitializeAtSimilarArea(_EachByItself):
     """Variant C: each object by itself, where its area is nearest to that where it started."""
 
-    def best(self, window: Window, usable: Mapping[int, int]) -> int:
+    def best(self, window: MaskWindow, usable: Mapping[int, int]) -> int:
         target = _target(window, usable)
         return min(usable, key=lambda index: abs(usable[index] - target))
 
@@ -196,7 +196,7 @@ class ReinitializeAtSimilarAreas(Reinitialization):
     """By how much it is cheaper to go on together with other objects."""
 
     def choose_together(
-        self, group: Mapping[int, Window], joined: int | None
+        self, group: Mapping[int, MaskWindow], joined: int | None
     ) -> dict[int, int | None]:
         usable = {key: window.candidates(self.horizon) for key, window in group.items()}
         candidates = sorted({index for areas in usable.values() for index in areas})
@@ -221,7 +221,7 @@ def _lower_median(areas: Mapping[int, int]) -> int:
     return sorted(areas.values())[(len(areas) - 1) // 2]
 
 
-def _target(window: Window, usable: Mapping[int, int]) -> int:
+def _target(window: MaskWindow, usable: Mapping[int, int]) -> int:
     """The area to compare with: that of the window's start, or, if it is empty, the usual one."""
     return window.masks[0].area or _lower_median(usable)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
@@ -28,17 +27,16 @@ from sam_pt_ros.objects import (
     TrackResult,
 )
 from sam_pt_ros.options import specs
-from sam_pt_ros.pipeline.moved_masks import Anchor
 from sam_pt_ros.pipeline.options import SamPtOptions
-from sam_pt_ros.pipeline.patch_filter import PatchFilter
 from sam_pt_ros.pipeline.point_selection import select_points
 from sam_pt_ros.pipeline.problems import Problems
 from sam_pt_ros.pipeline.prompting import build_prompt, shown, visible_positives
-from sam_pt_ros.pipeline.reinitialization import MINIMUM_AREA, Window, create_reinitialization
+from sam_pt_ros.pipeline.reinitialization import MINIMUM_AREA, MaskWindow, create_reinitialization
 from sam_pt_ros.pipeline.segmentation import Segmentation
 from sam_pt_ros.pipeline.stages import Stages
 from sam_pt_ros.pipeline.stamps import check_ahead, check_behind, later
-from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject, View
+from sam_pt_ros.pipeline.tracked_object import ObjectView, PointSet, TrackedObject
+from sam_pt_ros.pipeline.tracking import TrackerAnswer, Tracking
 from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter
 from sam_pt_ros.trackers.base import PointTracker
@@ -115,24 +113,26 @@ class SamPt:
         options: SamPtOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.tracker = tracker
         self.options = options or SamPtOptions()
         self._clock = clock
+        self.history = FrameHistory(self.options.history_length)
         self._problems = Problems()
         self._stages = Stages()
+        self._tracking = Tracking(
+            tracker, self.options, self.history, self._stages, self._problems
+        )
         self._segmentation = Segmentation(
-            segmenter, self.options, clock, self._recall, self._problems.note
+            segmenter, self.options, clock, self._tracking.recall, self._problems.note
         )
         self._reinitialization = create_reinitialization(
             self.options.reinitialization, self.options.reinitialization_horizon
         )
         self.check(self.options)
-        self.history = FrameHistory(self.options.history_length)
         self.reset()
 
     def check(self, options: SamPtOptions) -> None:
         """UserError if the history is too short for other options of this pipeline."""
-        late = self.tracker.lag(self.tracker.options)
+        late = self._tracking.lag
         horizon = 1 if self._reinitialization is None else self._reinitialization.horizon
         needed = max(horizon, options.segment_every_n, 2 if options.frame_budget else 1)
         if options.history_length < late + needed:
@@ -176,15 +176,22 @@ class SamPt:
         self._objects: dict[int, TrackedObject] = {}
         self._answered = -1  # index of the newest frame that has a result
         self._problems.end_streak()
-        self._tracker_failure: Exception | None = None  # the newest
         self._replaced = False  # whether the models are others than saw these frames
         self._past: deque[_Answered] = deque(maxlen=self.options.history_length)
         self._stages.reset()
         self._catch_up_seconds: float | None = None  # per frame, the last time
         self._sampling_seconds = 0.0  # which do not depend on how many frames there are
-        self._patches = PatchFilter(self.options.patch_size, self.options.patch_similarity)
-        self.tracker.reset(self.history)  # last, because models may fail
+        self._tracking.reset()  # last, because models may fail
         self._segmentation.reset()
+
+    @property
+    def tracker(self) -> PointTracker:
+        """What tracks points."""
+        return self._tracking.tracker
+
+    @tracker.setter
+    def tracker(self, tracker: PointTracker) -> None:
+        self._tracking.tracker = tracker
 
     @property
     def segmenter(self) -> Segmenter:
@@ -314,7 +321,7 @@ class SamPt:
             answered.positives.pop(object_id, None)
         self.segmenter.forget(object_id)
         if item is not None:
-            self._remove_points(item.points.ids)  # last, because a tracker may fail
+            self._tracking.remove_points(item.points.ids)  # last, because a tracker may fail
 
     def _check_known(self, object_id: int) -> None:
         if object_id not in self.object_ids:
@@ -352,9 +359,9 @@ class SamPt:
         """
         frame = self.history.append(image, stamp)
         self._segmentation.schedule.begin()
-        answers = self._answers(partial(self.tracker.advance, frame))
+        answers = self._tracking.advance(frame, self._answered)
         # A tracker that has failed takes no points: they would be lost.
-        if not answers or answers[-1][1] is not None:
+        if not answers or answers[-1].tracks is not None:
             self._start_waiting(frame)
         return self._results(answers)
 
@@ -384,7 +391,9 @@ class SamPt:
         size = Frame(image, stamp, 0).size  # UserError for what is no image
         unseen = max(unseen, self._problems.streak)
         known, again = self._objects, [w for w in self._waiting if w.mask is not None]
-        last = {i: (item.label, self._last_mask(item, unseen)) for i, item in known.items()}
+        last = {
+            i: (item.label, item.last_mask(self._answered, unseen)) for i, item in known.items()
+        }
         last |= {each.object_id: (each.request.label, each.mask) for each in again}
         starts = []
         for object_id, (label, mask) in sorted(last.items()):
@@ -400,69 +409,24 @@ class SamPt:
         self._begin()
         return self.process(image, stamp)
 
-    def _last_mask(self, item: TrackedObject, unseen: int) -> CroppedMask | None:
-        """An object's mask in the newest frame, or in the last with one if that is recent."""
-        return item.seen if self._answered - item.last_seen <= unseen else item.mask
-
     def flush(self) -> list[TrackResult]:
         """At the end of the stream: the results that a windowed tracker still owes."""
         self._segmentation.schedule.begin()
-        return self._results(self._answers(self.tracker.flush))
+        return self._results(self._tracking.flush(self._answered))
 
-    def _answers(
-        self, ask: Callable[[], list[PointTracks]]
-    ) -> list[tuple[int, PointTracks | None]]:
-        """What the tracker answers, by frame; None for all that it owes if it fails.
-
-        Where it finds no room caches are emptied, and a tracker that does not answer late is asked
-        once more for what it owes.
-        """
-        try:
-            return self._asked(ask)
-        except Exception as error:
-            failure = error.with_traceback(None)  # which would keep what the model has allocated
-        owed = range(self._answered + 1, self.history.newest.index + 1)
-        if is_out_of_memory(failure):
-            free_memory()
-            if not self.tracker.lag(self.tracker.options):
-                with contextlib.suppress(Exception):  # what it has failed with at first is said
-                    answers = self._asked(self.tracker.flush)
-                    if [index for index, _ in answers] == list(owed):
-                        self._problems.note(
-                            f"points were tracked at the second attempt only: {failure!r}"
-                        )
-                        return answers
-        self._tracker_failure = failure
-        self._problems.note("points cannot be tracked", failure)
-        return [(index, None) for index in owed]
-
-    def _asked(self, ask: Callable[[], list[PointTracks]]) -> list[tuple[int, PointTracks | None]]:
-        """What the tracker answers; ValueError for frames that there are not, or not in order."""
-        with self._stages.measure("tracker"):
-            answers: list[tuple[int, PointTracks | None]] = [
-                (t.index, t) for t in ask() if t.index > self._answered
-            ]
-        found = [index for index, _ in answers]
-        if found != sorted({i for i in found if i <= self.history.newest.index}):
-            raise ValueError(f"the tracker answered for the frames {found}, and not for its own")
-        return answers
-
-    def _results(self, answers: Sequence[tuple[int, PointTracks | None]]) -> list[TrackResult]:
+    def _results(self, answers: Sequence[TrackerAnswer]) -> list[TrackResult]:
         return [
-            self._result(index, tracks, self._segmentation.schedule.deadline(number))
-            for number, (index, tracks) in enumerate(answers)
+            self._result(answer, self._segmentation.schedule.deadline(number))
+            for number, answer in enumerate(answers)
         ]
 
-    def _result(
-        self, index: int, tracks: PointTracks | None, deadline: Deadline | None
-    ) -> TrackResult:
+    def _result(self, answer: TrackerAnswer, deadline: Deadline | None) -> TrackResult:
+        index = answer.index
         frame = self.history.at(index)
-        if tracks is None and not self._problems.failed:  # the next of several that it owed
-            self._problems.note("points cannot be tracked", self._tracker_failure)
         self._answered = index
         # In ascending order of id, so that it does not matter in which order they were added.
         items = [item for _, item in sorted(self._objects.items()) if item.start <= index]
-        views = self._views(items, index, tracks)
+        views = self._tracking.views(items, answer)
         positives = _positives(views, frame)
         prompts = self._prompts(views, frame, positives)
         # Without a prompt to ask for there is nothing to skip.
@@ -479,7 +443,7 @@ class SamPt:
         if asked and not moved:
             self._segmentation.schedule.segmented(index)
             skipped = (REFINEMENT,) if self._segmentation.shortened else ()
-        if tracks is not None:
+        if answer.tracks is not None:
             try:
                 self._reinitialize(items)
             except Exception as error:  # the points that there are stay
@@ -498,56 +462,8 @@ class SamPt:
             failed=report.failed,
         )
 
-    def _views(
-        self, items: Sequence[TrackedObject], index: int, tracks: PointTracks | None
-    ) -> list[View]:
-        """The objects' points in a frame; None: the tracker has failed."""
-        if tracks is not None:
-            try:
-                return [self._view(item, tracks) for item in items]
-            except Exception as error:  # it has answered for other points than there are
-                self._problems.note("points cannot be tracked", error)
-        return [View.blind(item, index) for item in items]
-
-    def _view(self, item: TrackedObject, answer: PointTracks) -> View:
-        """An object's points in the frame that the tracker has answered for."""
-        points = item.points.until(answer.index)
-        tracks = self._filtered(self.tracker.tracks_of(points.ids, answer), points.ids)
-        return View(item, tracks, points.labels)
-
-    def _add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
-        ids = self.tracker.add_points(xy, frame)
-        if self.options.patch_filter:
-            self._patches.add(ids, xy, frame)
-        return ids
-
-    def _replace_points(self, leaving: np.ndarray, xy: np.ndarray, frame: Frame) -> np.ndarray:
-        ids = self.tracker.replace_points(leaving, xy, frame)
-        if self.options.patch_filter:
-            self._patches.add(ids, xy, frame)
-            self._patches.remove(leaving)
-        return ids
-
-    def _remove_points(self, ids: np.ndarray) -> None:
-        self.tracker.remove_points(ids)
-        self._patches.remove(ids)
-
-    def _recall(self, ids: np.ndarray, index: int) -> PointTracks:
-        """Where points were in an earlier frame."""
-        return self._filtered(self.tracker.recall(ids, index), ids)
-
-    def _filtered(self, tracks: PointTracks, ids: np.ndarray) -> PointTracks:
-        """What the tracker says of the points ``ids``; ValueError if it speaks of others."""
-        if not np.array_equal(tracks.ids, ids):
-            raise ValueError(
-                f"the tracker was asked for {len(ids)} points, and answered for others"
-            )
-        if not self.options.patch_filter:
-            return tracks
-        return self._patches.apply(tracks, self.history.at(tracks.index))
-
     def _prompts(
-        self, views: Sequence[View], frame: Frame, positives: Mapping[int, np.ndarray]
+        self, views: Sequence[ObjectView], frame: Frame, positives: Mapping[int, np.ndarray]
     ) -> list[Prompt]:
         """What the segmenter may be asked, one per view.
 
@@ -561,7 +477,9 @@ class SamPt:
             for view in views
         ]
 
-    def _must_segment(self, views: Sequence[View], prompts: Sequence[Prompt], index: int) -> bool:
+    def _must_segment(
+        self, views: Sequence[ObjectView], prompts: Sequence[Prompt], index: int
+    ) -> bool:
         """Whether masks cannot do with being moved along in a frame.
 
         That is where there is none to move or it does not know of what was clicked since, and
@@ -581,7 +499,7 @@ class SamPt:
     def _look(
         self,
         frame: Frame,
-        views: Sequence[View],
+        views: Sequence[ObjectView],
         prompts: Sequence[Prompt],
         predict: _Predict | None,
     ) -> tuple[np.ndarray, list[ObjectResult]]:
@@ -609,19 +527,13 @@ class SamPt:
         results = []
         for view, answer, prediction, mask in zip(views, answers, predictions, masks, strict=True):
             item = view.item
-            item.mask = mask
-            if answer is None:
-                item.anchor = None
-            elif predict is not None:
-                item.anchor = Anchor(frame.index, prediction)
-            if mask.area:
-                if frame.index >= item.last_seen:
-                    item.last_seen, item.seen = frame.index, mask
-                item.lost = False
-            if self._reinitialization is not None:
-                item.window.record(frame.index, mask)
-                here = {frame.index}
-                item.moved = item.moved | here if predict is None else item.moved - here
+            item.observe(
+                frame.index,
+                mask,
+                None if answer is None else prediction,
+                moved=predict is None,
+                remember=self._reinitialization is not None,
+            )
             unseen = frame.index - item.last_seen
             results.append(
                 ObjectResult(
@@ -705,7 +617,7 @@ class SamPt:
         xy = np.concatenate([positives, sampled, negatives, beside])
         labels = np.full(len(xy), NEGATIVE, np.int32)
         labels[: len(positives) + len(sampled)] = POSITIVE
-        ids = self._add_points(xy, frame)
+        ids = self._tracking.add_points(xy, frame)
         clicked = len(positives) + len(sampled) + np.arange(len(negatives))
         item = TrackedObject(
             object_id,
@@ -713,7 +625,7 @@ class SamPt:
             frame.index,
             prompt,
             rng,
-            Window(frame.index, first=True),
+            MaskWindow(frame.index, first=True),
             last_seen=frame.index - 1,
             seen=None if prompt.mask is None else CroppedMask.cut(prompt.mask, (0, 0), frame.size),
             points=PointSet.starting(ids, labels, frame.index),
@@ -759,17 +671,14 @@ class SamPt:
     def _extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> Callable[[], None]:
         """Add clicked points to an object; what takes them away again."""
         item = self._objects[object_id]
-        before = item.points, item.user_negatives, item.lost, item.window
-        ids = self._add_points(prompt.points, frame)
-        item.points = item.points + PointSet.starting(ids, prompt.labels, frame.index)
-        item.user_negatives = np.concatenate([item.user_negatives, ids[prompt.labels == NEGATIVE]])
-        item.lost = False
-        # Not to sample from a mask that does not know of these points.
-        item.window = replace(item.window, informed=max(frame.index, self._answered + 1))
+        before = item.snapshot()
+        ids = self._tracking.add_points(prompt.points, frame)
+        item.add_clicked_points(ids, prompt.labels, frame.index)
+        item.inform(max(frame.index, self._answered + 1))
 
         def undo() -> None:
-            item.points, item.user_negatives, item.lost, item.window = before
-            self._remove_points(ids)
+            item.restore(before)
+            self._tracking.remove_points(ids)
 
         return undo
 
@@ -787,7 +696,7 @@ class SamPt:
         first = items[0].window.newest + 1
         for index in range(first, until + 1):
             frame = self.history.at(index)
-            views = [self._view(item, PointTracks.empty(index)) for item in items]
+            views = [self._tracking.view(item, PointTracks.empty(index)) for item in items]
             answered = self._answered_in(frame)
             positives = answered.positives | _positives(views, frame)
             prompts = self._prompts(views, frame, positives)
@@ -817,13 +726,11 @@ class SamPt:
                     continue
                 if reinitialization.lost(item.window):
                     self.counters.lost += not item.lost
-                    item.lost = True
-                self._keep_points(item)
+                    item.give_up()
+                item.keep_points()
             over_budget = self.counters.over_budget
             for index, group in sorted(together.items()):
                 self._restart_at(index, group, until)
-            for item in items:
-                item.moved = frozenset(i for i in item.moved if i >= item.window.start)
             if self.counters.over_budget > over_budget and self._catch_up_seconds is not None:
                 self._catch_up_seconds *= _FORGIVEN
 
@@ -831,8 +738,7 @@ class SamPt:
         """Begin new windows where nothing else ends them, because the tracker fails."""
         for item in items:
             if len(item.window.masks) >= self.options.history_length:
-                self._keep_points(item)
-                item.moved = item.moved & {item.window.start}
+                item.keep_points()
 
     def _restart_at(self, index: int, items: Sequence[TrackedObject], until: float) -> None:
         """Replace objects' points by new ones from their masks in a frame, and catch up.
@@ -854,10 +760,10 @@ class SamPt:
                     self._begin_window(item, newest)
                     self.counters.over_budget += 1
                 else:
-                    self._keep_points(item)
+                    item.keep_points()
                 begun.append(item)
             except Exception as error:  # one object must not cost the others their points
-                self._keep_points(item)
+                item.keep_points()
                 self._problems.note(
                     f"object {item.object_id}: points cannot be sampled anew", error
                 )
@@ -870,14 +776,14 @@ class SamPt:
 
     def _look_again(self, items: Sequence[TrackedObject], index: int, newest: int) -> None:
         """Predict the masks since a restart anew; if that fails, those that there were stay."""
-        published = [(item.window, item.anchor, item.moved) for item in items]
+        published = [item.snapshot() for item in items]
         for item in items:
-            item.window, item.anchor, item.moved = Window(index), None, frozenset()
+            item.rewind(index)
         try:
             self._catch_up(items, newest, self._segmentation.predict_each)
         except Exception as error:
             for item, before in zip(items, published, strict=True):
-                item.window, item.anchor, item.moved = before
+                item.restore_masks(before)
             self._problems.note("points cannot catch up", error)
 
     def _too_late(self, frames: int, until: float) -> bool:
@@ -886,10 +792,6 @@ class SamPt:
         if frames == 0 or known is None:
             return False
         return self._clock() + known * frames > until
-
-    def _keep_points(self, item: TrackedObject) -> None:
-        """Begin a new window with the old points."""
-        item.window = item.window.since(item.window.newest)
 
     def _begin_window(self, item: TrackedObject, index: int) -> None:
         """Replace an object's points by new ones, sampled from its mask in a frame."""
@@ -901,18 +803,16 @@ class SamPt:
         kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
         leaving = np.setdiff1d(item.points.ids, kept.ids)
         xy = np.concatenate([positives, negatives])
-        ids = self._replace_points(leaving, xy, frame)
+        ids = self._tracking.replace_points(leaving, xy, frame)
         labels = np.full(len(ids), NEGATIVE, np.int32)
         labels[: len(positives)] = POSITIVE
-        item.points = PointSet.starting(ids, labels, index) + kept
-        item.user_negatives = kept.ids
-        item.window = item.window.since(index)
+        item.resample(PointSet.starting(ids, labels, index), kept, index)
         self.counters.restarts += 1
 
     def _kept_negatives(self, item: TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
         """The clicked negatives that are still good: visible, and not on the mask."""
         clicked = item.points.where(np.isin(item.points.ids, item.user_negatives))
-        tracks = self._recall(clicked.until(frame.index).ids, frame.index)
+        tracks = self._tracking.recall(clicked.until(frame.index).ids, frame.index)
         good = shown(tracks, frame.size)
         columns, rows = np.rint(tracks.xy[good]).astype(np.int64).T
         height, width = frame.size
@@ -923,7 +823,7 @@ class SamPt:
 _NO_SAMPLES = (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32))
 
 
-def _positives(views: Sequence[View], frame: Frame) -> dict[int, np.ndarray]:
+def _positives(views: Sequence[ObjectView], frame: Frame) -> dict[int, np.ndarray]:
     """The visible positive points of objects, by id."""
     return {
         view.item.object_id: visible_positives(view.tracks, view.labels, frame.size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from sam_pt_ros.pipeline.moved_masks import displacement
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.pipeline.prompting import shown
 from sam_pt_ros.pipeline.schedule import SegmentationSchedule
-from sam_pt_ros.pipeline.tracked_object import View
+from sam_pt_ros.pipeline.tracked_object import ObjectView
 from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter
 from sam_pt_ros.weights.memory import free_memory, is_out_of_memory
@@ -145,7 +144,7 @@ class Segmentation:
         return _checked(self.segmenter.propose([prompt]), [prompt], frame)[0]
 
     def move(
-        self, frame: Frame, views: Sequence[View], prompts: Sequence[Prompt]
+        self, frame: Frame, views: Sequence[ObjectView], prompts: Sequence[Prompt]
     ) -> list[MaskPrediction | None]:
         """The last masks, moved; None for objects that the segmenter would not be asked for.
 
@@ -162,7 +161,7 @@ class Segmentation:
             answers.append(moved)
         return answers
 
-    def _move(self, view: View, frame: Frame) -> MaskPrediction:
+    def _move(self, view: ObjectView, frame: Frame) -> MaskPrediction:
         """An object's last mask, moved as its positive points have since.
 
         As long as none of them is seen in both frames it stays where it was moved last.
@@ -176,10 +175,7 @@ class Segmentation:
         then = self._recall(now.ids, anchor.index)
         both = shown(then, frame.size) & shown(now, frame.size)
         shift = displacement(then.xy[both], now.xy[both])
-        if shift is not None:
-            anchor = replace(anchor, shift=shift)
-            view.item.anchor = anchor
-        return anchor.moved
+        return anchor.moved if shift is None else view.item.move_anchor(shift)
 
 
 def _checked(

@@ -17,9 +17,9 @@ from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.pipeline.reinitialization import (
     MINIMUM_AREA,
     VARIANTS,
+    MaskWindow,
     Reinitialization,
     ReinitializeAtHorizon,
-    Window,
     create_reinitialization,
 )
 
@@ -58,7 +58,7 @@ class GoldenWindow:
             return 0
         return int(self.case["areas"][item][index])
 
-    def windows(self) -> dict[int, Window]:
+    def windows(self) -> dict[int, MaskWindow]:
         """Ours of all objects, when this one is full; those of later ones have begun or not."""
         start, last = self.golden["start"], self.golden["last_frame"]
         made = {}
@@ -68,7 +68,7 @@ class GoldenWindow:
             frames = range(begins, max(last, begins) + 1)
             known = [f for f in frames if f < self.case["frames"]]
             masks = [mask(self.area(item, f)) for f in known]
-            made[item] = Window(begins, masks, first=True)
+            made[item] = MaskWindow(begins, masks, first=True)
         return made
 
     def choose(self) -> tuple[Reinitialization, dict[int, int | None]]:
@@ -78,7 +78,9 @@ class GoldenWindow:
         group = self.golden["objects"]
         for shorter in range(1, self.run["horizon"]):
             full = self.windows()
-            early = {item: Window(full[item].start, full[item].masks[:shorter]) for item in group}
+            early = {
+                item: MaskWindow(full[item].start, full[item].masks[:shorter]) for item in group
+            }
             assert variant.choose(early) == {}, self.name
         windows = self.windows()
         later = {k: w for k, w in windows.items() if k not in group and variant.full(w)}
@@ -175,11 +177,11 @@ def test_a_window_begins_anew_when_there_is_nothing_to_sample_from() -> None:
     for name in ("A", "B", "C", "D"):
         variant = create_reinitialization(name, 4)
         assert variant is not None
-        window = Window(10, [mask(100), mask(0), mask(25), mask(20)])
+        window = MaskWindow(10, [mask(100), mask(0), mask(25), mask(20)])
         assert variant.choose({1: window}) == {1: None}
         assert variant.lost(window)
-        assert not variant.lost(Window(10, [mask(0), mask(0), mask(26), mask(0)]))
-        assert not variant.lost(Window(10, [mask(0)] * 3)), "it is not full"
+        assert not variant.lost(MaskWindow(10, [mask(0), mask(0), mask(26), mask(0)]))
+        assert not variant.lost(MaskWindow(10, [mask(0)] * 3)), "it is not full"
 
 
 @pytest.mark.parametrize(("variant", "chosen"), [("C", 13), ("D", 13)])
@@ -188,38 +190,38 @@ def test_without_a_first_mask_the_usual_area_is_looked_for(variant: str, chosen:
     made = create_reinitialization(variant, 6)
     assert made is not None
     areas = [0, 90, 30, 100, 500, 0]
-    assert made.choose({1: Window(10, [mask(area) for area in areas])}) == {1: chosen}
+    assert made.choose({1: MaskWindow(10, [mask(area) for area in areas])}) == {1: chosen}
 
 
 def test_of_equal_medians_the_newest_is_taken() -> None:
     variant = create_reinitialization("B", 6)
     assert variant is not None
-    assert variant.choose({1: Window(10, [mask(100)] * 6)}) == {1: 15}
+    assert variant.choose({1: MaskWindow(10, [mask(100)] * 6)}) == {1: 15}
 
 
 def test_in_variant_d_an_object_without_a_mask_keeps_its_points() -> None:
     variant = create_reinitialization("D", 4)
     assert variant is not None
-    seen = Window(10, [mask(100)] * 4)
-    hidden = Window(10, [mask(100), mask(0), mask(0), mask(0)])
-    later = Window(12, [mask(80)] * 2)
+    seen = MaskWindow(10, [mask(100)] * 4)
+    hidden = MaskWindow(10, [mask(100), mask(0), mask(0), mask(0)])
+    later = MaskWindow(12, [mask(80)] * 2)
     assert variant.choose({1: seen, 2: hidden, 3: later}) == {1: 12, 2: None}
 
 
 def test_nothing_happens_before_the_horizon() -> None:
     variant = ReinitializeAtHorizon(4)
-    assert variant.choose({1: Window(10, [mask(100)] * 3)}) == {}
-    assert variant.choose({1: Window(10, [mask(100)] * 4)}) == {1: 13}
+    assert variant.choose({1: MaskWindow(10, [mask(100)] * 3)}) == {}
+    assert variant.choose({1: MaskWindow(10, [mask(100)] * 4)}) == {1: 13}
 
 
 def test_in_variant_a_objects_go_on_together_from_where_a_later_one_started() -> None:
-    first = Window(10, [mask(100)] * 3)
+    first = MaskWindow(10, [mask(100)] * 3)
     variant = ReinitializeAtHorizon(8)
-    joined = Window(12, [mask(50)], first=True)
+    joined = MaskWindow(12, [mask(50)], first=True)
     assert variant.choose({1: first, 2: joined}) == {1: 12}
-    assert variant.choose({1: first, 2: Window(12, [mask(50)])}) == {}, "it has only restarted"
-    assert variant.choose({1: first, 2: Window(13, first=True)}) == {}, "it has not begun"
-    assert variant.choose({1: first, 2: Window(10, first.masks)}) == {}
+    assert variant.choose({1: first, 2: MaskWindow(12, [mask(50)])}) == {}, "it has only restarted"
+    assert variant.choose({1: first, 2: MaskWindow(13, first=True)}) == {}, "it has not begun"
+    assert variant.choose({1: first, 2: MaskWindow(10, first.masks)}) == {}
 
 
 @pytest.mark.parametrize(("name", "chosen"), [("A", 15), ("B", 14), ("C", 14), ("D", 14)])
@@ -228,23 +230,23 @@ def test_points_are_sampled_from_masks_that_know_of_every_click(name: str, chose
     variant = create_reinitialization(name, 6)
     assert variant is not None
     masks = [mask(area) for area in areas]
-    asked = {1: Window(10, masks, informed=14)}
+    asked = {1: MaskWindow(10, masks, informed=14)}
     if name in ("C", "D"):
         chosen = 15  # 95 is nearer to 100
     assert variant.choose(asked) == {1: chosen}
-    assert variant.choose({1: Window(10, masks, informed=16)}) == {1: None}
-    assert not variant.lost(Window(10, masks, informed=16))
+    assert variant.choose({1: MaskWindow(10, masks, informed=16)}) == {1: None}
+    assert not variant.lost(MaskWindow(10, masks, informed=16))
 
 
 def test_in_variant_a_the_mask_after_a_click_is_taken_where_another_object_joined() -> None:
-    joined = Window(12, [mask(50)] * 2, first=True)
-    windows = {1: Window(10, [mask(100)] * 4, informed=13), 2: joined}
+    joined = MaskWindow(12, [mask(50)] * 2, first=True)
+    windows = {1: MaskWindow(10, [mask(100)] * 4, informed=13), 2: joined}
     assert ReinitializeAtHorizon(8).choose(windows) == {1: 13}
 
 
 @pytest.mark.parametrize(("area", "choice"), [(25, None), (26, 13)])
 def test_points_are_sampled_from_more_than_25_pixels(area: int, choice: int | None) -> None:
-    window = Window(10, [mask(100)] * 3 + [mask(area)])
+    window = MaskWindow(10, [mask(100)] * 3 + [mask(area)])
     assert ReinitializeAtHorizon(4).choose({1: window}) == {1: choice}
 
 
