@@ -1,4 +1,4 @@
-"""Masks in frames that are not segmented: the last ones, moved along with their points."""
+"""Masks of frames that are not segmented: the last ones, moved along with their points."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sam_pt_ros.masks import MaskPrediction
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """An object in the newest frame in which it was segmented.
+    """An object's mask in the newest frame in which it was segmented.
 
-    It is moved from there, however many frames are skipped: errors do not add up.
+    Masks are always moved from there, so that errors do not add up over skipped frames.
 
     Attributes:
         index: of that frame.
@@ -45,7 +45,7 @@ def shifted(prediction: MaskPrediction, shift: tuple[int, int]) -> MaskPredictio
 
 
 def displacement(before: np.ndarray, now: np.ndarray) -> tuple[int, int] | None:
-    """By how many pixels points have moved: the median, x and y apart; None without points.
+    """Median displacement of points in whole pixels, x and y apart; None without points.
 
     Args:
         before, now: ``float32 (N, 2)``, the same points in two frames.

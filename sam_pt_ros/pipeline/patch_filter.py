@@ -1,4 +1,4 @@
-"""Points whose surroundings no longer look as they did (SAM-PT's patch-similarity filter)."""
+"""Hides points whose surroundings have changed (SAM-PT's patch-similarity filter)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sam_pt_ros.points import PointTracks
 
 
 class PatchFilter:
-    """Hides points that look unlike where they were sampled; once hidden they stay so.
+    """Hides points that no longer look as they did when they were sampled; they stay hidden.
 
     Patches are compared in CIE Lab (L from 0 to 100): the similarity of two is
     ``exp(-d / (2 size²))``, d being the Euclidean distance of all their values. The authors' code
@@ -41,7 +41,7 @@ class PatchFilter:
             self._rejected.discard(point)
 
     def apply(self, tracks: PointTracks, frame: Frame) -> PointTracks:
-        """The tracks, of which those that do not look alike, now or before, are not visible.
+        """The tracks; points that look different now, or did before, are not visible.
 
         Points that are hidden in this frame are not judged by it.
         """
@@ -60,7 +60,7 @@ class PatchFilter:
 def lab_patches(image: np.ndarray, xy: np.ndarray, size: int) -> np.ndarray:
     """The surroundings of points in CIE Lab, ``float32 (N, size, size, 3)``.
 
-    Values between pixels are interpolated; outside of the image all are 0.
+    Values between pixels are interpolated; values outside the image are 0.
 
     Args:
         image: RGB ``uint8 (H, W, 3)``.

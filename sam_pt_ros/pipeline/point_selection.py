@@ -1,7 +1,7 @@
 """Where on a mask the query points go (SAM-PT, arXiv 2307.01197, section 3.3).
 
-All points are whole pixels, ``float32 (n, 2)`` x, y. Randomness comes from the generator that
-is passed in, and from nowhere else.
+All points are whole pixels, ``float32 (n, 2)`` x, y. The generator that is passed in is the only
+source of randomness.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 
 CLUSTERED_PIXELS = 1800
-"""Pixels of a large mask that k-medoids looks at (the authors' setting)."""
+"""Number of pixels of a large mask that k-medoids clusters (the authors' setting)."""
 
-_FILLED_UP_PIXELS = 2000  # that setting where k-medoids fill up what corners are missing
+_FILLED_UP_PIXELS = 2000  # the same where k-medoids replaces missing corners
 
 _EROSIONS = (0.06, 0.02, 0.01)  # shares of the mask's diameter, tried in this order
 _MINIMUM_ERODED = 10  # pixels below which the next smaller erosion is tried
@@ -39,8 +39,8 @@ def select_points(
         image: RGB ``uint8 (H, W, 3)``.
         mask: ``bool (H, W)``; an empty one has no point to give.
         rng: the source of all randomness.
-        clustered_pixels: at most so many pixels, chosen at random, are clustered. As published,
-            the default becomes 2000 where corners are filled up.
+        clustered_pixels: maximum number of pixels, chosen at random, that k-medoids clusters. As
+            published, the default becomes 2000 where k-medoids replaces missing corners.
 
     Returns:
         ``float32 (count, 2)``, or ``(0, 2)`` for an empty mask. A mask with fewer pixels than

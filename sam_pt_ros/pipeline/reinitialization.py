@@ -1,8 +1,8 @@
-"""When, and at which frame, query points are sampled anew (SAM-PT, Appendix G).
+"""When, and at which frame, query points are resampled (SAM-PT, Appendix G).
 
-Points drift and die. At a horizon each object's points are replaced by new ones, sampled from
-its predicted mask in a frame that the variant chooses. The choices are those of the authors' code
-but for its errors: where no mask can be sampled from it restarts all the same, from nothing.
+Points drift and get lost. At a horizon, each object's points are replaced by new ones, sampled
+from its predicted mask in a frame that the variant chooses. The choices are those of the authors'
+code, without its error: that code restarts from an empty mask where none can be sampled from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.masks import CroppedMask
 
 MINIMUM_AREA = 25
-"""Masks of so many pixels or fewer are not sampled from."""
+"""Masks of this area in pixels, or less, are not sampled from."""
 
 
 @dataclass

@@ -9,11 +9,11 @@ from statistics import median
 from sam_pt_ros.segmenters.base import Deadline
 
 _REMEMBERED = 9
-"""Newest segmented frames whose times are looked at."""
+"""Number of newest segmented frames whose durations are considered."""
 
 
 class SegmentationSchedule:
-    """Decides frame by frame whether to segment.
+    """Decides for each frame whether to segment it.
 
     Args:
         every_n: segment every n-th frame.
@@ -32,18 +32,18 @@ class SegmentationSchedule:
         self._spent = 0.0  # the same, of this frame so far
 
     def change(self, every_n: int, budget: float) -> None:
-        """Go on with another rhythm and budget."""
+        """Use another interval and budget from now on."""
         self._every_n = every_n
         self._budget = budget
 
     def begin(self) -> None:
-        """A frame has come: its budget begins."""
+        """Start the budget of a frame that has arrived."""
         self._begin = self._clock()
 
     def deadline(self, number: int) -> Deadline | None:
-        """Of the frame that is answered as the ``number``-th since ``begin``; None: no budget.
+        """The deadline of the ``number``-th frame answered since ``begin``; None: no budget.
 
-        Each has a budget of its own, which begins where that of the one before ends.
+        Each frame has a budget of its own, which starts where that of the frame before ends.
         """
         if not self._budget:
             return None
@@ -52,8 +52,8 @@ class SegmentationSchedule:
     def due(self, index: int, deadline: Deadline | None) -> bool:
         """Whether a frame is to be segmented.
 
-        For lack of time none is left out after one that was not segmented, for whatever reason:
-        masks would drift.
+        The budget never skips a frame after one that was not segmented, for whatever reason: masks
+        would drift.
         """
         since = index - self._segmented
         if since < self._every_n:
@@ -63,11 +63,11 @@ class SegmentationSchedule:
         return deadline.allows(median(self._needed))
 
     def spent(self, seconds: float) -> None:
-        """The segmenter has spent time on a frame that it could not have saved."""
+        """Count seconds that the segmenter could not have saved on a frame."""
         self._spent += seconds
 
     def segmented(self, index: int) -> None:
-        """A frame has been segmented."""
+        """Note that a frame has been segmented."""
         self._segmented = index
         if self._spent:
             self._needed.append(self._spent)

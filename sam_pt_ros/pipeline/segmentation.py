@@ -20,19 +20,19 @@ from sam_pt_ros.weights.memory import free_memory, is_out_of_memory
 
 
 class Segmentation:
-    """Answers for the masks of one stream, within the time that there is.
+    """Makes the masks of one stream, within the time budget.
 
     Args:
         segmenter: makes masks.
         options: of the pipeline.
         clock: gives seconds.
         recall: where points (their ids) were in a frame of the past (its index).
-        note: is told in words what failed, and the error; None: nothing failed in the end.
+        note: takes what failed, in words, and the error; None: the attempt succeeded in the end.
 
     Attributes:
         segmenter: the same.
         schedule: which frames are segmented.
-        shortened: whether masks of the newest frame were not refined for lack of time.
+        shortened: whether the time budget kept masks of the newest frame from being refined.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Segmentation:
     def predict_each(
         self, frame: Frame, prompts: Sequence[Prompt], deadline: Deadline | None = None
     ) -> list[MaskPrediction | None]:
-        """Like ``predict``, but None for an object that it fails on; the others are seen.
+        """Like ``predict``, but None for an object that the segmenter fails on.
 
-        Where it fails on several together, or finds no room for one, it is asked once more for
-        each by itself, with emptied caches if it was room that was missing.
+        If it fails on several objects together, or runs out of memory, it is asked once more for
+        each object alone, with emptied caches if memory ran out.
         """
         try:
             return self.predict(frame, prompts, deadline)
@@ -119,9 +119,10 @@ class Segmentation:
         asked = [prompt.object_id for prompt in prompts if self.asks(prompt)]
         if len(asked) == sum(answer is not None for answer in answers):
             what = (
-                f"{len(asked)} objects cannot be segmented at once, and were one by one"
+                f"{len(asked)} objects could not be segmented together and were segmented one by "
+                "one"
                 if len(asked) > 1
-                else f"object {asked[0]} was segmented at the second attempt only"
+                else f"object {asked[0]} was segmented only at the second attempt"
             )
             self._note(f"{what}: {failure!r}", None)
         return answers

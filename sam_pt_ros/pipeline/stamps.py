@@ -1,4 +1,4 @@
-"""Stamps of prompts: how far they may be from the frames that there are."""
+"""How far the stamps of prompts may be from the frames of the history."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 
 MAX_APART = 10_000_000_000
-"""A prompt may be so many nanoseconds ahead of the newest frame, or before the first; it waits for
-its frame. More means that the clocks do not agree."""
+"""Nanoseconds by which a prompt may be ahead of the newest frame, or before the first. More means
+that the clocks disagree."""
 
-_CLOCKS = "check that the clocks agree, or use stamp 0 for the newest frame"
+_CLOCKS = "synchronise the clocks, or use stamp 0 for the newest frame"
 
 
 def check_ahead(stamp: int, newest: Frame) -> None:

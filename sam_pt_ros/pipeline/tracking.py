@@ -105,7 +105,7 @@ class Tracking:
                     answers = self._checked(self.tracker.flush, answered)
                     if [answer.index for answer in answers] == list(owed):
                         self._problems.note(
-                            f"points were tracked at the second attempt only: {failure!r}"
+                            f"points were tracked only at the second attempt: {failure!r}"
                         )
                         return answers
         self._failure = failure

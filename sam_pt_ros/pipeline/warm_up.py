@@ -1,4 +1,4 @@
-"""Before the first frame and after the last: what is slow once, and memory that is given back."""
+"""What is slow only once is done before the first frame."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _FRAMES = 3  # in the first an object is started, in the others it is tracked
 def warm_up(pipeline: SamPt) -> None:
     """Track a square through a few frames, and forget them.
 
-    The first frames of a network are slow: kernels are chosen and memory is asked for. Whatever
-    fails here will fail with the first frames of the camera, and is reported then.
+    A network's first frames are slow: it chooses kernels and allocates memory. Errors are ignored
+    here: they recur in the camera's first frames, and are reported there.
     """
     image = np.full((*_SIZE, 3), 96, np.uint8)
     image[::8] = 128  # texture for points to hold on to

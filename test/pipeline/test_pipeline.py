@@ -684,7 +684,7 @@ def test_points_that_cannot_be_sampled_anew_stay(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(run.tracker, "add_points", refuse)
     run.to(5)
-    said = "object 1: points cannot be sampled anew: RuntimeError('no memory')"
+    said = "object 1: points cannot be resampled: RuntimeError('no memory')"
     assert said in run.results[3].problems
     assert np.array_equal(run.results[5].object(1).points.ids, before)
     monkeypatch.setattr(run.tracker, "add_points", add_points)

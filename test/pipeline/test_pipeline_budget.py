@@ -49,7 +49,7 @@ def segmented(run: Run) -> list[int]:
 
 
 def item_of(run: Run, object_id: int = 1) -> TrackedObject:
-    return run.pipeline._objects[object_id]
+    return run.pipeline._roster._objects[object_id]
 
 
 def by_frame(run: Run) -> dict[int, tuple[str, ...]]:

@@ -176,7 +176,8 @@ def test_where_memory_is_scarce_objects_are_segmented_one_by_one(scarce: Scarce)
     assert scarce.freed == [1]  # type: ignore[attr-defined]
     (problem,) = result.problems
     assert re.match(
-        "2 objects cannot be segmented at once, and were one by one: Out.*CUDA", problem
+        "2 objects could not be segmented together and were segmented one by one: Out.*CUDA",
+        problem,
     )
     assert not result.failed and good(result, 1, THING) and good(result, 2, OCCLUDER)
 
@@ -364,7 +365,7 @@ def test_a_click_on_an_object_that_cannot_start_again_waits_with_it() -> None:
 
     tracker.add_points = fail  # type: ignore[method-assign]
     (result,) = pipeline.restart(SCENE.frame(2).image, SCENE.stamp(2))
-    assert result.problems == ("object 1 cannot start again: RuntimeError('no memory')",)
+    assert result.problems == ("object 1 cannot restart from its mask: RuntimeError('no memory')",)
     tracker.add_points = add  # type: ignore[method-assign]
     result = feed(pipeline, 3)
     assert result.problems == () and good(result, 1, OCCLUDER)
@@ -448,7 +449,7 @@ def test_masks_that_cannot_be_moved_cost_their_object_that_frame_alone() -> None
     options = SamPtOptions(segment_every_n=9, reinitialization="none")
     pipeline = started(SamPt(tracker, ColourSegmenter(), options), THING, OCCLUDER)
     assert feed(pipeline, 1, 2).skipped == ("segmentation",)
-    recall, mine = tracker.recall, pipeline._objects[1].points.ids[0]
+    recall, mine = tracker.recall, pipeline._roster._objects[1].points.ids[0]
 
     def fail(ids: np.ndarray, index: int) -> PointTracks:
         if mine in ids:
@@ -480,7 +481,7 @@ def test_a_tracker_that_fails_for_long_takes_no_memory(variant: str) -> None:
     for late in range(100):
         (result,) = pipeline.process(image, SCENE.stamp(2) + late)
         assert result.failed
-        item = pipeline._objects[1]
+        item = pipeline._roster._objects[1]
         assert len(item.window.masks) <= 12 and len(item.moved) <= 12
     tracker.fails = False
     results = [feed(pipeline, index) for index in range(3, 15)]
@@ -496,7 +497,7 @@ class Full:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times = self.freed = 0
-        for module in ("sam_pt", "segmentation"):
+        for module in ("roster", "segmentation", "tracking"):
             monkeypatch.setattr(f"sam_pt_ros.pipeline.{module}.free_memory", self._free)
 
     def _free(self) -> None:
@@ -558,7 +559,7 @@ def test_a_gpu_that_is_out_of_order_costs_its_frame_alone(
 
     cuda = SimpleNamespace(is_initialized=lambda: True, empty_cache=empty_cache)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    for module in ("sam_pt", "segmentation"):
+    for module in ("roster", "segmentation", "tracking"):
         monkeypatch.setattr(f"sam_pt_ros.pipeline.{module}.free_memory", free_memory)
     pipeline = started(SamPt(FullTracker(full), FullSegmenter(full)), THING)
     full.times = 9
@@ -574,7 +575,7 @@ def test_one_object_without_room_is_segmented_once_caches_are_empty(full: Full) 
     result = feed(pipeline, 1)
     assert full.freed == 1 and not result.failed and good(result, 1, THING)
     (problem,) = result.problems
-    assert problem.startswith("object 1 was segmented at the second attempt only: OutOfMemory")
+    assert problem.startswith("object 1 was segmented only at the second attempt: OutOfMemory")
     full.times = 2
     result = feed(pipeline, 2)
     assert full.freed == 3 and result.failed
@@ -588,7 +589,7 @@ def test_points_without_room_are_tracked_once_caches_are_empty(full: Full) -> No
     result = feed(pipeline, 1)
     assert full.freed == 1 and not result.failed and good(result, 1, THING)
     (problem,) = result.problems
-    assert problem.startswith("points were tracked at the second attempt only: OutOfMemory")
+    assert problem.startswith("points were tracked only at the second attempt: OutOfMemory")
     full.times = 2
     result = feed(pipeline, 2)
     assert full.freed == 2 and result.failed
@@ -650,7 +651,7 @@ def test_an_object_without_room_is_started_once_caches_are_empty(full: Full, pla
     assert full.times == 0 and full.freed == 1
     result = feed(pipeline, 3)
     assert result.problems == () and good(result, 1, THING)
-    assert tracker.tracked == sorted(pipeline._objects[1].points.ids.tolist())
+    assert tracker.tracked == sorted(pipeline._roster._objects[1].points.ids.tolist())
 
 
 def test_an_object_that_waited_is_started_once_caches_are_empty(full: Full) -> None:
@@ -758,7 +759,7 @@ def test_clicks_wait_for_models_that_were_loaded_anew() -> None:
     (result,) = pipeline.restart(SCENE.frame(2).image, SCENE.stamp(2))
     assert result.problems == ()
     assert good(result, 1, OCCLUDER) and good(result, 2, THING)
-    assert (pipeline._objects[1].points.labels == 1).sum() == 17
+    assert (pipeline._roster._objects[1].points.labels == 1).sum() == 17
 
 
 def test_the_last_problem_is_why_the_frame_failed() -> None:

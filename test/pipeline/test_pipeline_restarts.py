@@ -28,7 +28,7 @@ PAST = ("B", "C", "D")  # variants that restart in a frame of the past
 
 
 def item_of(pipeline: SamPt, object_id: int) -> TrackedObject:
-    return pipeline._objects[object_id]
+    return pipeline._roster._objects[object_id]
 
 
 def restarted(
@@ -188,7 +188,7 @@ def test_who_joins_ends_the_others_windows_once(budget: float) -> None:
     )
     run.to(0)
     run.pipeline.apply([request_for(i, click(on(OCCLUDER, 0))) for i in (1, 2)])
-    run.pipeline._catch_up_seconds = 1.0
+    run.pipeline._restarts._catch_up_seconds = 1.0
     run.to(6)
     run.pipeline.add_object(click(on(THING, 6)))
     for index in range(7, 38):
@@ -296,14 +296,14 @@ def test_one_object_s_failure_does_not_cost_the_others_their_points() -> None:
     run = make(OracleSegmenter(SCENE), reinitialization="B", reinitialization_horizon=6)
     run.to(0)
     run.pipeline.apply([request(click(on(THING, 0))), request(click(on(OCCLUDER, 0)))])
-    original = run.pipeline._sample
+    original = run.pipeline._restarts.sample
 
     def fail_for_the_thing(mask: Any, frame: Frame, rng: Any) -> Any:
         if mask[tuple(int(v) for v in reversed(on(THING, frame.index)))]:
             raise RuntimeError("no memory")
         return original(mask, frame, rng)
 
-    run.pipeline._sample = fail_for_the_thing  # type: ignore[method-assign]
+    run.pipeline._restarts.sample = fail_for_the_thing  # type: ignore[method-assign]
     run.to(13)
     assert item_of(run.pipeline, 2).window.start > 5
     assert run.pipeline.counters.restarts >= 2
@@ -384,7 +384,7 @@ def test_a_restart_that_fails_is_put_off_and_the_old_points_go_on() -> None:
         assert item.state == ObjectState.TRACKING and len(item.points) == 17
     run.tracker.add_points = original  # type: ignore[method-assign]
     problems = {i: r.problems for i, r in run.results.items() if r.problems}
-    said = ("object 1: points cannot be sampled anew: too many points",)
+    said = ("object 1: points cannot be resampled: too many points",)
     assert problems == {5: said}, "said once"
     run.to(10)
     assert run.pipeline.counters.restarts == 1
@@ -422,11 +422,11 @@ def test_after_a_slow_time_catching_up_is_tried_again() -> None:
     )
     run.to(0)
     run.pipeline.add_object(click(on(OCCLUDER, 0)))
-    run.pipeline._catch_up_seconds = 0.1
+    run.pipeline._restarts._catch_up_seconds = 0.1
     run.to(55)
     counters = run.pipeline.counters
     assert 0 < counters.over_budget < counters.restarts
-    assert run.pipeline._catch_up_seconds < 0.05
+    assert run.pipeline._restarts._catch_up_seconds < 0.05
 
 
 def test_a_budget_that_is_enough_changes_nothing() -> None:

@@ -575,7 +575,10 @@ def test_where_memory_is_scarce_objects_are_segmented_one_by_one(every_frame: Fa
     rig.play(1)
     every_frame.faults.set("segmenter", "memory")
     rig.play(2, 3)
-    rig.log("2 objects cannot be segmented at once, and were one by one: OutOfMemoryError.*CUDA")
+    rig.log(
+        "2 objects could not be segmented together and were segmented one by one: "
+        "OutOfMemoryError.*CUDA"
+    )
     check_good(rig, 3, one=THING, two=OCCLUDER)
     every_frame.faults.clear()
     rig.play(4)

@@ -1,0 +1,152 @@
+"""The objects of a stream: started, extended, dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.masks import CroppedMask
+from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
+from sam_pt_ros.pipeline.options import SamPtOptions
+from sam_pt_ros.pipeline.reinitialization import MaskWindow
+from sam_pt_ros.pipeline.restarts import Restarts
+from sam_pt_ros.pipeline.segmentation import Segmentation
+from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject
+from sam_pt_ros.pipeline.tracking import Tracking
+from sam_pt_ros.segmenters.base import Prompt
+from sam_pt_ros.weights.memory import free_memory, is_out_of_memory
+
+
+class Roster:
+    """The objects that are tracked, by id.
+
+    Args:
+        options: of the pipeline.
+        tracking: tracks their points.
+        segmentation: finds what a click means.
+        restarts: samples their first points, and lets them catch up.
+    """
+
+    def __init__(
+        self,
+        options: SamPtOptions,
+        tracking: Tracking,
+        segmentation: Segmentation,
+        restarts: Restarts,
+    ) -> None:
+        self._options = options
+        self._tracking = tracking
+        self._segmentation = segmentation
+        self._restarts = restarts
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all objects."""
+        self._objects: dict[int, TrackedObject] = {}
+
+    @property
+    def ids(self) -> list[int]:
+        """Ids of all objects, ascending."""
+        return sorted(self._objects)
+
+    def get(self, object_id: int) -> TrackedObject | None:
+        """The object of an id, or None if it has not been started."""
+        return self._objects.get(object_id)
+
+    def started_by(self, index: int) -> list[TrackedObject]:
+        """The objects that a frame shows, by ascending id.
+
+        Results must not depend on the order in which objects were started.
+        """
+        return [item for _, item in sorted(self._objects.items()) if item.start <= index]
+
+    def last_masks(self, newest: int, unseen: int) -> dict[int, tuple[str, CroppedMask | None]]:
+        """Label and last mask of each object, by id; see :meth:`TrackedObject.last_mask`."""
+        return {
+            object_id: (item.label, item.last_mask(newest, unseen))
+            for object_id, item in self._objects.items()
+        }
+
+    def start(self, request: PromptRequest, object_id: int, frame: Frame) -> None:
+        """Start an object; if models run out of memory, empty their caches and try once more.
+
+        Raises:
+            UserError: nothing was found in the box.
+        """
+        try:
+            return self._start_once(request, object_id, frame)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside of the handler nothing holds what the models had allocated any more.
+        self.drop(object_id)
+        free_memory()
+        self._start_once(request, object_id, frame)
+
+    def _start_once(self, request: PromptRequest, object_id: int, frame: Frame) -> None:
+        prompt = request.prompt
+        rng = np.random.default_rng([self._options.seed, object_id])
+        mask = self._first_mask(prompt, object_id, frame)
+        positives = prompt.points[prompt.labels == POSITIVE]
+        negatives = prompt.points[prompt.labels == NEGATIVE]
+        nothing = np.zeros((0, 2), np.float32)
+        sampled, beside = (
+            (nothing, nothing) if mask is None else self._restarts.sample(mask, frame, rng)
+        )
+        sampled = sampled[: max(self._options.positive_points - len(positives), 0)]
+        if len(positives) + len(sampled) == 0:
+            raise UserError("nothing was found in the box; click on the object, or draw its mask")
+        xy = np.concatenate([positives, sampled, negatives, beside])
+        labels = np.full(len(xy), NEGATIVE, np.int32)
+        labels[: len(positives) + len(sampled)] = POSITIVE
+        ids = self._tracking.add_points(xy, frame)
+        clicked = len(positives) + len(sampled) + np.arange(len(negatives))
+        item = TrackedObject(
+            object_id,
+            request.label,
+            frame.index,
+            prompt,
+            rng,
+            MaskWindow(frame.index, first=True),
+            last_seen=frame.index - 1,
+            seen=None if prompt.mask is None else CroppedMask.cut(prompt.mask, (0, 0), frame.size),
+            points=PointSet.starting(ids, labels, frame.index),
+            user_negatives=ids[clicked],
+        )
+        self._objects[object_id] = item
+        self._restarts.catch_up([item], self._restarts.answered.newest, self._segmentation.predict)
+
+    def _first_mask(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> np.ndarray | None:
+        """The mask to sample from, ``bool (H, W)``; None to track only the given points."""
+        if prompt.mask is not None:
+            return prompt.mask
+        enough = (prompt.labels == POSITIVE).sum() >= self._options.positive_points
+        if prompt.box is None and (enough or not self._options.click_expansion):
+            return None
+        asked = Prompt(object_id, prompt.points, prompt.labels, box=prompt.box)
+        return self._segmentation.propose(frame, asked).mask
+
+    def extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> Callable[[], None]:
+        """Add clicked points to an object; returns what undoes it."""
+        item = self._objects[object_id]
+        before = item.snapshot()
+        ids = self._tracking.add_points(prompt.points, frame)
+        item.add_clicked_points(ids, prompt.labels, frame.index)
+        item.inform(max(frame.index, self._restarts.answered.newest + 1))
+
+        def undo() -> None:
+            item.restore(before)
+            self._tracking.remove_points(ids)
+
+        return undo
+
+    def drop(self, object_id: int) -> None:
+        """Forget an object and all that parts remember of it; an unknown id is ignored."""
+        item = self._objects.pop(object_id, None)
+        self._restarts.answered.forget(object_id)
+        self._segmentation.segmenter.forget(object_id)
+        if item is not None:
+            self._tracking.remove_points(item.points.ids)  # last, because a tracker may fail
