@@ -1018,7 +1018,7 @@ def test_an_object_that_is_hidden_when_the_size_changes_is_forgotten_with_a_word
     (result,) = pipeline.restart(squares(2, *BOTH), 3)
     assert [o.object_id for o in result.objects] == [9] == pipeline.object_ids
     (problem,) = result.problems
-    assert problem.startswith("object 7 was not seen when objects had to start again")
+    assert problem.startswith("object 7 had no mask when objects restarted")
     assert pipeline.add_object(click((40, 60)), object_id=7) == 7
 
 

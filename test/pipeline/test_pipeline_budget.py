@@ -561,7 +561,7 @@ def test_the_rhythm_may_change_between_two_frames() -> None:
     ("option", "value", "words"),
     [
         ("segment_every_n", 11, "'history_length' must be at least 11"),
-        ("positive_points", 3, "'positive_points' cannot be changed"),
+        ("positive_points", 3, "'positive_points' cannot change"),
     ],
 )
 def test_what_cannot_change_changes_nothing(option: str, value: int, words: str) -> None:
