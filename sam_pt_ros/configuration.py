@@ -93,7 +93,7 @@ class Configuration:
         return cls(backends, pipeline, node, tracker, segmenter)
 
     @property
-    def described(self) -> dict[str, str]:
+    def backend_descriptions(self) -> dict[str, str]:
         """Tracker and segmenter in words, with the weights that are asked for."""
         made = {}
         for kind, name, options in (
@@ -101,7 +101,7 @@ class Configuration:
             ("segmenter", self.backends.segmenter, self.segmenter),
         ):
             weights = options.weights_text if isinstance(options, NetworkOptions) else ""
-            made[kind] = described(name, weights)
+            made[kind] = describe_backend(name, weights)
         return made
 
     @property
@@ -143,7 +143,7 @@ class Configuration:
         return pipeline
 
 
-def described(name: str, details: str) -> str:
+def describe_backend(name: str, details: str) -> str:
     """A backend in words; without details its name."""
     return f"{name} ({details})" if details else name
 

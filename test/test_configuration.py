@@ -228,11 +228,11 @@ def test_anchors_and_merged_blocks_are_no_repetition(tmp_path: Path) -> None:
 
 
 def test_backends_are_described_with_their_weights() -> None:
-    assert load_configuration(CONFIG / "classical.yaml").described == {
+    assert load_configuration(CONFIG / "classical.yaml").backend_descriptions == {
         "tracker": "lucas_kanade",
         "segmenter": "classical",
     }
-    assert load_configuration(CONFIG / "cotracker_mobile_sam.yaml").described == {
+    assert load_configuration(CONFIG / "cotracker_mobile_sam.yaml").backend_descriptions == {
         "tracker": "cotracker (cotracker3_online)",
         "segmenter": "mobile_sam (published weights)",
     }

@@ -292,7 +292,7 @@ def file_digest(path: Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def load_state_dict(path: Path) -> dict[str, Any]:
+def read_state_dict(path: Path) -> dict[str, Any]:
     """The tensors of a checkpoint by name, on the CPU; nothing in the file is executed.
 
     The dictionary may be bare or lie under the key ``model``.

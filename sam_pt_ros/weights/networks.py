@@ -52,7 +52,7 @@ def reproducible(device: torch.device) -> AbstractContextManager[None]:
     )
 
 
-def fill(
+def load_weights(
     network: nn.Module,
     state: Mapping[str, Tensor],
     path: Path,

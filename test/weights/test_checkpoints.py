@@ -18,7 +18,7 @@ from sam_pt_ros.weights.checkpoints import (
     file_sha256,
     find_checkpoint,
     format_bytes,
-    load_state_dict,
+    read_state_dict,
 )
 
 CONTENT = b"weights" * 1000
@@ -138,7 +138,7 @@ def test_a_state_dict_may_be_bare_or_wrapped(tmp_path: Path) -> None:
     state = {"a": torch.ones(2)}
     for content in (state, {"model": state}, {"model": state, "epoch": 3}):
         torch.save(content, tmp_path / "file.pth")
-        found = load_state_dict(tmp_path / "file.pth")
+        found = read_state_dict(tmp_path / "file.pth")
         assert list(found) == ["a"] and torch.equal(found["a"], state["a"])
 
 
@@ -154,7 +154,7 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "two.pth").write_bytes(pickle.dumps(Malicious()))
     for name in ("one.pth", "two.pth"):
         with pytest.raises(UserError, match="more in it than tensors") as error:
-            load_state_dict(tmp_path / name)
+            read_state_dict(tmp_path / name)
         assert "weights_only" not in str(error.value)
     assert not (tmp_path / "executed").exists()
 
@@ -167,7 +167,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> Non
     path = tmp_path / "file.pth"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"file\.pth: not a checkpoint of PyTorch"):
-        load_state_dict(path)
+        read_state_dict(path)
 
 
 def test_what_holds_no_tensors_by_name_is_refused(tmp_path: Path) -> None:
@@ -175,4 +175,4 @@ def test_what_holds_no_tensors_by_name_is_refused(tmp_path: Path) -> None:
     for content in ([torch.ones(1)], {"a": 1}, {3: torch.ones(1)}, torch.ones(1)):
         torch.save(content, tmp_path / "file.pth")
         with pytest.raises(UserError, match="it must hold tensors by name"):
-            load_state_dict(tmp_path / "file.pth")
+            read_state_dict(tmp_path / "file.pth")

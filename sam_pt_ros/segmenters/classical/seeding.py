@@ -11,7 +11,7 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical.colour import Appearance, Bins, Histograms, to_lab
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
-from sam_pt_ros.segmenters.classical.points import point_evidence, spacing, spread_belief
+from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spacing, spread_belief
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
 from sam_pt_ros.segmenters.classical.window import Window
 

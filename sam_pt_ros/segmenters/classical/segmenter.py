@@ -10,9 +10,9 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.segmenters.base import Prompt, Segmenter
-from sam_pt_ros.segmenters.classical.memory import Memory, State
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
 from sam_pt_ros.segmenters.classical.seeding import Seed, seed
+from sam_pt_ros.segmenters.classical.state import Memory, State
 from sam_pt_ros.segmenters.classical.tracking import start, track
 
 _LOGIT = 4.0  # of a pixel that is certain

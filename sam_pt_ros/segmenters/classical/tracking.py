@@ -13,12 +13,12 @@ from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical import views
 from sam_pt_ros.segmenters.classical.colour import Bins, Histograms, to_lab
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
-from sam_pt_ros.segmenters.classical.memory import State
 from sam_pt_ros.segmenters.classical.motion import Motion
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
-from sam_pt_ros.segmenters.classical.points import point_evidence, spacing, spread_belief
+from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spacing, spread_belief
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
 from sam_pt_ros.segmenters.classical.seeding import Seed
+from sam_pt_ros.segmenters.classical.state import State
 from sam_pt_ros.segmenters.classical.views import Sighting, View
 from sam_pt_ros.segmenters.classical.window import Window
 

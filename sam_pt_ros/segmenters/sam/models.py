@@ -63,7 +63,7 @@ CLASSIFIER = ("image_encoder.norm_head.", "image_encoder.head.")
 _IOU_OUTPUT = "mask_decoder.iou_prediction_head.layers.2."
 
 
-def require(model: SamModel) -> None:
+def check_packages(model: SamModel) -> None:
     """UserError if a package is not installed that the model needs."""
     for package in (model.module, *model.imports):
         try:
@@ -74,7 +74,7 @@ def require(model: SamModel) -> None:
             raise UserError(_missing(model, package))
 
 
-def build(model: SamModel) -> Any:
+def build_network(model: SamModel) -> Any:
     """The network, with the weights that its package initialises it with.
 
     Raises:
@@ -99,7 +99,7 @@ def build(model: SamModel) -> Any:
         return builder()
 
 
-def load_predictor_transform(model: SamModel) -> Any:
+def image_transform(model: SamModel) -> Any:
     """The package's class that scales images for the network."""
     return importlib.import_module(f"{model.module}.utils.transforms").ResizeLongestSide
 
@@ -112,7 +112,7 @@ def _missing(model: SamModel, package: str) -> str:
     )
 
 
-def random_state_dict(network: Any) -> dict[str, Any]:
+def random_sam_weights(network: Any) -> dict[str, Any]:
     """Weights for tests: the same in every run; masks mean nothing."""
     from sam_pt_ros.weights.networks import pseudo_random
 

@@ -15,13 +15,13 @@ from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding, MaskDecoder
 from sam_pt_ros.segmenters.sam.models import (
     CLASSIFIER,
     SamModel,
-    build,
-    load_predictor_transform,
-    random_state_dict,
+    build_network,
+    image_transform,
+    random_sam_weights,
 )
 from sam_pt_ros.segmenters.sam.options import SamOptions
-from sam_pt_ros.weights.checkpoints import find_checkpoint, load_state_dict
-from sam_pt_ros.weights.networks import choose_device, fill, reproducible
+from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
+from sam_pt_ros.weights.networks import choose_device, load_weights, reproducible
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 _ON_GPU = 64  # prompts at a time
@@ -103,11 +103,11 @@ class SamNetwork:
         path = None  # looked for first: a large network takes long to build
         if options.checkpoint != RANDOM:
             path = find_checkpoint(options.checkpoint or model.name, options.checkpoint_sha256)
-        sam = build(model)
+        sam = build_network(model)
         if path is None:
-            sam.load_state_dict(random_state_dict(sam))
+            sam.load_state_dict(random_sam_weights(sam))
         else:
-            fill(sam, load_state_dict(path), path, model.title, unused=CLASSIFIER)
+            load_weights(sam, read_state_dict(path), path, model.title, unused=CLASSIFIER)
         dtype = _DTYPES[options.precision]
         sam.to(self.device)
         sam.image_encoder.to(dtype)
@@ -116,7 +116,7 @@ class SamNetwork:
         self.sam = sam.requires_grad_(False).train().eval()
         self._dtype = dtype
         self.input_side = int(sam.image_encoder.img_size)
-        self._transform = load_predictor_transform(model)(self.input_side)
+        self._transform = image_transform(model)(self.input_side)
         with torch.inference_mode():
             self._decoder = MaskDecoder(sam)
         if self.device.type == "cuda":

@@ -25,7 +25,7 @@ _SMALLEST = 2
 
 
 @dataclass(eq=False)
-class _Asked:
+class _Query:
     """An object on its way through the passes.
 
     Attributes:
@@ -36,7 +36,7 @@ class _Asked:
         low: ``float32 (1, 256, 256)``: logits of the last pass; None before it.
         iou: what was predicted in it.
         logits: ``float32 (H, W)`` of it; None as long as they were not needed.
-        extent: of the mask that they make.
+        bounds: of the mask that they make.
     """
 
     points: np.ndarray
@@ -46,11 +46,11 @@ class _Asked:
     low: Tensor | None = None
     iou: float = 0.0
     logits: Tensor | None = None
-    extent: Extent | None = None
+    bounds: MaskBounds | None = None
 
 
 @dataclass(frozen=True)
-class Extent:
+class MaskBounds:
     """Where a mask lies: pixels in it, and its box, inclusive; the box of an empty one is 0."""
 
     area: int
@@ -65,7 +65,7 @@ class Extent:
         return np.array([self.x_min, self.y_min, self.x_max, self.y_max], np.float64)
 
 
-def extents(masks: Tensor) -> list[Extent]:
+def mask_bounds(masks: Tensor) -> list[MaskBounds]:
     """Of masks ``bool (B, H, W)``, with one transfer to the host."""
     rows, columns = masks.any(dim=2), masks.any(dim=1)
     height, width = masks.shape[1:]
@@ -80,7 +80,7 @@ def extents(masks: Tensor) -> list[Extent]:
         dim=1,
     )
     return [
-        Extent(area, x_min, y_min, x_max, y_max) if area else Extent(0, 0, 0, 0, 0)
+        MaskBounds(area, x_min, y_min, x_max, y_max) if area else MaskBounds(0, 0, 0, 0, 0)
         for y_min, x_min, y_max, x_max, area in found.tolist()
     ]
 
@@ -121,8 +121,8 @@ class Passes:
 
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """The masks of tracked objects; without a point and a box there is none."""
-        asked = [self._asked(prompt) for prompt in prompts]
-        active = [each for each in asked if len(each.points) or each.box is not None]
+        queries = [self._query(prompt) for prompt in prompts]
+        active = [each for each in queries if len(each.points) or each.box is not None]
         self._pass((e for e in active if e.positives_first), positives_only=True)
         begin = self._now()
         self._pass(active)
@@ -135,8 +135,8 @@ class Passes:
             begin = self._now()
             self._pass(active)
             active = self._unsettled(active, before)
-        self._measure(each for each in asked if each.low is not None)
-        return [self._prediction(each) for each in asked]
+        self._measure(each for each in queries if each.low is not None)
+        return [self._prediction(each) for each in queries]
 
     def _now(self) -> float:
         return 0.0 if self._deadline is None else self._deadline.clock()
@@ -153,34 +153,34 @@ class Passes:
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         """The masks of what users point at: the best of the candidates for a single click."""
-        asked = [self._asked(prompt) for prompt in prompts]
-        active = [each for each in asked if len(each.points) or each.box is not None]
+        queries = [self._query(prompt) for prompt in prompts]
+        active = [each for each in queries if len(each.points) or each.box is not None]
         self._pass((e for e in active if _ambiguous(e)), candidates=True)
         self._pass(e for e in active if not _ambiguous(e))
         self._measure(active)
-        return [self._prediction(each, threshold=0.0) for each in asked]
+        return [self._prediction(each, threshold=0.0) for each in queries]
 
-    def _asked(self, prompt: Prompt) -> _Asked:
+    def _query(self, prompt: Prompt) -> _Query:
         points = (prompt.points.astype(np.float64) * self._scale).astype(np.float32)
         box = None if prompt.box is None else self._scaled_box(prompt.box)
-        return _Asked(points, prompt.labels, prompt.positives_first, box)
+        return _Query(points, prompt.labels, prompt.positives_first, box)
 
     def _scaled_box(self, box: np.ndarray) -> np.ndarray:
         corners = box.astype(np.float64).reshape(2, 2) * self._scale
         return corners.reshape(4).astype(np.float32)
 
-    def _box_last_mask(self, asked: _Asked) -> bool:
+    def _box_last_mask(self, query: _Query) -> bool:
         """Have the next pass use the box of the last mask; false if that is too small."""
-        if asked.extent is None or asked.extent.area < _SMALLEST:
+        if query.bounds is None or query.bounds.area < _SMALLEST:
             return False
-        asked.box = self._scaled_box(asked.extent.box)
+        query.box = self._scaled_box(query.bounds.box)
         return True
 
     def _pass(
-        self, objects: Iterable[_Asked], positives_only: bool = False, candidates: bool = False
+        self, objects: Iterable[_Query], positives_only: bool = False, candidates: bool = False
     ) -> None:
         """Ask once for every object, and remember the answers."""
-        forms: dict[tuple[int, bool, bool], list[tuple[_Asked, np.ndarray, np.ndarray]]] = {}
+        forms: dict[tuple[int, bool, bool], list[tuple[_Query, np.ndarray, np.ndarray]]] = {}
         for each in objects:
             chosen = each.labels == 1 if positives_only else slice(None)
             points, labels = each.points[chosen], each.labels[chosen]
@@ -195,7 +195,7 @@ class Passes:
             for (each, _, _), its_low, iou in zip(group, low, ious[:, 0].tolist(), strict=True):
                 each.low, each.iou, each.logits = its_low, iou, None
 
-    def _batch(self, group: Sequence[tuple[_Asked, np.ndarray, np.ndarray]]) -> PromptBatch:
+    def _batch(self, group: Sequence[tuple[_Query, np.ndarray, np.ndarray]]) -> PromptBatch:
         def sent(arrays: Iterable[np.ndarray]) -> Tensor:
             return torch.from_numpy(np.stack(list(arrays))).to(self._network.device)
 
@@ -208,19 +208,19 @@ class Passes:
             torch.stack(lows) if lows else None,
         )
 
-    def _measure(self, objects: Iterable[_Asked]) -> None:
+    def _measure(self, objects: Iterable[_Query]) -> None:
         """Enlarge the last answers, and find where their masks lie."""
         objects = [each for each in objects if each.logits is None]
         if not objects:
             return
         low = torch.stack([each.low for each in objects if each.low is not None])
         logits = self._network.enlarge(low, self._size)[:, 0]
-        for each, its_logits, extent in zip(objects, logits, extents(logits > 0), strict=True):
-            each.logits, each.extent = its_logits, extent
+        for each, its_logits, bounds in zip(objects, logits, mask_bounds(logits > 0), strict=True):
+            each.logits, each.bounds = its_logits, bounds
 
     def _unsettled(
-        self, objects: Sequence[_Asked], before: Sequence[Tensor | None]
-    ) -> list[_Asked]:
+        self, objects: Sequence[_Query], before: Sequence[Tensor | None]
+    ) -> list[_Query]:
         """The objects whose masks still change."""
         if self._options.refinement_tolerance == 0:
             return list(objects)
@@ -231,21 +231,21 @@ class Passes:
         changed = common < (1 - self._options.refinement_tolerance) * either
         return [each for each, yes in zip(objects, changed.tolist(), strict=True) if yes]
 
-    def _prediction(self, asked: _Asked, threshold: float | None = None) -> MaskPrediction:
+    def _prediction(self, query: _Query, threshold: float | None = None) -> MaskPrediction:
         limit = self._options.iou_threshold if threshold is None else threshold
-        extent = asked.extent
-        rejected = np.float32(asked.iou) < np.float32(limit)
-        if asked.logits is None or extent is None or extent.area == 0 or rejected:
+        bounds = query.bounds
+        rejected = np.float32(query.iou) < np.float32(limit)
+        if query.logits is None or bounds is None or bounds.area == 0 or rejected:
             return MaskPrediction.nothing(self._size)
-        cut = asked.logits[extent.y_min : extent.y_max + 1, extent.x_min : extent.x_max + 1]
+        cut = query.logits[bounds.y_min : bounds.y_max + 1, bounds.x_min : bounds.x_max + 1]
         return MaskPrediction(
             np.ascontiguousarray(cut.cpu().numpy()),
-            (extent.x_min, extent.y_min),
+            (bounds.x_min, bounds.y_min),
             self._size,
-            min(max(asked.iou, 0.0), 1.0),
+            min(max(query.iou, 0.0), 1.0),
         )
 
 
-def _ambiguous(asked: _Asked) -> bool:
+def _ambiguous(query: _Query) -> bool:
     """A single point may mean a thing or a part of it."""
-    return len(asked.points) == 1 and asked.box is None
+    return len(query.points) == 1 and query.box is None

@@ -12,7 +12,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter, TimedPredictions
-from sam_pt_ros.segmenters.sam.models import MODELS, require
+from sam_pt_ros.segmenters.sam.models import MODELS, check_packages
 from sam_pt_ros.segmenters.sam.options import SamOptions
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class SamSegmenter(Segmenter):
 
     def __init__(self, options: SamOptions) -> None:
         super().__init__(options)
-        require(MODELS[self.model])
+        check_packages(MODELS[self.model])
         from sam_pt_ros.segmenters.sam.network import SamNetwork
 
         self.network = SamNetwork(MODELS[self.model], options)

@@ -28,7 +28,7 @@ class Engine(ABC):
         network: with its weights, on its device.
         cells: ``(2,)``: width and height of the model's resolution in cells, on the device.
         iterations: updates of each frame or window.
-        look: gives the features of a frame.
+        features_of: gives the features of a frame.
         capacity: how many frames, the newest included, points may be added in.
     """
 
@@ -40,13 +40,13 @@ class Engine(ABC):
         network: CoTrackerNetwork,
         cells: Tensor,
         iterations: int,
-        look: Callable[[int], Pyramid],
+        features_of: Callable[[int], Pyramid],
         capacity: int,
     ) -> None:
         self.network = network
         self.cells = cells
         self.iterations = iterations
-        self.look = look
+        self.features_of = features_of
         self.capacity = capacity
         self.newest = -1
         self.starts = np.zeros(0, np.int64)
@@ -65,7 +65,7 @@ class Engine(ABC):
         """Add points at ``(N, 2)`` cells of a frame; they catch up when they are asked for."""
         places = self._on_device(xy)
         # Whatever fails, for want of memory say, must leave all as it was.
-        support = torch.cat([self._support, sample_support(self.look(frame), places)])
+        support = torch.cat([self._support, sample_support(self.features_of(frame), places)])
         queries = torch.cat([self._queries, places])
         self._added(places, frame)
         self._support, self._queries = support, queries

@@ -20,8 +20,8 @@ from sam_pt_ros.trackers.cotracker.network import WINDOW, CoTrackerNetwork, time
 from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
 from sam_pt_ros.trackers.cotracker.windowed import WindowedEngine
-from sam_pt_ros.weights.checkpoints import find_checkpoint, load_state_dict
-from sam_pt_ros.weights.networks import choose_device, fill, pseudo_random, reproducible
+from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
+from sam_pt_ros.weights.networks import choose_device, load_weights, pseudo_random, reproducible
 
 _ENGINES: dict[str, tuple[type[Engine], int]] = {
     "streaming": (StreamingEngine, 1),
@@ -41,7 +41,7 @@ _GRID_MARGIN = 64  # of the grid: this part of the image's width
 _SERIAL = itertools.count()
 
 
-class Model:
+class CoTrackerModel:
     """A network that is ready to run, and what goes before and after it.
 
     Args:
@@ -56,12 +56,12 @@ class Model:
         self.options = options
         network = CoTrackerNetwork()
         if options.checkpoint == RANDOM:
-            network.load_state_dict(random_state_dict(network))
+            network.load_state_dict(random_cotracker_weights(network))
         else:
             path = find_checkpoint(options.checkpoint, options.checkpoint_sha256)
-            state = load_state_dict(path)
+            state = read_state_dict(path)
             _check_window(state, path)
-            fill(network, state, path, "CoTracker3 online")
+            load_weights(network, state, path, "CoTracker3 online")
         self.network = network.requires_grad_(False).eval().to(self.device)
         self._features_as, computed_as = _PRECISIONS[options.precision]
         with torch.inference_mode():
@@ -93,7 +93,7 @@ class Model:
             self.network,
             self._cells,
             self.options.iterations or published,
-            lambda index: self.look(frames.at(index)),
+            lambda index: self.features_of(frames.at(index)),
             frames.capacity,
         )
 
@@ -105,7 +105,7 @@ class Model:
         y = np.linspace(margin, height - margin, _GRID_SIDE)
         return (np.stack(np.meshgrid(x, y), -1).reshape(-1, 2) / STRIDE).astype(np.float32)
 
-    def look(self, frame: Frame) -> Pyramid:
+    def features_of(self, frame: Frame) -> Pyramid:
         """The features of a frame, computed once."""
         found: Pyramid | None = frame.features.get(self._key)
         if found is None:
@@ -126,7 +126,7 @@ def _check_window(state: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
-def random_state_dict(network: CoTrackerNetwork) -> dict[str, Tensor]:
+def random_cotracker_weights(network: CoTrackerNetwork) -> dict[str, Tensor]:
     """Weights for tests: the same in every run; points move little, and not with the image."""
     state = {}
     for name, value in network.state_dict().items():

@@ -119,7 +119,7 @@ class StreamingEngine(Engine):
         active = None
         if self.starts[known].max() > first:
             active = starts[:, None] <= torch.arange(first, frame + 1, device=starts.device)
-        pyramid = self.look(frame)
+        pyramid = self.features_of(frame)
         for _ in range(self.iterations):
             seen = self.network.embed(pyramid, track[:, :2], support)
             tracks[:, -1], embedded[:, -1] = track, seen

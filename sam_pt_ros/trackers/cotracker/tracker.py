@@ -38,7 +38,7 @@ class CoTracker(PointTracker):
     def __init__(self, options: CoTrackerOptions) -> None:
         super().__init__(options)
         try:
-            from sam_pt_ros.trackers.cotracker.model import Model
+            from sam_pt_ros.trackers.cotracker.model import CoTrackerModel
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
@@ -46,7 +46,7 @@ class CoTracker(PointTracker):
                 "the tracker 'cotracker' needs PyTorch; run `pip install torch`, or `make torch` "
                 "in the source folder"
             ) from error
-        self._model = Model(options)
+        self._model = CoTrackerModel(options)
         self.reset()
 
     @classmethod

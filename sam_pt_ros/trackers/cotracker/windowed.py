@@ -119,7 +119,7 @@ class WindowedEngine(Engine):
         for _ in range(self.iterations):
             embedded = torch.stack(
                 [
-                    self.network.embed(self.look(frame), tracks[:, i, :2], support)
+                    self.network.embed(self.features_of(frame), tracks[:, i, :2], support)
                     for i, frame in enumerate(frames)
                 ],
                 1,
