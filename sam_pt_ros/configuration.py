@@ -29,14 +29,14 @@ ROS_PARAMETERS = ("use_sim_time", "qos_overrides", "start_type_description_servi
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """Which implementations do the work, and on how much of the machine."""
+    """Which tracker and segmenter run, and on how many CPU threads."""
 
     tracker: str = option("lucas_kanade", "Name of the point tracker.")
     segmenter: str = option("classical", "Name of the segmenter.")
     threads: int = option(
         1,
-        "CPU threads of the image processing and of PyTorch; 0: one per core, which is slow by "
-        "far where the cores have other work.",
+        "CPU threads of OpenCV and of PyTorch; 0: one per core, which is much slower when the "
+        "cores have other work.",
         minimum=0,
         maximum=256,
     )
@@ -177,7 +177,7 @@ def _backend_options(
 ) -> Any:
     nested = values.pop(name, {})
     if not isinstance(nested, Mapping):
-        raise UserError(f"{where}: '{name}' must hold options by name, got {nested!r}")
+        raise UserError(f"{where}: '{name}' must map option names to values, got {nested!r}")
     implementation: Any = registry.load(name)
     return build_options(implementation.Options, nested, f"{where}: {name}")
 
@@ -210,7 +210,9 @@ def _merge(into: dict[str, Any], values: Mapping[Any, Any], where: str) -> None:
     """Nest dotted names, and let later values replace earlier ones."""
     for name, value in values.items():
         if not isinstance(name, str):
-            raise UserError(f"{where}: names of options must be text, got {name!r}; quote it")
+            raise UserError(
+                f"{where}: option names must be strings, got {name!r}; put it in quotes"
+            )
         head, _, rest = name.partition(".")
         if rest or isinstance(value, Mapping):
             nested = into.setdefault(head, {})

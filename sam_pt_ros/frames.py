@@ -39,7 +39,7 @@ class Frame:
                 f"{getattr(image, 'shape', type(image).__name__)}"
             )
         if image.dtype != np.uint8:
-            raise UserError(f"a frame must be of type uint8, got {image.dtype}")
+            raise UserError(f"a frame must have the type uint8, got {image.dtype}")
         if 0 in image.shape:
             raise UserError(f"a frame must not be empty, got shape {image.shape}")
         if not image.flags.c_contiguous:
@@ -115,7 +115,7 @@ class FrameHistory:
                 )
             if stamp <= newest.stamp:
                 raise UserError(
-                    f"the stamp {stamp} ns is not later than the frame before "
+                    f"the stamp {stamp} ns is not later than that of the previous frame "
                     f"({newest.stamp} ns); reset before continuing"
                 )
         self._frames.append(frame)
@@ -196,7 +196,7 @@ class SeenFrames:
             newest = self._frames[-1]
             if frame.index != newest.index + 1:
                 raise UserError(
-                    f"frames must come in order, each once: frame {frame.index} came after "
+                    f"frames must arrive in order, each once: frame {frame.index} came after "
                     f"frame {newest.index}"
                 )
             if frame.size != newest.size:
@@ -218,7 +218,7 @@ class SeenFrames:
         """A frame that is held; FrameUnavailableError if it is not."""
         if self._frames and 0 <= index - self.oldest < len(self._frames):
             return self._frames[index - self.oldest]
-        raise FrameUnavailableError(f"frame {index} is not held any more")
+        raise FrameUnavailableError(f"frame {index} is no longer held")
 
     def reaches(self, index: int) -> bool:
         """Whether the history reaches back to that frame, and the backend was shown it."""

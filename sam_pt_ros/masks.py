@@ -105,7 +105,7 @@ class MaskPrediction:
         h, w = self.logits.shape
         if x < 0 or y < 0 or y + h > self.image_size[0] or x + w > self.image_size[1]:
             raise ValueError(
-                f"logits of {w}x{h} at ({x}, {y}) reach out of the image of "
+                f"logits of {w}x{h} at ({x}, {y}) extend beyond the image of "
                 f"{self.image_size[1]}x{self.image_size[0]}"
             )
 

@@ -40,7 +40,7 @@ class PointTracks:
                 f"({count},); got {self.xy.shape}, {self.visible.shape}, {self.confidence.shape}"
             )
         if not (np.isfinite(self.xy).all() and np.isfinite(self.confidence).all()):
-            raise ValueError("places and confidence of points must be finite numbers")
+            raise ValueError("positions and confidences of points must be finite numbers")
 
     def __len__(self) -> int:
         return len(self.ids)

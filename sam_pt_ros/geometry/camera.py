@@ -89,7 +89,7 @@ class CameraModel:
         """
         if self.size is None:
             raise UserError(
-                "the camera_info does not say the size of its images (width and height are 0)"
+                "the camera_info gives no image size (width and height are 0); fix its publisher"
             )
         if size == self.size:
             return self
@@ -172,8 +172,8 @@ def _lens(message: Any) -> tuple[np.ndarray, bool]:
     """Coefficients of a CameraInfo, and whether they are the equidistant model's."""
     if message.distortion_model not in _COEFFICIENTS:
         raise UserError(
-            f"the distortion model '{message.distortion_model}' is not supported; known are "
-            "plumb_bob, rational_polynomial, thin_prism and equidistant"
+            f"the distortion model '{message.distortion_model}' is not supported; use "
+            "plumb_bob, rational_polynomial, thin_prism or equidistant"
         )
     distortion = np.array(message.d, np.float64)
     possible = _COEFFICIENTS[message.distortion_model]

@@ -74,9 +74,9 @@ def locate(
     height, width = image_size
     if abs(depth.shape[1] * height / (depth.shape[0] * width) - 1) > _ASPECT_TOLERANCE:
         raise UserError(
-            f"it is {depth.shape[1]}x{depth.shape[0]} pixels, and the image is {width}x{height}, "
-            "of other proportions: depth must be registered to the image, as drivers do that "
-            "publish aligned depth, or depth_image_proc's register node"
+            f"it has {depth.shape[1]}x{depth.shape[0]} pixels, but the image has "
+            f"{width}x{height}, another aspect ratio; register depth to the image: enable aligned "
+            "depth in the camera driver, or run depth_image_proc's register node"
         )
     rays, reached = _rays_of(camera.resized((depth.shape[0], depth.shape[1])))
     if reached is not None:

@@ -74,7 +74,7 @@ _QUOTED = 40  # characters of a name that a message carries: a broken one may be
 def _check_size(height: int, width: int) -> None:
     if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
         raise UserError(
-            f"the image is {width}x{height} pixels; {MIN_SIDE} to {MAX_SIDE} a side are possible"
+            f"the image is {width}x{height} pixels; each side must be {MIN_SIDE} to {MAX_SIDE}"
         )
 
 
@@ -135,8 +135,8 @@ def decode_image(message: Any) -> np.ndarray:
         return pixels.copy()
     if conversion in _YUV and pixels.shape[1] % 2:
         raise UserError(
-            f"the image is {pixels.shape[1]} pixels wide, but in {message.encoding} two "
-            "neighbours share their colour: the width must be even"
+            f"the image is {pixels.shape[1]} pixels wide, but {message.encoding} needs an even "
+            "width, because each two neighbouring pixels share their colour"
         )
     if width_in_bytes == 2:
         # Twice as fast as to pick and to triple these bytes in one pass (mixChannels).
@@ -214,7 +214,7 @@ def decode_compressed(message: Any) -> np.ndarray:
     if decoded is None:
         raise UserError(
             f"the compressed image of format {message.format[:_QUOTED]!r} and {len(data)} bytes "
-            "cannot be decoded, or was cut off; JPEG and PNG are supported"
+            "cannot be decoded: it is damaged, truncated, or neither JPEG nor PNG"
         )
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
 
@@ -266,7 +266,7 @@ def decode_depth(message: Any) -> np.ndarray:
         return _FROM_MILLIMETRES.take(pixels_of(message, 1, 2)[:, :, 0])
     if message.encoding != _METRES:
         raise UserError(
-            f"the encoding '{message.encoding}' is none of depth; use one of "
+            f"the encoding '{message.encoding}' is not a depth encoding; use one of "
             f"{', '.join(DEPTH_ENCODINGS)}"
         )
     bits = pixels_of(message, 1, 4)[:, :, 0].astype(np.uint32, copy=False)

@@ -165,4 +165,4 @@ def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known are {', '.join(names)}" if names else "; none is known"
+    return f"; available: {', '.join(names)}" if names else "; none is available"

@@ -22,19 +22,21 @@ class NetworkOptions:
 
     checkpoint: str = option(
         "",
-        "Weights: empty for the published file of the model, which is verified; the path of a "
-        "file; or random (see allow_random_weights).",
+        "Weights: empty for the model's published checkpoint, which is verified by its hash; the "
+        "path of a file; or random (see allow_random_weights).",
     )
     checkpoint_sha256: str = option(
-        "", "SHA-256 that the file given by its path must have; empty: any."
+        "", "Expected SHA-256 of a file given by its path; empty: not checked."
     )
     allow_random_weights: bool = option(
         False,
-        "For tests only: allow 'checkpoint: random', with which everything runs and results mean "
-        "nothing.",
+        "For tests only: allow 'checkpoint: random'. Everything runs, but the results are "
+        "meaningless.",
     )
     device: str = option(
-        "auto", "auto (the first GPU, else the CPU), cpu, cuda, or cuda:N for one of several."
+        "auto",
+        "auto (the first GPU, or the CPU if there is none), cpu, cuda, or cuda:N for one of "
+        "several GPUs.",
     )
 
     def __post_init__(self) -> None:
@@ -46,7 +48,7 @@ class NetworkOptions:
             )
         if self.checkpoint == RANDOM and not self.allow_random_weights:
             raise UserError(
-                f"{self.owner}: 'checkpoint: random' is for tests only, and needs "
+                f"{self.owner}: 'checkpoint: random' is for tests only and needs "
                 "'allow_random_weights: true'"
             )
 

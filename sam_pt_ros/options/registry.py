@@ -57,7 +57,7 @@ class Registry(Generic[T]):
             raise UserError(f"the {self.kind} '{name}' cannot be imported: {error!r}") from error
         if not (isinstance(loaded, type) and issubclass(loaded, self._base)):
             raise UserError(
-                f"the {self.kind} '{name}' is {loaded!r}, not a class derived from "
+                f"the {self.kind} '{name}' is {loaded!r}, which is not a subclass of "
                 f"{self._base.__name__}"
             )
         return loaded

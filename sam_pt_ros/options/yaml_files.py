@@ -32,9 +32,9 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, not a date, ...
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a YAML file: {reason}") from error
+        raise UserError(f"{path}: not valid YAML: {reason}") from error
     except RecursionError as error:
-        raise UserError(f"{path}: is nested too deeply") from error
+        raise UserError(f"{path}: nested too deeply") from error
     except (LookupError, AttributeError, TypeError) as error:
         # PyYAML says so of '!!bool maybe', '!!int' of nothing, '!!timestamp x'.
-        raise UserError(f"{path}: a value in it is not what its tag (!!) says") from error
+        raise UserError(f"{path}: a value does not match its YAML tag (!!)") from error

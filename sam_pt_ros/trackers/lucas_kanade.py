@@ -42,22 +42,22 @@ class LucasKanadeOptions:
 
     working_size: int = option(
         480,
-        "Longer side of the reduced image that is tracked in, in pixels; larger is more exact "
-        "and slower.",
+        "Longer side, in pixels, of the reduced image in which points are tracked. Larger is more "
+        "accurate and slower.",
         minimum=64,
         maximum=4096,
     )
     max_forward_backward_error: float = option(
         1.5,
-        "Distance in pixels of the reduced image by which a point may miss its start when it "
-        "is tracked back, to count as visible.",
+        "Largest forward-backward error, in pixels of the reduced image, at which a point still "
+        "counts as visible.",
         minimum=0.05,
         maximum=20.0,
     )
     min_similarity: float = option(
         0.5,
-        "Similarity of a point's surroundings with those it was added with, or had recently, "
-        "from which it counts as visible (1 is equal).",
+        "Smallest similarity at which a point counts as visible. Its patch is compared with the "
+        "one it was added with and with a recent one; 1 means equal.",
         minimum=0.0,
         maximum=1.0,
     )
@@ -184,7 +184,7 @@ class LucasKanade(PointTracker):
         for tracks in self._tracks:
             if tracks.index == index:
                 return tracks.select(ids)
-        raise KeyError(f"frame {index} is not remembered")
+        raise KeyError(f"frame {index} is no longer held")
 
     def _reduced(self, frame: Frame) -> _Reduced:
         """The reduced image of a frame, made once."""

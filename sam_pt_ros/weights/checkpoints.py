@@ -52,7 +52,7 @@ class Checkpoint:
         """Its size in words."""
         if self.size is not None:
             return f"{self.size:,} bytes"
-        return f"about {format_bytes(self.rough_size)}" if self.rough_size else "of unknown size"
+        return f"about {format_bytes(self.rough_size)}" if self.rough_size else "unknown size"
 
     @property
     def commercial(self) -> bool:
@@ -200,7 +200,7 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
     algorithm = "sha256" if known is None else known.algorithm
     if wanted and (found := file_digest(path, algorithm)) != wanted:
         raise UserError(
-            f"{path}: its {HASH_NAMES[algorithm]} is {found}, expected {wanted}: "
+            f"{path}: the {HASH_NAMES[algorithm]} is {found}, expected {wanted}: "
             + _what_to_do(asked, path, known)
         )
     return path
@@ -231,25 +231,25 @@ def _check_record(path: Path) -> None:
         raise UserError(f"{record}: cannot be read ({error.strerror})") from error
     if (found := file_sha256(path)) != recorded:
         raise UserError(
-            f"{path}: its SHA-256 is {found}, and was '{recorded}' when it was downloaded "
-            f"({record.name}); if you have replaced it on purpose, remove that record"
+            f"{path}: the SHA-256 is {found}, but was '{recorded}' when the file was downloaded; "
+            f"if you replaced the file on purpose, remove {record.name} beside it"
         )
 
 
 def _what_to_do(asked: str, path: Path, known: Checkpoint | None) -> str:
     if known is None:
-        return "the file is another one; check 'checkpoint_sha256'"
+        return "this is a different file; check 'checkpoint_sha256'"
     cut = known.size is not None and path.stat().st_size < known.size
-    what = "was not downloaded whole" if cut else "is another one"
-    return f"the file {what}; run `sam-pt download {asked}`, or get it anew from {known.address}"
+    what = "the file is incomplete" if cut else "this is not the published file"
+    return f"{what}; run `sam-pt download {asked}`, or download it again from {known.address}"
 
 
 def _missing(asked: str, path: Path, known: Checkpoint | None) -> str:
     if known is not None:
         if checkpoint_directory().is_file():
             return (
-                f"{DIRECTORY_VARIABLE} names the file {checkpoint_directory()}; it must name the "
-                "folder that the file lies in"
+                f"{DIRECTORY_VARIABLE} names the file {checkpoint_directory()}; set it to the "
+                "folder that contains the file"
             )
         return (
             f"the checkpoint '{asked}' is missing: run `sam-pt download {asked}`, or download "
@@ -261,8 +261,8 @@ def _missing(asked: str, path: Path, known: Checkpoint | None) -> str:
     if path.name == asked and not path.suffix:
         return f"unknown checkpoint '{asked}'{did_you_mean(asked, CHECKPOINTS)}"
     return (
-        f"the checkpoint {path.absolute()} does not exist; give the path of a file, or a name "
-        f"({', '.join(CHECKPOINTS)}: in {checkpoint_directory()})"
+        f"the checkpoint {path.absolute()} does not exist; give the path of a file, or one of "
+        f"the names {', '.join(CHECKPOINTS)} for a file in {checkpoint_directory()}"
     )
 
 
@@ -309,7 +309,7 @@ def read_state_dict(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged file makes PyTorch raise anything
         # Its own message advises to load the file in a way that runs what is in it.
         raise UserError(
-            f"{path}: not a checkpoint of PyTorch, or damaged, or with more in it than tensors "
+            f"{path}: not a PyTorch checkpoint, or damaged, or it contains more than tensors "
             f"({path.stat().st_size:,} bytes)"
         ) from error
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
@@ -318,5 +318,5 @@ def read_state_dict(path: Path) -> dict[str, Any]:
         isinstance(name, str) and isinstance(value, torch.Tensor)
         for name, value in content.items()
     ):
-        raise UserError(f"{path}: not a state dict: it must hold tensors by name")
+        raise UserError(f"{path}: not a state dict: it must map names to tensors")
     return content

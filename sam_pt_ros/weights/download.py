@@ -73,7 +73,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if req.type == "https" and urlsplit(newurl).scheme != "https":
-            raise urllib.error.URLError(f"it leads to {newurl}, which is not https")
+            raise urllib.error.URLError(f"it redirects to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -111,9 +111,9 @@ def download(
     if before is not None:
         if job.verified():
             return job.target
-        job.say(f"{job.target} is not the published file; downloading it anew")
+        job.say(f"{job.target} is not the published file; downloading it again")
     if not known.commercial:
-        job.say(f"the licence of {name}, {known.licence}, forbids commercial use")
+        job.say(f"the licence of {name} ({known.licence}) forbids commercial use")
     _make_folder(job.folder)
     with _locked(name, job.part) as file:
         # Another process may have finished between the look above and the lock.
@@ -141,14 +141,14 @@ def download_all(
     folder = directory or checkpoint_directory()
     if names is None:
         size = sum(_expected(known) or 0 for known in CHECKPOINTS.values())
-        _say(console, f"{len(CHECKPOINTS)} files, {format_bytes(size)} in all, to {folder}")
+        _say(console, f"downloading {len(CHECKPOINTS)} files ({format_bytes(size)}) to {folder}")
     wanted = list(CHECKPOINTS) if names is None else list(dict.fromkeys(names))
     for name in wanted:
         known_checkpoint(name)
     for name in wanted:
         download(name, folder, console=console)
     if folder.absolute() != checkpoint_directory().absolute():
-        _say(console, f"set {DIRECTORY_VARIABLE}={folder.absolute()} for them to be found there")
+        _say(console, f"to use these files, set {DIRECTORY_VARIABLE}={folder.absolute()}")
 
 
 def list_checkpoints(directory: Path | None = None) -> str:
@@ -187,7 +187,7 @@ def _presence(folder: Path, known: Checkpoint) -> str:
         whole = known.size in (None, target.stat().st_size)
         return "yes" if whole else "damaged (wrong size)"
     part = _part_of(target)
-    return f"partly ({format_bytes(part.stat().st_size)})" if part.is_file() else "no"
+    return f"partial ({format_bytes(part.stat().st_size)})" if part.is_file() else "no"
 
 
 def _part_of(target: Path) -> Path:
@@ -228,10 +228,10 @@ class _Job:
     def verified(self) -> bool:
         """Whether the finished file is there and intact; says so."""
         if not self.target.is_file():
-            raise UserError(f"{self.target} is in the way: it is not a file; remove it")
+            raise UserError(f"{self.target} exists but is not a file; remove it")
         if file_digest(self.target, self.known.algorithm) != self.known.digest:
             return False
-        self.say(f"{self.name} is already there: {self.target}")
+        self.say(f"{self.name} is already downloaded: {self.target}")
         return True
 
     def fetch(self, file: BinaryIO, pauses: Sequence[float]) -> None:
@@ -244,8 +244,9 @@ class _Job:
         if size is None and _length(file) and self._hash_of_part() == self.known.digest:
             return  # whole, and asking for what follows would be an error
         self._check_room(_length(file))
-        kept = f"; {format_bytes(_length(file))} are there" if _length(file) else ""
-        self.say(f"{self.name}: {self.known.size_text} from {self.known.address}{kept}")
+        kept = f", resuming after {format_bytes(_length(file))}" if _length(file) else ""
+        size_text = self.known.size_text
+        self.say(f"{self.name}: downloading {size_text} from {self.known.address}{kept}")
         with _progress(self._console) as progress:
             task = progress.add_task(self.known.file, total=_expected(self.known))
             for pause in pauses:
@@ -253,7 +254,7 @@ class _Job:
                     return self._attempt(file, progress, task)
                 except _LostError as error:
                     self._give_up_if_nothing_came(error)
-                    self.say(f"{self.name}: the connection broke ({error}); trying again")
+                    self.say(f"{self.name}: connection lost ({error}); retrying")
                 time.sleep(pause)
             try:
                 self._attempt(file, progress, task)
@@ -265,7 +266,7 @@ class _Job:
         # Without a network, new attempts would only keep the user waiting.
         if not self._received:
             raise UserError(
-                f"{self.name}: {self.known.address} cannot be downloaded ({error}); "
+                f"{self.name}: cannot download {self.known.address} ({error}); "
                 + self._elsewhere()
             ) from error
 
@@ -277,15 +278,15 @@ class _Job:
         if found != self.known.digest:
             self.part.unlink()
             raise UserError(
-                f"{self.name}: the {HASH_NAMES[self.known.algorithm]} of what "
-                f"{self.known.address} sent is {found}, expected {self.known.digest}; it was "
-                f"removed: run `sam-pt download {self.name}` again, and if that does not help, "
-                f"get the file elsewhere and put it at {self.target}"
+                f"{self.name}: the {HASH_NAMES[self.known.algorithm]} of the file from "
+                f"{self.known.address} is {found}, expected {self.known.digest}; the file was "
+                f"removed: run `sam-pt download {self.name}` again or, if that fails too, get the "
+                f"file elsewhere and put it at {self.target}"
             )
         os.replace(self.part, self.target)
         if self.known.sha256 is None:
             record_sha256(self.target)
-        self.say(f"{self.name} is verified: {self.target}")
+        self.say(f"{self.name} is downloaded and verified: {self.target}")
 
     def _hash_of_part(self) -> str:
         return file_digest(self.part, self.known.algorithm)
@@ -295,8 +296,8 @@ class _Job:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise UserError(
-                f"{self.folder}: {self.name} needs {format_bytes(needed)}, and "
-                f"{format_bytes(free)} are free there; make room, or choose another folder with "
+                f"{self.folder}: {self.name} needs {format_bytes(needed)}, but only "
+                f"{format_bytes(free)} are free; free some space, or choose another folder with "
                 f"--directory or {DIRECTORY_VARIABLE}"
             )
 
@@ -334,7 +335,7 @@ class _Job:
     def _open(self, present: int) -> http.client.HTTPResponse:
         address = self.known.address
         if urlsplit(address).scheme not in ("https", "http"):
-            raise ValueError("not an address of the web")
+            raise ValueError("not an http or https address")
         # Without identity a server may compress, and then no length or range fits.
         headers = {"User-Agent": f"sam-pt/{__version__}", "Accept-Encoding": "identity"}
         if present:
@@ -362,7 +363,7 @@ class _Job:
         if size is not None and _length(file) + len(block) > size:
             file.truncate(0)
             raise UserError(
-                f"{self.name}: {self.known.address} sends more than {size:,} bytes: not the "
+                f"{self.name}: {self.known.address} sent more than {size:,} bytes: not the "
                 f"published file; {self._elsewhere()}"
             )
         try:
@@ -370,8 +371,8 @@ class _Job:
             file.flush()
         except OSError as error:
             raise UserError(
-                f"{self.part}: cannot be written ({error.strerror}); what arrived is kept: make "
-                f"room and run `sam-pt download {self.name}` again"
+                f"{self.part}: cannot be written ({error.strerror}); the partial download is "
+                f"kept: free some space and run `sam-pt download {self.name}` again"
             ) from error
 
     def _elsewhere(self) -> str:
@@ -385,9 +386,9 @@ class _Job:
         expected = _expected(self.known)
         of = f" of {format_bytes(expected)}" if expected else ""
         return (
-            f"{self.name}: the connection to {urlsplit(self.known.address).hostname} broke "
+            f"{self.name}: lost the connection to {urlsplit(self.known.address).hostname} "
             f"({reason}); {format_bytes(_length(file))}{of} are kept in {self.part}: run "
-            f"`sam-pt download {self.name}` again to go on"
+            f"`sam-pt download {self.name}` again to resume"
         )
 
 
@@ -415,7 +416,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
         error = error.reason
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "timed out"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
 
@@ -437,7 +438,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{folder}: the folder cannot be made ({error.strerror}); choose another one with "
+            f"{folder}: cannot create the folder ({error.strerror}); choose another one with "
             f"--directory or {DIRECTORY_VARIABLE}"
         ) from error
 
@@ -477,7 +478,7 @@ def _lock(name: str, part: Path, file: BinaryIO) -> None:
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise UserError(
-                f"another download of {name} is running (it writes {part}); wait for it"
+                f"another process is downloading {name} to {part}; wait until it is done"
             ) from error
         raise UserError(
             f"{part}: cannot be locked ({error.strerror}); choose a folder on a local disk with "

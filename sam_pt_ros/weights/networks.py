@@ -30,14 +30,14 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"there is no device '{name}'; known are auto, cpu, cuda") from error
+        raise UserError(f"unknown device '{name}'; use auto, cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise UserError(f"the device '{name}' is not supported; known are auto, cpu, cuda")
+        raise UserError(f"the device '{name}' is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise UserError(
-                f"the device '{name}' is not there: PyTorch {torch.__version__} sees {count} "
+                f"the device '{name}' is not available: PyTorch {torch.__version__} sees {count} "
                 "CUDA devices; use 'device: auto' or 'device: cpu'"
             )
     return device

@@ -266,7 +266,7 @@ def test_half_precision_gives_nearly_the_same_masks() -> None:
 def test_a_prompt_before_an_image_is_refused() -> None:
     made = segmenter("hq_sam_vit_tiny")
     made.reset()
-    with pytest.raises(UserError, match="set_image must be called"):
+    with pytest.raises(UserError, match="call set_image before predict"):
         made.predict(prompts(1))
 
 

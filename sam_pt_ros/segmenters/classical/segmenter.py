@@ -42,7 +42,7 @@ class ClassicalSegmenter(Segmenter):
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         frame = self._frame
         if frame is None:
-            raise UserError("set_image must be called before predict")
+            raise UserError("call set_image before predict")
         earlier = {
             object_id: memory.before if memory.now.index == frame.index else memory.now
             for object_id, memory in self._memories.items()

@@ -92,7 +92,7 @@ def build_network(model: SamModel) -> Any:
             reason = " ".join(str(error).split())
             hint = ""
             if "torchvision" in reason:
-                hint = "; torch and torchvision must be of one release and one build"
+                hint = "; install torch and torchvision of the same release and build"
             raise UserError(
                 f"the segmenter '{model.name}': {model.module} cannot be imported ({reason}){hint}"
             ) from error

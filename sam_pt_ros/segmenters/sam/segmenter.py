@@ -81,12 +81,12 @@ class SamSegmenter(Segmenter):
 
         frame = self._frame
         if frame is None:
-            raise UserError("set_image must be called before predict")
+            raise UserError("call set_image before predict")
         for prompt in prompts:
             if prompt.mask is not None and prompt.mask.shape != frame.size:
                 raise UserError(
-                    f"object {prompt.object_id}: a mask of {prompt.mask.shape} pixels does not "
-                    f"fit the image of {frame.size} (height, width)"
+                    f"object {prompt.object_id}: the mask has the size {prompt.mask.shape}, but "
+                    f"the image has {frame.size} (height, width)"
                 )
         begin = deadline.clock() if deadline is not None else 0.0
         needed, shortened = None, False

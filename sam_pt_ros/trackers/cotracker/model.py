@@ -121,8 +121,8 @@ def _check_window(state: Mapping[str, Tensor], path: Path) -> None:
     times = state.get("time_emb")
     if times is not None and times.ndim == 3 and times.shape[1] != WINDOW:
         raise UserError(
-            f"{path}: a model with a window of {times.shape[1]} frames, not of {WINDOW}: the "
-            "offline model's checkpoint? The online one is needed (scaled_online.pth)"
+            f"{path}: this model has a window of {times.shape[1]} frames, expected {WINDOW}; it "
+            "may be the offline model: use the online one (scaled_online.pth)"
         )
 
 

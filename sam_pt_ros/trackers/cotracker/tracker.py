@@ -87,8 +87,8 @@ class CoTracker(PointTracker):
         total = np.count_nonzero(staying) + len(points)
         if total > self.options.max_points:
             raise UserError(
-                f"{total} points would be tracked at a time, 'max_points' allows "
-                f"{self.options.max_points}; raise it, or track fewer points or objects"
+                f"{total} points would exceed 'max_points', which is {self.options.max_points}; "
+                "raise it, or track fewer points or objects"
             )
         ids = np.arange(self._next_id, self._next_id + len(points), dtype=np.int64)
         if len(points):
@@ -120,7 +120,7 @@ class CoTracker(PointTracker):
         """See :meth:`PointTracker.step`; UserError in mode ``windowed``, which answers late."""
         if self.options.mode != "streaming":
             raise UserError(
-                "the windowed mode answers late: use advance() and flush(), or 'mode: streaming'"
+                "mode 'windowed' answers late: use advance() and flush(), or 'mode: streaming'"
             )
         return self.advance(frame)[-1]
 
@@ -151,11 +151,11 @@ class CoTracker(PointTracker):
         In mode ``windowed`` the frames not answered for yet are as if the stream ended now.
         """
         if not self._frames.reaches(index):
-            raise KeyError(f"frame {index} is not remembered")
+            raise KeyError(f"frame {index} is no longer held")
         row = {point: i for i, point in enumerate(self._ids.tolist())}
         rows = np.array([row[int(point)] for point in ids], np.int64)
         if (self._engine.starts[rows] > index).any():
-            raise KeyError(f"not all of the points are tracked yet in frame {index}")
+            raise KeyError(f"some of the points were added after frame {index}")
         return self._tracks(rows, index)
 
     def _answers_until(self, index: int) -> list[PointTracks]:

@@ -92,9 +92,9 @@ def test_random_weights_need_to_be_allowed() -> None:
 @pytest.mark.parametrize(
     ("device", "says"),
     [
-        ("gpu", "there is no device 'gpu'; known are auto, cpu, cuda"),
+        ("gpu", "unknown device 'gpu'; use auto, cpu, cuda or cuda:N"),
         ("meta", "the device 'meta' is not supported"),
-        ("cuda:99", "the device 'cuda:99' is not there: PyTorch .* sees . CUDA devices"),
+        ("cuda:99", "the device 'cuda:99' is not available: PyTorch .* sees . CUDA devices"),
     ],
 )
 def test_devices_that_are_not_there_are_refused(device: str, says: str) -> None:
