@@ -1,4 +1,4 @@
-"""Options that all backends with a trained network have in common."""
+"""Options shared by all backends with a trained network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.options import check_options, option
 
 RANDOM = "random"
-"""The checkpoint that is none."""
+"""Value of ``checkpoint`` that stands for random weights instead of a file."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class NetworkOptions:
     """Where a network's weights come from, and where it runs."""
 
     owner: ClassVar[str] = "network"
-    """Whose options these are, for messages."""
+    """Owner of the options, for error messages."""
 
     checkpoint: str = option(
         "",
@@ -54,7 +54,7 @@ class NetworkOptions:
 
     @property
     def weights_text(self) -> str:
-        """The weights in words, for people."""
+        """The weights, as shown to people."""
         if self.checkpoint == RANDOM:
             return "RANDOM WEIGHTS, for tests only"
         return self.checkpoint or "published weights"

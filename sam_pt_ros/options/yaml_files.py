@@ -1,4 +1,4 @@
-"""YAML files, read strictly."""
+"""Strict reading of YAML files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sam_pt_ros.errors import UserError
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses keys that are given twice: PyYAML takes the last, and ROS takes both."""
+    """Refuses duplicate keys: PyYAML keeps the last value, ROS both."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -25,7 +25,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file; UserError if it cannot be read or is none."""
+    """The content of a YAML file; UserError if it cannot be read or is not valid YAML."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except OSError as error:
@@ -36,5 +36,5 @@ def read_yaml(path: Path) -> Any:
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply") from error
     except (LookupError, AttributeError, TypeError) as error:
-        # PyYAML says so of '!!bool maybe', '!!int' of nothing, '!!timestamp x'.
+        # PyYAML raises these for '!!bool maybe', an empty '!!int' and '!!timestamp x'.
         raise UserError(f"{path}: a value does not match its YAML tag (!!)") from error

@@ -74,7 +74,10 @@ def test_a_state_dict_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_the_offline_model_is_recognised(tmp_path: Path) -> None:
     offline = {**golden.stand_in_state(), "time_emb": torch.zeros(1, 60, 1110)}
-    refused("window of 60 frames, expected 16; it may be the offline", checkpoint=saved(tmp_path, offline))
+    refused(
+        "window of 60 frames, expected 16; it may be the offline",
+        checkpoint=saved(tmp_path, offline),
+    )
 
 
 def test_random_weights_need_to_be_allowed() -> None:
