@@ -1,4 +1,4 @@
-"""The network with its weights, on its device."""
+"""CoTracker3 with its weights on a device, ready to track."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _ENGINES: dict[str, tuple[type[Engine], int]] = {
     "streaming": (StreamingEngine, 1),
     "windowed": (WindowedEngine, 6),
 }
-"""By mode, with the number of updates as published."""
+"""Engines by mode, with the published number of updates."""
 
 _PRECISIONS = {
     "float32": (torch.float32, torch.float32),
     "mixed": (torch.float16, torch.float32),
     "float16": (torch.float16, torch.float16),
 }
-"""What features are kept as, and what the network computes with."""
+"""By precision: type in which features are kept, type in which the network computes."""
 
 _GRID_SIDE = 6  # support points in a row and in a column
-_GRID_MARGIN = 64  # of the grid: this part of the image's width
+_GRID_MARGIN = 64  # the margin of the grid is this fraction of the image's width
 _SERIAL = itertools.count()
 
 
 class CoTrackerModel:
-    """A network that is ready to run, and what goes before and after it.
+    """The network with its weights, ready to run, and the preparation of its inputs.
 
     Args:
         options: checkpoint, device, precision and resolution.
 
     Raises:
-        UserError: no such device, or a checkpoint that is missing or of another model.
+        UserError: the device is not available, or the checkpoint is missing or another model's.
     """
 
     def __init__(self, options: CoTrackerOptions) -> None:
@@ -68,26 +68,26 @@ class CoTrackerModel:
             self.network.prepare(computed_as)
         height, width = self.resolution
         self._cells = torch.tensor([width / STRIDE, height / STRIDE], device=self.device)
-        # Frames keep what any model saw of them.
+        # Frames cache the features of every model, so each model needs its own key.
         self._key = f"cotracker {next(_SERIAL)}"
 
     @property
     def resolution(self) -> tuple[int, int]:
-        """Height and width that frames are scaled to."""
+        """Height and width to which frames are scaled."""
         return self.options.model_resolution
 
     @property
     def stride(self) -> int:
-        """Pixels of that resolution per cell."""
+        """Pixels of the model's resolution per cell."""
         return STRIDE
 
     @property
     def reach(self) -> int:
-        """Of how many frames beyond the history the features may be asked for."""
+        """Number of older frames, beyond the history, whose features may be requested."""
         return _ENGINES[self.options.mode][0].reach
 
     def engine(self, frames: SeenFrames) -> Engine:
-        """What tracks points through these frames, in the mode that the options ask for."""
+        """Make the engine that tracks points through these frames, in the mode of the options."""
         kind, published = _ENGINES[self.options.mode]
         return kind(
             self.network,
@@ -98,7 +98,7 @@ class CoTrackerModel:
         )
 
     def support_grid(self) -> np.ndarray:
-        """The authors' predictor's grid, ``float32 (36, 2)`` cells."""
+        """The support grid of the authors' predictor, ``float32 (36, 2)`` cells."""
         height, width = self.resolution
         margin = width / _GRID_MARGIN
         x = np.linspace(margin, width - margin, _GRID_SIDE)
@@ -106,7 +106,7 @@ class CoTrackerModel:
         return (np.stack(np.meshgrid(x, y), -1).reshape(-1, 2) / STRIDE).astype(np.float32)
 
     def features_of(self, frame: Frame) -> Pyramid:
-        """The features of a frame, computed once."""
+        """The features of a frame, cached in the frame."""
         found: Pyramid | None = frame.features.get(self._key)
         if found is None:
             image = prepare(frame.image, self.resolution, self.device)
@@ -127,7 +127,7 @@ def _check_window(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def random_cotracker_weights(network: CoTrackerNetwork) -> dict[str, Tensor]:
-    """Weights for tests: the same in every run; points move little, and not with the image."""
+    """Weights for tests, the same in every run. Points move little, and not with the image."""
     state = {}
     for name, value in network.state_dict().items():
         drawn = pseudo_random(name, value)

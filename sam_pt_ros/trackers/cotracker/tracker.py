@@ -1,4 +1,4 @@
-"""The tracker ``cotracker``: ids and pixels outside, rows and cells inside."""
+"""The tracker ``cotracker``: maps ids and pixels to the engine's rows and cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sam_pt_ros.trackers.cotracker.engine import Engine
 
 VISIBLE = 0.6
-"""A point is visible if the product of its visibility and its confidence is larger."""
+"""A point is visible if its visibility times its confidence exceeds this."""
 
 _SUPPORT = -1  # the id of support points
 
@@ -24,13 +24,13 @@ _SUPPORT = -1  # the id of support points
 class CoTracker(PointTracker):
     """CoTracker3 online (arXiv 2410.11831), by default frame by frame (arXiv 2504.09904).
 
-    Points influence each other, through the model's virtual tracks; how, and what is left of it
-    when points come and go, is said in the modules ``streaming`` and ``windowed``. The features
-    of a frame are computed once, and not before there is a point to be tracked in it.
+    Points influence each other through the model's virtual tracks. The modules ``streaming`` and
+    ``windowed`` describe how, and what happens when points come and go. The features of a frame
+    are computed once, as soon as there is a point to track in it.
 
     Raises:
-        UserError: PyTorch is not installed, there is no such device, or the checkpoint is
-            missing or not the right one.
+        UserError: PyTorch is not installed, the device is not available, or the checkpoint is
+            missing or another model's.
     """
 
     Options = CoTrackerOptions
@@ -71,7 +71,7 @@ class CoTracker(PointTracker):
     # --- points ---------------------------------------------------------------------------
 
     def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
-        """See :meth:`PointTracker.add_points`; UserError also for more than ``max_points``."""
+        """See :meth:`PointTracker.add_points`. Exceeding ``max_points`` is a UserError."""
         return self._add(xy, frame, np.zeros(0, np.int64))
 
     def replace_points(self, ids: np.ndarray, xy: np.ndarray, frame: Frame) -> np.ndarray:
@@ -80,7 +80,7 @@ class CoTracker(PointTracker):
         return added
 
     def _add(self, xy: np.ndarray, frame: Frame, leaving: np.ndarray) -> np.ndarray:
-        """Add points; those of the ids ``leaving`` do not count, because they leave at once."""
+        """Add points. The points ``leaving`` do not count, because they are removed next."""
         held = self._frames.since(frame)[0]
         points = check_query_points(xy, held)
         staying = (self._ids != _SUPPORT) & ~np.isin(self._ids, leaving)
@@ -107,7 +107,7 @@ class CoTracker(PointTracker):
         if keep.all():
             return
         if (self._ids[keep] == _SUPPORT).all():
-            keep[:] = False  # support points support nobody any more
+            keep[:] = False  # there are no points left to support
         self._engine.keep(np.flatnonzero(keep))
         self._ids = self._ids[keep]
 
@@ -133,7 +133,7 @@ class CoTracker(PointTracker):
         self._frames.append(frame)
         self._engine.extend(frame.index)
         if first and len(self._foreseen):
-            # The authors' predictor knows all queries, and has its grid, from the start.
+            # The authors' predictor has all queries and its grid from the start.
             cells = self._foreseen[:, 1:] * self._cells_per_pixel(frame)
             self._engine.foresee(cells, frame.index + self._foreseen[:, 0].astype(np.int64))
             if self.options.support_grid:
@@ -148,7 +148,8 @@ class CoTracker(PointTracker):
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:
         """See :meth:`PointTracker.recall`.
 
-        In mode ``windowed`` the frames not answered for yet are as if the stream ended now.
+        In mode ``windowed``, frames that are not final yet get the tracks that they would have if
+        the stream ended now.
         """
         if not self._frames.reaches(index):
             raise KeyError(f"frame {index} is no longer held")
@@ -167,7 +168,9 @@ class CoTracker(PointTracker):
             known = self._engine.starts <= each
             rows = np.flatnonzero(known & (self._ids != _SUPPORT))
             if len(rows) == 0 and known.any():
-                self._engine.answer(each, np.flatnonzero(known))  # support points go on alone
+                self._engine.answer(
+                    each, np.flatnonzero(known)
+                )  # keep tracking the support points
             answers.append(self._tracks(rows, each))
             self._answered = each
         return answers
@@ -181,7 +184,7 @@ class CoTracker(PointTracker):
         return PointTracks(index, self._ids[rows], xy, visible, values[:, 3])
 
     def _cells_per_pixel(self, frame: Frame) -> np.ndarray:
-        """In x and y, ``float32 (2,)``; corner pixels lie on corners of the scaled image."""
+        """Scale in x and y, ``float32 (2,)``; corner pixels map to corners of the scaled image."""
         height, width = self._model.resolution
         pixels = np.array([frame.width - 1, frame.height - 1], np.float32)
         scale: np.ndarray = np.array([width - 1, height - 1], np.float32) / pixels
