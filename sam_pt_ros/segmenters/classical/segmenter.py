@@ -1,4 +1,4 @@
-"""The classical segmenter: one memory per object, one crop per object and frame."""
+"""The classical segmenter. It keeps one state per object and works in a crop around each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sam_pt_ros.segmenters.classical.seeding import Seed, seed
 from sam_pt_ros.segmenters.classical.state import Memory, State
 from sam_pt_ros.segmenters.classical.tracking import start, track
 
-_LOGIT = 4.0  # of a pixel that is certain
+_LOGIT = 4.0  # logit of a certain pixel
 
 
 class ClassicalSegmenter(Segmenter):
-    """Carries each object's mask along and corrects it by colours, motion and points."""
+    """Propagates each object's mask and corrects it by colours, motion and points."""
 
     Options = ClassicalOptions
     has_memory = True
@@ -52,7 +52,7 @@ class ClassicalSegmenter(Segmenter):
     def _predict_one(
         self, prompt: Prompt, frame: Frame, earlier: dict[int, State | None]
     ) -> MaskPrediction:
-        """One object's mask; ``earlier`` is every object before this frame."""
+        """Predict one object's mask; ``earlier`` holds all objects' states before this frame."""
         before = earlier.get(prompt.object_id)
         if before is None or prompt.mask is not None:
             found = seed(
@@ -72,7 +72,7 @@ class ClassicalSegmenter(Segmenter):
         return _prediction(state, frame)
 
     def _earlier_answer(self, prompt: Prompt, frame: Frame) -> Seed | None:
-        """What was answered to an earlier prompt for an object's first frame."""
+        """The result of an earlier prompt for the object's first frame, if this is that frame."""
         memory = self._memories.get(prompt.object_id)
         if memory is None or memory.before is not None or memory.now.index != frame.index:
             return None

@@ -1,4 +1,4 @@
-"""What is remembered of one object."""
+"""The state of one object."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sam_pt_ros.segmenters.classical.window import Window
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """An object after one frame; never changed, so that a frame can be done again.
+    """The state of an object after one frame; immutable, so that a frame can be repeated.
 
     Attributes:
-        frame: where it was seen last.
-        window: the crop of that frame.
-        probability: ``float32 (h, w)`` of the object in the crop.
-        box: of the object, edges x min, y min, x max, y max in image pixels.
-        area: of the object, image pixels.
-        usual_area: slowly following the area, image pixels.
-        velocity: image pixels per frame.
-        appearance: colours.
-        points: ``float32 (N, 2)``, positives that were given with that frame, image pixels.
-        negatives: likewise, those not on it.
-        most_points: positives and negatives that were ever given at once.
-        index: of the newest frame it was looked for in.
+        frame: frame in which the object was last seen.
+        window: window of the object in that frame.
+        probability: ``float32 (h, w)``, probability of the object in the window.
+        box: edges of the object: x min, y min, x max, y max, image pixels.
+        area: area of the object, image pixels.
+        usual_area: slow running average of the area, image pixels.
+        velocity: ``float64 (2,)``, image pixels per frame.
+        appearance: colour model.
+        points: ``float32 (N, 2)``, positive points given with that frame, image pixels.
+        negatives: ``float32 (M, 2)``, negative points given with that frame, image pixels.
+        most_points: largest numbers of positive and of negative points given at once so far.
+        index: index of the newest frame in which the object was searched.
         hidden: frames since ``frame`` in which it was not seen.
-        doubts: frames in a row in which there was reason to think it hidden.
-        recovering: since it was found again it was not yet seen as a whole.
+        doubts: consecutive frames with signs that it is hidden.
+        recovering: whether it was found again but not yet seen as a whole.
         views: remembered views, the first one and the latest ones.
-        rigid: whether the last view could be found again by the one before.
+        rigid: whether the previous view was found again when the last one was remembered.
     """
 
     frame: Frame
@@ -56,9 +56,9 @@ class State:
 
     @property
     def size(self) -> float:
-        """Of the whole object: geometric mean of its box's sides, image pixels.
+        """Size of the whole object: geometric mean of the sides of its box, image pixels.
 
-        A box that is smaller only because a part is hidden counts as the whole.
+        If the object is partly hidden, the box is enlarged to the usual area.
         """
         x0, y0, x1, y1 = self.box
         hidden_part = min(max(self.usual_area / max(self.area, 1.0), 1.0), 6.0)
@@ -67,7 +67,7 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """An object before and after the newest frame, so that the frame can be done again."""
+    """An object before and after the newest frame, so that the frame can be repeated."""
 
     before: State | None
     now: State

@@ -1,8 +1,9 @@
-"""How SAM is asked for an object's mask: several times, each time with the answer before.
+"""Prompting SAM for an object's mask in several passes, each with the previous result.
 
-SAM-PT, arXiv 2307.01197, section 3.4, as its authors' code does it, except for their box, which is
-in the image's pixels where the points are in the network's: here both are in the network's. All
-objects of a frame go through a pass together, those whose prompts have the same form in one batch.
+This is section 3.4 of SAM-PT (arXiv 2307.01197) as implemented by its authors, with one exception:
+their box is in pixels of the image although the points are in pixels of the network's input; here
+both are in the network's. All objects of a frame go through each pass together, and those with
+prompts of the same form are decoded in one batch.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from sam_pt_ros.segmenters.sam.network import Network, PromptBatch, input_size
 from sam_pt_ros.segmenters.sam.options import SamOptions
 
 _SMALLEST = 2
-"""Masks of fewer pixels are not refined."""
+"""Masks with fewer pixels are not refined."""
 
 
 @dataclass(eq=False)
 class _Query:
-    """An object on its way through the passes.
+    """The state of an object between passes.
 
     Attributes:
         points: ``float32 (N, 2)``, pixels of the network's input, on the host.
-        labels: ``int32 (N,)``.
-        positives_first: whether the first pass has the positive points alone.
-        box: ``float32 (4,)``, that of the next pass, in the same pixels; None without.
-        low: ``float32 (1, 256, 256)``: logits of the last pass; None before it.
-        iou: what was predicted in it.
-        logits: ``float32 (H, W)`` of it; None as long as they were not needed.
-        bounds: of the mask that they make.
+        labels: ``int32 (N,)``: 1 on the object, 0 not on it.
+        positives_first: whether the first pass uses only the positive points.
+        box: ``float32 (4,)``, box of the next pass, pixels of the network's input; or None.
+        low: ``float32 (1, 256, 256)``, logits of the last pass; None before the first.
+        iou: predicted IoU of the last pass.
+        logits: ``float32 (H, W)``, the logits at the image's size; None until they are needed.
+        bounds: bounds of the mask.
     """
 
     points: np.ndarray
@@ -51,7 +52,7 @@ class _Query:
 
 @dataclass(frozen=True)
 class MaskBounds:
-    """Where a mask lies: pixels in it, and its box, inclusive; the box of an empty one is 0."""
+    """Area of a mask, and its bounding box in inclusive pixel indices; all 0 if it is empty."""
 
     area: int
     x_min: int
@@ -61,12 +62,12 @@ class MaskBounds:
 
     @property
     def box(self) -> np.ndarray:
-        """``float64 (4,)`` x min, y min, x max, y max."""
+        """Bounding box, ``float64 (4,)``: x min, y min, x max, y max."""
         return np.array([self.x_min, self.y_min, self.x_max, self.y_max], np.float64)
 
 
 def mask_bounds(masks: Tensor) -> list[MaskBounds]:
-    """Of masks ``bool (B, H, W)``, with one transfer to the host."""
+    """Bounds of masks ``bool (B, H, W)``, with a single transfer to the host."""
     rows, columns = masks.any(dim=2), masks.any(dim=1)
     height, width = masks.shape[1:]
     found = torch.stack(
@@ -86,19 +87,19 @@ def mask_bounds(masks: Tensor) -> list[MaskBounds]:
 
 
 class Passes:
-    """The passes through one image.
+    """The passes for the objects of one image.
 
     Args:
-        network: what decodes.
-        image: the image.
-        image_size: its height and width.
-        options: how often, and when to stop.
-        deadline: no refining pass begins that would end later, if it takes as long as the last.
+        network: network that decodes.
+        image: the encoded image.
+        image_size: height, width of the image.
+        options: number of passes, and when to stop.
+        deadline: a refining pass is skipped if it would end later, judging by the previous pass.
 
     Attributes:
-        refining_from: when ``predict`` could have stopped, on the deadline's clock; None: at its
-            end, or without a deadline.
-        shortened: whether it has stopped for the deadline.
+        refining_from: time on the deadline's clock at which the mandatory passes were done; None
+            if there was nothing to refine, or without a deadline.
+        shortened: whether refining stopped because of the deadline.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Passes:
         self._scale: np.ndarray = np.array([width / image_size[1], height / image_size[0]])
 
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """The masks of tracked objects; without a point and a box there is none."""
+        """Predict the masks of tracked objects; a prompt without points and box has no mask."""
         queries = [self._query(prompt) for prompt in prompts]
         active = [each for each in queries if len(each.points) or each.box is not None]
         self._pass((e for e in active if e.positives_first), positives_only=True)
@@ -142,7 +143,7 @@ class Passes:
         return 0.0 if self._deadline is None else self._deadline.clock()
 
     def _time_for_another(self, begin: float) -> bool:
-        """Whether another pass like the one that began then will be done in time."""
+        """Whether another pass would finish in time; the last one started at ``begin``."""
         if self._deadline is None:
             return True
         now = self._now()
@@ -152,7 +153,7 @@ class Passes:
         return not self.shortened
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """The masks of what users point at: the best of the candidates for a single click."""
+        """Predict the masks of new objects; for a single click, the best of three candidates."""
         queries = [self._query(prompt) for prompt in prompts]
         active = [each for each in queries if len(each.points) or each.box is not None]
         self._pass((e for e in active if _ambiguous(e)), candidates=True)
@@ -170,7 +171,7 @@ class Passes:
         return corners.reshape(4).astype(np.float32)
 
     def _box_last_mask(self, query: _Query) -> bool:
-        """Have the next pass use the box of the last mask; false if that is too small."""
+        """Set the box of the next pass to the last mask's; false if the mask is too small."""
         if query.bounds is None or query.bounds.area < _SMALLEST:
             return False
         query.box = self._scaled_box(query.bounds.box)
@@ -179,7 +180,7 @@ class Passes:
     def _pass(
         self, objects: Iterable[_Query], positives_only: bool = False, candidates: bool = False
     ) -> None:
-        """Ask once for every object, and remember the answers."""
+        """Decode once for every object, and store the results."""
         forms: dict[tuple[int, bool, bool], list[tuple[_Query, np.ndarray, np.ndarray]]] = {}
         for each in objects:
             chosen = each.labels == 1 if positives_only else slice(None)
@@ -209,7 +210,7 @@ class Passes:
         )
 
     def _measure(self, objects: Iterable[_Query]) -> None:
-        """Enlarge the last answers, and find where their masks lie."""
+        """Enlarge the last logits, and find the bounds of their masks."""
         objects = [each for each in objects if each.logits is None]
         if not objects:
             return
@@ -221,7 +222,7 @@ class Passes:
     def _unsettled(
         self, objects: Sequence[_Query], before: Sequence[Tensor | None]
     ) -> list[_Query]:
-        """The objects whose masks still change."""
+        """The objects whose masks still change by more than the tolerance."""
         if self._options.refinement_tolerance == 0:
             return list(objects)
         self._measure(objects)
@@ -247,5 +248,5 @@ class Passes:
 
 
 def _ambiguous(query: _Query) -> bool:
-    """A single point may mean a thing or a part of it."""
+    """Whether a prompt is a single point, which may mean an object or a part of it."""
     return len(query.points) == 1 and query.box is None

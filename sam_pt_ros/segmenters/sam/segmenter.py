@@ -18,24 +18,24 @@ from sam_pt_ros.segmenters.sam.options import SamOptions
 if TYPE_CHECKING:
     from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding
 
-_DRAWN = 32.0  # logit of a mask that its user drew
+_DRAWN = 32.0  # logit of a mask drawn by the user
 _SERIAL = itertools.count()
 
 
 class SamSegmenter(Segmenter):
-    """SAM (arXiv 2304.02643) or one of its kin, prompted as SAM-PT does.
+    """SAM (arXiv 2304.02643) or a model derived from it, prompted as in SAM-PT.
 
-    It has no memory. A frame is encoded once, when the first prompt for it comes; its embedding
-    (4 MB; 12 MB of HQ-SAM) is kept with the frame.
+    It has no memory. A frame is encoded once, on its first prompt, and its embedding (4 MB, or
+    12 MB for HQ-SAM) is cached in the frame.
 
     Raises:
-        UserError: a package is not installed, there is no such device, or the checkpoint is
+        UserError: a package is not installed, the device is not available, or the checkpoint is
             missing or another model's.
     """
 
     Options = SamOptions
     model: ClassVar[str]
-    """The model's name."""
+    """Name of the model, a key of ``MODELS``."""
 
     def __init__(self, options: SamOptions) -> None:
         super().__init__(options)
@@ -44,7 +44,7 @@ class SamSegmenter(Segmenter):
 
         self.network = SamNetwork(MODELS[self.model], options)
         self._frame: Frame | None = None
-        # Frames keep what any model saw of them.
+        # Frames cache the embeddings of every model, so each model needs its own key.
         self._key = f"{self.model} {next(_SERIAL)}"
 
     @property
@@ -63,7 +63,7 @@ class SamSegmenter(Segmenter):
         return self._ask(prompts).masks
 
     def predict_until(self, prompts: Sequence[Prompt], deadline: Deadline) -> TimedPredictions:
-        """Like ``predict``, with as many refining passes as are done in time."""
+        """Like ``predict``, with as many refining passes as fit before the deadline."""
         return self._ask(prompts, deadline=deadline)
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
@@ -114,7 +114,7 @@ class SamSegmenter(Segmenter):
 
 
 def _drawn(mask: np.ndarray) -> MaskPrediction:
-    """What a user drew is the object."""
+    """The prediction for a mask drawn by the user, ``bool (H, W)``: the mask itself."""
     logits = np.where(mask, np.float32(_DRAWN), np.float32(-_DRAWN))
     return MaskPrediction(logits, (0, 0), mask.shape[:2], 1.0)
 
