@@ -178,6 +178,7 @@ def _pop_options(options: type[_Options], values: dict[str, Any], where: str) ->
 def _backend_options(
     registry: Registry[Any], name: str, values: dict[str, Any], where: str
 ) -> Any:
+    """Remove the options nested under a backend's name and build its ``Options`` from them."""
     nested = values.pop(name, {})
     if not isinstance(nested, Mapping):
         raise UserError(f"{where}: '{name}' must map option names to values, got {nested!r}")

@@ -126,20 +126,20 @@ class CameraModel:
                 the image.
         """
         point = np.asarray(point, np.float64)
-        said = "the point [{:.6g}, {:.6g}, {:.6g}]".format(*point)
+        subject = "the point [{:.6g}, {:.6g}, {:.6g}]".format(*point)
         if not np.isfinite(point).all():
-            raise UserError(f"{said} is not finite")
+            raise UserError(f"{subject} is not finite")
         if point[2] <= 0:
-            raise UserError(f"{said} lies behind the camera")
+            raise UserError(f"{subject} lies behind the camera")
         (pixel,) = self.pixels(point[None])
         if self.size is not None:
             height, width = self.size
             if not (-1 <= pixel[0] <= width and -1 <= pixel[1] <= height):
-                raise UserError(f"{said} lies outside of the image of {width}x{height} pixels")
+                raise UserError(f"{subject} lies outside of the image of {width}x{height} pixels")
         (ray,) = self.rays(pixel[None])
         angle = np.arctan2(np.linalg.norm(np.cross(ray, point)), ray @ point)
         if not angle < _SAME_DIRECTION:
-            raise UserError(f"{said} lies beyond what the lens model covers")
+            raise UserError(f"{subject} lies beyond what the lens model covers")
         if self.size is not None:
             pixel = np.clip(pixel, -0.5, (width - 0.5, height - 0.5))
         return pixel

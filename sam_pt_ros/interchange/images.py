@@ -19,6 +19,8 @@ from sam_pt_ros.errors import UserError
 
 
 class _Encoding(NamedTuple):
+    """How the pixels of an encoding are stored."""
+
     channels: int
     width_in_bytes: int  # of a channel
     conversion: int | None  # OpenCV's code for the conversion to RGB; None if it is RGB
@@ -72,6 +74,7 @@ _QUOTED = 40  # characters of a quoted name; a corrupt message may hold a long o
 
 
 def _check_size(height: int, width: int) -> None:
+    """UserError if a side of an image is too short or too long."""
     if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
         raise UserError(
             f"the image is {width}x{height} pixels; each side must be {MIN_SIDE} to {MAX_SIDE}"
@@ -176,6 +179,7 @@ def _compressed_size(data: memoryview) -> tuple[int, int] | None:
 
 
 def _png_size(data: memoryview) -> tuple[int, int] | None:
+    """Height and width in the header of a PNG; None if a chunk is missing."""
     if bytes(data[12:16]) != b"IHDR":
         return None
     name, at = b"", len(_PNG_START)
@@ -188,6 +192,7 @@ def _png_size(data: memoryview) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: memoryview) -> tuple[int, int] | None:
+    """Height and width in the header of a JPEG; None without an end marker."""
     found, at = None, 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]

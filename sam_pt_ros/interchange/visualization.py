@@ -113,6 +113,7 @@ class _Size:
 
 
 def _draw_mask(canvas: np.ndarray, mask: CroppedMask, colour: Colour, size: _Size) -> None:
+    """Tint the pixels of a mask and draw its outline, in place."""
     if not mask.area:
         return
     x, y, w, h = mask.roi
@@ -138,6 +139,7 @@ def _draw_points(canvas: np.ndarray, item: ObjectResult, size: _Size) -> None:
 
 
 def _disc(canvas: np.ndarray, xy: np.ndarray, radius: float, colour: Colour) -> None:
+    """Draw a disc at a position ``(2,)`` in pixels, in place."""
     unit = 1 << _SHIFT
     centre = (round(float(xy[0]) * unit), round(float(xy[1]) * unit))
     cv2.circle(canvas, centre, round(radius * unit), colour, -1, cv2.LINE_AA, _SHIFT)
@@ -146,6 +148,7 @@ def _disc(canvas: np.ndarray, xy: np.ndarray, radius: float, colour: Colour) -> 
 def _cross(
     canvas: np.ndarray, xy: np.ndarray, reach: float, thickness: int, colour: Colour
 ) -> None:
+    """Draw a diagonal cross at a position ``(2,)`` in pixels, in place."""
     unit = 1 << _SHIFT
     x, y, r = (round(float(v) * unit) for v in (xy[0], xy[1], reach))
     for dy in (-r, r):

@@ -219,10 +219,12 @@ def record_sha256(path: Path) -> None:
 
 
 def _record_of(path: Path) -> Path:
+    """The file in which the SHA-256 of a checkpoint is recorded."""
     return path.with_name(path.name + ".sha256")
 
 
 def _check_record(path: Path) -> None:
+    """UserError if a file differs from its recorded SHA-256, if there is a record."""
     record = _record_of(path)
     try:
         recorded = record.read_text(encoding="utf-8", errors="replace").partition(" ")[0].strip()

@@ -107,5 +107,6 @@ def pseudo_random(name: str, value: Tensor) -> Tensor:
 
 
 def _listed(what: str, names: list[str]) -> str:
+    """A count of names and the first few of them, for an error message."""
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     return f"{len(names)} {what}" + (f" ({shown})" if names else "")

@@ -115,6 +115,7 @@ class Appearance:
 
 
 def _ratio(model: np.ndarray, floor: float) -> np.ndarray:
+    """Log ratio of histograms ``(2, bins)``: on the object over around it, ``(bins,)``."""
     ratio: np.ndarray = np.log((model[1] + floor) / (model[0] + floor))
     return ratio
 

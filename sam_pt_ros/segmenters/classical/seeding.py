@@ -78,6 +78,7 @@ def seed(
 def _window(
     box: tuple[float, float, float, float], object_size: float, image_size: tuple[int, int]
 ) -> tuple[Window, float]:
+    """The window around a box (edges, image pixels), and the size of the box in working pixels."""
     x0, y0, x1, y1 = box
     width, height = max(x1 - x0, 4.0), max(y1 - y0, 4.0)
     size = float(np.sqrt(width * height))
@@ -88,6 +89,7 @@ def _window(
 
 
 def _from_mask(frame: Frame, mask: np.ndarray, object_size: float) -> Seed:
+    """A seed from a mask drawn by the user, ``bool (H, W)``."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     box = (x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5)
     window, size = _window(box, object_size, frame.size)
@@ -103,6 +105,7 @@ def _from_mask(frame: Frame, mask: np.ndarray, object_size: float) -> Seed:
 def _from_box(
     frame: Frame, prompt: Prompt, box: tuple[float, float, float, float], object_size: float
 ) -> Seed | None:
+    """A seed from a box (edges, image pixels)."""
     window, size = _window(box, object_size, frame.size)
     corners = window.to_working(np.array([box[:2], box[2:]]))
     (left, top), (right, bottom) = corners
@@ -168,7 +171,7 @@ def _refine(
     weights = contrast_weights(lab.astype(np.float32))
     points = window.to_working(prompt.points)
     probability = (belief > 0).astype(np.float32)
-    said = point_evidence(
+    from_points = point_evidence(
         points,
         prompt.labels,
         lab,
@@ -188,7 +191,7 @@ def _refine(
         bins = Bins.of(lab, centre, size)
         seen = Histograms.of(bins, probability)
         whole, local = Appearance(seen, seen).evidence(bins, window.shape)
-        evidence = _GLOBAL_WEIGHT * whole + _LOCAL_WEIGHT * local + belief + said
+        evidence = _GLOBAL_WEIGHT * whole + _LOCAL_WEIGHT * local + belief + from_points
         probability = cut(evidence, weights, _SMOOTHNESS, probability, _ITERATIONS)
         probability = connected(
             probability, (belief > 0).astype(np.float32), points, prompt.labels

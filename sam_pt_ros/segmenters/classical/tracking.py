@@ -335,6 +335,7 @@ def _learn(state: State, bins: Bins) -> State:
 
 
 def _hide(before: State, frame: Frame) -> State:
+    """The state of an object that is hidden from this frame on."""
     return replace(before, hidden=1, doubts=0, index=frame.index)
 
 
@@ -436,4 +437,5 @@ def _centre(probability: np.ndarray) -> np.ndarray:
 def _grown(
     box: tuple[float, float, float, float], margin: float
 ) -> tuple[float, float, float, float]:
+    """A box, grown by a margin on every side."""
     return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin

@@ -126,6 +126,7 @@ def find(
 
 
 def _keypoints(rgb: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """SIFT keypoints of RGB ``uint8 (h, w, 3)``: ``float32 (N, 2)`` and ``float32 (N, 128)``."""
     detector = cv2.SIFT_create(contrastThreshold=_CONTRAST)
     found, descriptors = detector.detectAndCompute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), mask)
     if descriptors is None:
@@ -136,6 +137,7 @@ def _keypoints(rgb: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np
 def _match(
     view: View, window: Window, rgb: np.ndarray, places: np.ndarray, descriptors: np.ndarray
 ) -> Sighting | None:
+    """Match a view with the keypoints of a region; None if too few agree on a transform."""
     known, wanted = view.keypoints
     if len(known) < _MIN_INLIERS:
         return None
@@ -231,4 +233,5 @@ def _correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray) -> flo
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
+    """RGB ``uint8 (h, w, 3)`` to 8-bit Lab, ``float32 (h, w, 3)``."""
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)

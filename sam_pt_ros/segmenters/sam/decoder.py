@@ -162,6 +162,7 @@ class MaskDecoder:
     def _first_layer(
         self, image: ImageEmbedding, places: Tensor, masks: Tensor | None
     ) -> tuple[Tensor, Tensor]:
+        """Tokens ``(B, N, 256)`` and pixels ``(B or 1, P, 256)`` after the first layer."""
         layer, projections = self._first, self._projections(image)
         tokens = layer.norm1(layer.self_attn(q=places, k=places, v=places))
         if masks is None:
@@ -186,6 +187,7 @@ class MaskDecoder:
     def _second_layer(
         self, tokens: Tensor, pixels: Tensor, places: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """Tokens ``(B, N, 256)`` and pixels ``(B, P, 256)`` after the second layer."""
         layer = self._second
         placed = tokens + places
         tokens = layer.norm1(tokens + layer.self_attn(q=placed, k=placed, v=tokens))

@@ -153,6 +153,7 @@ class SamNetwork:
     def _decode(
         self, image: ImageEmbedding, prompts: PromptBatch, candidates: bool
     ) -> tuple[Tensor, Tensor]:
+        """Decode one batch that fits the device; see :class:`Network`."""
         encoder = self.sam.prompt_encoder
         sparse, _ = encoder(
             points=(prompts.points, prompts.labels), boxes=prompts.boxes, masks=None

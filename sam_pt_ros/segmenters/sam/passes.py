@@ -140,6 +140,7 @@ class Passes:
         return [self._prediction(each) for each in queries]
 
     def _now(self) -> float:
+        """Time on the clock of the deadline; 0 without a deadline."""
         return 0.0 if self._deadline is None else self._deadline.clock()
 
     def _time_for_another(self, begin: float) -> bool:
@@ -162,11 +163,13 @@ class Passes:
         return [self._prediction(each, threshold=0.0) for each in queries]
 
     def _query(self, prompt: Prompt) -> _Query:
+        """The state of an object before its first pass."""
         points = (prompt.points.astype(np.float64) * self._scale).astype(np.float32)
         box = None if prompt.box is None else self._scaled_box(prompt.box)
         return _Query(points, prompt.labels, prompt.positives_first, box)
 
     def _scaled_box(self, box: np.ndarray) -> np.ndarray:
+        """A box ``(4,)`` in image pixels as ``float32 (4,)`` in pixels of the network's input."""
         corners = box.astype(np.float64).reshape(2, 2) * self._scale
         return corners.reshape(4).astype(np.float32)
 
@@ -197,6 +200,8 @@ class Passes:
                 each.low, each.iou, each.logits = its_low, iou, None
 
     def _batch(self, group: Sequence[tuple[_Query, np.ndarray, np.ndarray]]) -> PromptBatch:
+        """The prompts of objects with the same form, on the device."""
+
         def sent(arrays: Iterable[np.ndarray]) -> Tensor:
             return torch.from_numpy(np.stack(list(arrays))).to(self._network.device)
 
@@ -233,6 +238,7 @@ class Passes:
         return [each for each, yes in zip(objects, changed.tolist(), strict=True) if yes]
 
     def _prediction(self, query: _Query, threshold: float | None = None) -> MaskPrediction:
+        """The last mask of an object; nothing if its predicted IoU is below the threshold."""
         limit = self._options.iou_threshold if threshold is None else threshold
         bounds = query.bounds
         rejected = np.float32(query.iou) < np.float32(limit)

@@ -75,6 +75,7 @@ class SamSegmenter(Segmenter):
         candidates: bool = False,
         deadline: Deadline | None = None,
     ) -> TimedPredictions:
+        """Predict masks: for new objects with ``candidates``, else for tracked ones."""
         import torch
 
         from sam_pt_ros.segmenters.sam.passes import Passes
@@ -106,6 +107,7 @@ class SamSegmenter(Segmenter):
         return TimedPredictions(masks, needed, shortened)
 
     def _embedding(self, frame: Frame) -> ImageEmbedding:
+        """The embedding of a frame, cached in the frame."""
         found: ImageEmbedding | None = frame.features.get(self._key)
         if found is None:
             found = self.network.embed(frame.image)

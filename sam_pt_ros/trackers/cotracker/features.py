@@ -117,6 +117,8 @@ class FeatureNetwork(nn.Module):
 
 
 class _Residual(nn.Module):
+    """A residual block of two 3 x 3 convolutions."""
+
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, after, 3, stride=stride, padding=1)
@@ -126,6 +128,7 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(1, before, H, W)`` to ``(1, after, H / stride, W / stride)``."""
         y = _standardized(self.conv1(x)).relu_()
         y = _standardized(self.conv2(y)).relu_()
         if self.downsample is not None:

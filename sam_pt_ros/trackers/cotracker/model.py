@@ -118,6 +118,7 @@ class CoTrackerModel:
 
 
 def _check_window(state: Mapping[str, Tensor], path: Path) -> None:
+    """UserError if the weights are those of the offline model, whose window is longer."""
     times = state.get("time_emb")
     if times is not None and times.ndim == 3 and times.shape[1] != WINDOW:
         raise UserError(

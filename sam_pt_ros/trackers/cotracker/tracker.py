@@ -160,6 +160,7 @@ class CoTracker(PointTracker):
         return self._tracks(rows, index)
 
     def _answers_until(self, index: int) -> list[PointTracks]:
+        """The tracks of all frames up to ``index`` that have not been returned yet."""
         if len(self._frames) == 0:
             return []
         first = max(self._answered + 1, self._frames.oldest)
@@ -176,6 +177,7 @@ class CoTracker(PointTracker):
         return answers
 
     def _tracks(self, rows: np.ndarray, index: int) -> PointTracks:
+        """The tracks of the points in these rows, ``int64 (N,)``, in a frame."""
         if len(rows) == 0:
             return PointTracks.empty(index)
         values = self._engine.answer(index, rows)

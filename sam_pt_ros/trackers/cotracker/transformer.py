@@ -86,6 +86,8 @@ class UpdateTransformer(nn.Module):
 
 
 class _Attention(nn.Module):
+    """Multi-head attention along either of the first two axes."""
+
     def __init__(self) -> None:
         super().__init__()
         self.to_q = nn.Linear(HIDDEN, HIDDEN)
@@ -118,16 +120,21 @@ def _split_across(x: Tensor) -> Tensor:
 
 
 class _Mlp(nn.Module):
+    """The feed-forward part of a block."""
+
     def __init__(self) -> None:
         super().__init__()
         self.fc1 = nn.Linear(HIDDEN, 4 * HIDDEN)
         self.fc2 = nn.Linear(4 * HIDDEN, HIDDEN)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(..., 384)`` to ``(..., 384)``."""
         return self.fc2(F.gelu(self.fc1(_norm(x)), approximate="tanh"))
 
 
 class _SelfBlock(nn.Module):
+    """A block of self-attention, along time or across tracks."""
+
     def __init__(self) -> None:
         super().__init__()
         self.attn = _Attention()
@@ -151,6 +158,8 @@ class _SelfBlock(nn.Module):
 
 
 class _CrossBlock(nn.Module):
+    """A block of attention from tracks to other tracks."""
+
     def __init__(self) -> None:
         super().__init__()
         self.norm_context = nn.LayerNorm(HIDDEN)
@@ -164,8 +173,10 @@ class _CrossBlock(nn.Module):
 
 
 def _norm(x: Tensor) -> Tensor:
+    """Layer norm of ``(..., 384)`` without parameters."""
     return F.layer_norm(x, (HIDDEN,), eps=1e-6)
 
 
 def _blocks(kind: type[nn.Module]) -> nn.ModuleList:
+    """One block of this kind per round."""
     return nn.ModuleList(kind() for _ in range(_ROUNDS))

@@ -53,6 +53,7 @@ class WindowedEngine(Engine):
 
     @property
     def _first(self) -> int:
+        """Index of the first frame of the stream."""
         assert self._oldest is not None, "no frame has come yet"
         return self._oldest
 
