@@ -31,26 +31,27 @@ LAYERS = (
 """Top-level rooms and modules, highest first. A layer imports itself and what lies below it."""
 
 ROS = ("rclpy", "rcl_*", "rosidl_*", "tf2_*", "ament_*", "*_msgs", "*_interfaces", "*_srvs")
-"""Packages of a ROS installation, and the message classes that are generated for this package."""
+"""Packages of a ROS installation."""
 
 GENERATED = {f"{PACKAGE}.msg", f"{PACKAGE}.srv"}
+"""Message classes of this package. They count as ROS packages."""
 
 ROS_ROOMS = {"demo", "picker", "ros", "track_node"}
 ROS_EXCEPTIONS = {
-    "cli": "says early, and in words, that a command needs ROS where it is not installed",
+    "cli": "reports early that a command needs ROS if ROS is not installed",
     "evaluation.commands": "does the same for --live, which runs the node",
-    "paths": "asks ament, where there is one, for the share folder",
+    "paths": "asks ament for the share folder if ament is installed",
 }
-"""Modules outside these rooms that may import ROS all the same, and why."""
+"""Modules outside these rooms that may import ROS, and why."""
 
 TORCH = ("torch", "torchvision", "timm", "mobile_sam", "segment_anything*")
 
-WITHOUT_TORCH = ("pipeline", "track_node")
-WITHOUT_ROS = ("pipeline",)
-"""What must import, with all that it imports in turn, where PyTorch or ROS is not installed."""
+WITHOUT_TORCH = ("cli", "pipeline", "segmenters.sam", "track_node", "trackers.cotracker")
+WITHOUT_ROS = ("cli", "configuration", "pipeline")
+"""Modules that must be importable if PyTorch or ROS is not installed."""
 
 KNOWN_VIOLATIONS: frozenset[tuple[str, str]] = frozenset()
-"""Imports (from, to) that break the order of the layers and are still to be removed."""
+"""Imports (from, to) that violate the order of the layers and are still to be removed."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,9 @@ class Import:
     """One imported module.
 
     Attributes:
-        target: a module of the package by its name without ``sam_pt_ros.``, or, if ``inside`` is
-            false, the full name of a module from elsewhere.
+        target: name of the module; without ``sam_pt_ros.`` if it is one of the package.
         inside: whether it is a module of the package.
-        at_start: whether it runs as soon as the importing module is imported.
+        at_start: whether the import runs as soon as the importing module is imported.
     """
 
     target: str
@@ -94,7 +94,7 @@ class Sources:
         return cls(found)
 
     def circle(self) -> list[str]:
-        """The modules of one import circle, the first one repeated at the end; empty: none."""
+        """The modules of one import circle, the first one repeated at the end; or empty."""
         graph = {
             name: {each.target for each in imports if each.inside and each.target != name}
             for name, imports in self.imports.items()
@@ -148,7 +148,7 @@ class Sources:
 
 
 def _imported(tree: ast.Module, name: str, path: Path) -> Iterator[tuple[str, bool]]:
-    """Full names of imported modules or members, and whether the import runs at once."""
+    """Full names of imported modules or members, and whether the import runs at the start."""
     package = [PACKAGE, *name.split(".")]
     if path.stem != "__init__" or name == "__init__":
         package.pop()
@@ -173,7 +173,7 @@ def _runs_later(node: ast.AST) -> bool:
 
 
 def _resolved(target: str, at_start: bool, modules: Mapping[str, Path]) -> Import:
-    """The module that an import means: the name itself, or what it is a member of."""
+    """The imported module: the one of this name, or the one that has a member of this name."""
     first, _, rest = target.partition(".")
     if first != PACKAGE or any(target == n or target.startswith(n + ".") for n in GENERATED):
         return Import(target, False, at_start)
