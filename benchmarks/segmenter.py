@@ -105,7 +105,7 @@ class Bench:
     def passes(self, objects: int) -> dict[str, float]:
         """One pass of refinement for so many objects, batched and one by one, in turns."""
         from sam_pt_ros.segmenters.sam.network import PromptBatch
-        from sam_pt_ros.segmenters.sam.passes import extents
+        from sam_pt_ros.segmenters.sam.passes import mask_bounds
 
         torch = self.torch
         asked = prompts(objects)
@@ -120,7 +120,7 @@ class Bench:
 
         def batched() -> None:
             found, _ = self.network.decode(embedding, batch)
-            extents(self.network.enlarge(found, (HEIGHT, WIDTH))[:, 0] > 0)
+            mask_bounds(self.network.enlarge(found, (HEIGHT, WIDTH))[:, 0] > 0)
 
         def one_by_one() -> None:
             for row in range(objects):
@@ -128,7 +128,7 @@ class Bench:
                 logits, _, _ = self.predictor.predict_torch(
                     one.points, one.labels, one.boxes, one.masks, False, return_logits=True
                 )
-                extents(logits[:, 0] > 0)
+                mask_bounds(logits[:, 0] > 0)
 
         times: dict[str, list[float]] = {"batched": [], "authors": [], "speedup": []}
         exact = self.options.precision == "float32"

@@ -194,11 +194,11 @@ def random_checkpoint(folder: Path) -> Path:
     """A file with pseudo-random weights."""
     import torch
 
-    from sam_pt_ros.trackers.cotracker.model import random_state_dict
+    from sam_pt_ros.trackers.cotracker.model import random_cotracker_weights
     from sam_pt_ros.trackers.cotracker.network import CoTrackerNetwork
 
     path = folder / "random.pth"
-    torch.save(random_state_dict(CoTrackerNetwork()), path)
+    torch.save(random_cotracker_weights(CoTrackerNetwork()), path)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Configuration files: ROS parameter files, read strictly, with or without ROS."""
+"""Configurations, and reading them strictly from ROS parameter files. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from sam_pt_ros.trackers import trackers
 _Options = TypeVar("_Options")
 
 ROS_PARAMETERS = ("use_sim_time", "qos_overrides", "start_type_description_service")
-"""Parameters of every ROS node: legal in a file, and nothing of ours."""
+"""Parameters that every ROS node has. They may stand in a file and are skipped."""
 
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """Which implementations do the work, and on how much of the machine."""
+    """Which tracker and segmenter run, and on how many CPU threads."""
 
     tracker: str = option("lucas_kanade", "Name of the point tracker.")
     segmenter: str = option("classical", "Name of the segmenter.")
     threads: int = option(
         1,
-        "CPU threads of the image processing and of PyTorch; 0: one per core, which is slow by "
-        "far where the cores have other work.",
+        "CPU threads of OpenCV and of PyTorch; 0: one per core, which is much slower when the "
+        "cores have other work.",
         minimum=0,
         maximum=256,
     )
@@ -47,10 +47,10 @@ class BackendOptions:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Everything that a configuration file may say.
+    """Everything that a configuration file may set.
 
     Attributes:
-        backends: names of tracker and segmenter.
+        backends: names of the tracker and the segmenter, and their threads.
         pipeline: options of :class:`~sam_pt_ros.pipeline.SamPt`.
         node: options of the node.
         tracker: an instance of the tracker's ``Options``.
@@ -65,22 +65,22 @@ class Configuration:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str) -> Configuration:
-        """Read parameters by name; those of a backend are nested under the backend's name.
+        """Read parameters by name. Those of a backend are nested under the backend's name.
 
         Options of backends that are not in use are ignored, so that one file can serve
         several.
 
         Args:
-            values: by name, as below ``ros__parameters``.
-            where: where they come from, for messages.
+            values: parameters by name, as below ``ros__parameters``.
+            where: origin of the values, for error messages.
 
         Raises:
             UserError: an unknown name, a wrong type, or a value out of range.
         """
         rest = dict(values)
-        backends = _take(BackendOptions, rest, where)
-        pipeline = _take(SamPtOptions, rest, where)
-        node = _take(NodeOptions, rest, where)
+        backends = _pop_options(BackendOptions, rest, where)
+        pipeline = _pop_options(SamPtOptions, rest, where)
+        node = _pop_options(NodeOptions, rest, where)
         tracker = _backend_options(trackers, backends.tracker, rest, where)
         segmenter = _backend_options(segmenters, backends.segmenter, rest, where)
         unknown = sorted(rest.keys() - {*trackers.names(), *segmenters.names()})
@@ -93,20 +93,20 @@ class Configuration:
         return cls(backends, pipeline, node, tracker, segmenter)
 
     @property
-    def described(self) -> dict[str, str]:
-        """Tracker and segmenter in words, with the weights that are asked for."""
+    def backend_descriptions(self) -> dict[str, str]:
+        """``tracker`` and ``segmenter``, each with its name and the weights it is to use."""
         made = {}
         for kind, name, options in (
             ("tracker", self.backends.tracker, self.tracker),
             ("segmenter", self.backends.segmenter, self.segmenter),
         ):
             weights = options.weights_text if isinstance(options, NetworkOptions) else ""
-            made[kind] = described(name, weights)
+            made[kind] = describe_backend(name, weights)
         return made
 
     @property
     def values(self) -> dict[str, Any]:
-        """Every parameter that counts, defaults included, by its dotted name."""
+        """Every parameter in use, defaults included, by its dotted name."""
         made: dict[str, Any] = {}
         for prefix, options in (
             ("", self.backends),
@@ -120,22 +120,25 @@ class Configuration:
         return made
 
     def with_seed(self, seed: int) -> Configuration:
-        """The same with another seed of all random choices."""
+        """A copy with another seed for all random choices."""
         return replace(self, pipeline=replace(self.pipeline, seed=seed))
 
     def offline(self) -> Configuration:
-        """The same for a recording, which waits: results do not depend on the machine's speed."""
+        """A copy for recordings: every frame is processed, however long that takes."""
         return replace(self, node=replace(self.node, mode="every_frame"))
 
     @property
     def pipeline_options(self) -> SamPtOptions:
-        """The pipeline's; in mode every_frame nothing depends on the machine's speed."""
+        """Options of the pipeline; without time budgets in mode every_frame.
+
+        Results of that mode do not depend on the machine's speed.
+        """
         if self.node.mode != "every_frame":
             return self.pipeline
         return replace(self.pipeline, catch_up_budget=0.0, frame_budget=0.0)
 
     def create(self) -> SamPt:
-        """The pipeline; UserError if a backend cannot be made."""
+        """Make the pipeline; UserError if a backend cannot be made."""
         tracker: Any = trackers.load(self.backends.tracker)
         segmenter: Any = segmenters.load(self.backends.segmenter)
         pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), self.pipeline_options)
@@ -143,15 +146,15 @@ class Configuration:
         return pipeline
 
 
-def described(name: str, details: str) -> str:
-    """A backend in words; without details its name."""
+def describe_backend(name: str, details: str) -> str:
+    """A backend's name with details in parentheses, if there are any."""
     return f"{name} ({details})" if details else name
 
 
 def set_threads(count: int) -> None:
-    """CPU threads of OpenCV, and of PyTorch if a backend has imported it; 0: one per core.
+    """Set the CPU threads of OpenCV, and of PyTorch if it is imported; 0: one per core.
 
-    Their pools belong to the process: there is no setting of one pipeline alone.
+    Thread pools belong to the process, so this affects every pipeline in it.
     """
     cv2.setNumThreads(count or -1)
     torch = sys.modules.get("torch")
@@ -160,14 +163,14 @@ def set_threads(count: int) -> None:
 
 
 def _cores() -> int:
-    """Of the machine, as many as this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _take(options: type[_Options], values: dict[str, Any], where: str) -> _Options:
-    """Make ``options`` of those of the values that are theirs, and take these out."""
+def _pop_options(options: type[_Options], values: dict[str, Any], where: str) -> _Options:
+    """Remove the values that belong to ``options`` and build the options from them."""
     names = [spec.name for spec in specs(options) if spec.name in values]
     return build_options(options, {name: values.pop(name) for name in names}, where)
 
@@ -175,9 +178,10 @@ def _take(options: type[_Options], values: dict[str, Any], where: str) -> _Optio
 def _backend_options(
     registry: Registry[Any], name: str, values: dict[str, Any], where: str
 ) -> Any:
+    """Remove the options nested under a backend's name and build its ``Options`` from them."""
     nested = values.pop(name, {})
     if not isinstance(nested, Mapping):
-        raise UserError(f"{where}: '{name}' must hold options by name, got {nested!r}")
+        raise UserError(f"{where}: '{name}' must map option names to values, got {nested!r}")
     implementation: Any = registry.load(name)
     return build_options(implementation.Options, nested, f"{where}: {name}")
 
@@ -207,10 +211,12 @@ def load_configuration(path: str | Path) -> Configuration:
 
 
 def _merge(into: dict[str, Any], values: Mapping[Any, Any], where: str) -> None:
-    """Nest dotted names, and let later values replace earlier ones."""
+    """Merge values into a dictionary: dotted names are nested, later values win."""
     for name, value in values.items():
         if not isinstance(name, str):
-            raise UserError(f"{where}: names of options must be text, got {name!r}; quote it")
+            raise UserError(
+                f"{where}: option names must be strings, got {name!r}; put it in quotes"
+            )
         head, _, rest = name.partition(".")
         if rest or isinstance(value, Mapping):
             nested = into.setdefault(head, {})

@@ -1,15 +1,15 @@
-"""The errors that a user can cause and can put right."""
+"""Errors that a user can cause and fix."""
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Bad input: one line that says what was wrong, where, and what to do about it."""
+    """Bad input. The message is one line: what is wrong, where, and how to fix it."""
 
 
 class FrameUnavailableError(UserError):
-    """A frame was asked for that is not, or no longer, in the history."""
+    """The requested frame is not, or no longer, in the history."""
 
 
 class UnknownObjectError(UserError):
-    """An object id was used that is not being tracked."""
+    """There is no object with this id."""

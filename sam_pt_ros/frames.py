@@ -1,4 +1,4 @@
-"""Frames and the short memory of them."""
+"""Camera frames, and the short history of them that the pipeline keeps."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Frame:
         image: RGB, ``uint8 (H, W, 3)``, C-contiguous.
         stamp: time of exposure, integer nanoseconds, from the message header.
         index: number of the frame in its stream, from 0, without gaps.
-        features: what backends computed from this frame (pyramids, feature maps), by a key
-            of their own; it lives exactly as long as the frame.
+        features: cache of what backends computed from this frame (pyramids, feature maps).
+            Each backend has its own key. The cache lives as long as the frame.
     """
 
     image: np.ndarray
@@ -39,7 +39,7 @@ class Frame:
                 f"{getattr(image, 'shape', type(image).__name__)}"
             )
         if image.dtype != np.uint8:
-            raise UserError(f"a frame must be of type uint8, got {image.dtype}")
+            raise UserError(f"a frame must have the type uint8, got {image.dtype}")
         if 0 in image.shape:
             raise UserError(f"a frame must not be empty, got shape {image.shape}")
         if not image.flags.c_contiguous:
@@ -47,10 +47,12 @@ class Frame:
 
     @property
     def height(self) -> int:
+        """Height in pixels."""
         return int(self.image.shape[0])
 
     @property
     def width(self) -> int:
+        """Width in pixels."""
         return int(self.image.shape[1])
 
     @property
@@ -67,8 +69,8 @@ class Frame:
 class FrameHistory:
     """The newest ``capacity`` frames of one stream, oldest first.
 
-    Clicks that refer to an older frame start there, and so do restarts of the
-    reinitialization variants that choose a frame of the past.
+    A click on an older frame starts its object there. Reinitialization variants that choose
+    a past frame restart there.
     """
 
     def __init__(self, capacity: int = 60) -> None:
@@ -99,11 +101,15 @@ class FrameHistory:
         return self._frames[0]
 
     def append(self, image: np.ndarray, stamp: int) -> Frame:
-        """Make the next Frame of ``image``; forget the oldest when full.
+        """Append the next frame and drop the oldest if the history is full.
+
+        Args:
+            image: RGB, ``uint8 (H, W, 3)``.
+            stamp: time of exposure, nanoseconds.
 
         Raises:
-            UserError: not an RGB image, another size than the frames before, or a stamp
-                that is not later than the newest.
+            UserError: the image is not RGB, its size differs from the previous frame's, or its
+                stamp is not later.
         """
         frame = Frame(image, stamp, self._next_index)
         if self._frames:
@@ -115,7 +121,7 @@ class FrameHistory:
                 )
             if stamp <= newest.stamp:
                 raise UserError(
-                    f"the stamp {stamp} ns is not later than the frame before "
+                    f"the stamp {stamp} ns is not later than that of the previous frame "
                     f"({newest.stamp} ns); reset before continuing"
                 )
         self._frames.append(frame)
@@ -131,7 +137,11 @@ class FrameHistory:
         raise FrameUnavailableError(f"frame {index} is not in the history of {len(self)} frames")
 
     def since(self, index: int) -> list[Frame]:
-        """Frames from ``index`` to the newest, in order; FrameUnavailableError if not held."""
+        """The frames from ``index`` to the newest, in order.
+
+        Raises:
+            FrameUnavailableError: frame ``index`` is not held.
+        """
         start = self.at(index).index - self._frames[0].index
         return list(self._frames)[start:]
 
@@ -140,11 +150,11 @@ class FrameHistory:
 
         Raises:
             FrameUnavailableError: ``stamp`` is older than the history by more than half a
-                frame period, so that the frame it means has been forgotten.
+                frame period, so its frame is no longer held.
         """
         oldest, newest = self.oldest, self.newest
         frames = max(newest.index - oldest.index, 1)
-        # In integers: a double holds stamps of today only to 256 ns.
+        # Integers, because a double resolves present-day stamps only to 256 ns.
         if 2 * frames * (oldest.stamp - stamp) > newest.stamp - oldest.stamp:
             raise FrameUnavailableError(
                 f"the stamp {stamp} ns is {(oldest.stamp - stamp) * 1e-9:.3f} s older than the "
@@ -153,17 +163,17 @@ class FrameHistory:
         return min(self._frames, key=lambda frame: abs(frame.stamp - stamp))
 
     def clear(self) -> None:
-        """Forget all frames; numbering goes on from 0."""
+        """Drop all frames and restart numbering at 0."""
         self._frames.clear()
         self._next_index = 0
 
 
 class SeenFrames:
-    """The frames that a backend was shown, as far back as the stream's history reaches.
+    """The frames that a backend has received, as far back as the stream's history reaches.
 
     Args:
-        history: the stream's; None: there is none, and this is the only memory of the stream.
-        more: how many frames are held beyond that, for the backend itself.
+        history: history of the stream; None if the stream has none.
+        more: number of additional older frames to hold for the backend.
     """
 
     def __init__(self, history: FrameHistory | None, more: int = 0) -> None:
@@ -185,10 +195,13 @@ class SeenFrames:
         return self._frames[-1]
 
     def append(self, frame: Frame) -> None:
-        """Take the next frame; UserError if it is not the next, or of another size.
+        """Append the next frame.
 
-        Frames that the history holds and the backend was not shown, because it failed, are
-        taken first.
+        If the backend missed frames because it failed, those that the history still holds are
+        appended first.
+
+        Raises:
+            UserError: the frame is not the next one, or its size differs.
         """
         if self._frames:
             for index in self._missed(frame):
@@ -196,7 +209,7 @@ class SeenFrames:
             newest = self._frames[-1]
             if frame.index != newest.index + 1:
                 raise UserError(
-                    f"frames must come in order, each once: frame {frame.index} came after "
+                    f"frames must arrive in order, each once: frame {frame.index} came after "
                     f"frame {newest.index}"
                 )
             if frame.size != newest.size:
@@ -207,7 +220,7 @@ class SeenFrames:
         self._frames.append(frame)
 
     def _missed(self, frame: Frame) -> range:
-        """Indices between the newest frame and the next, if the history holds them."""
+        """Indices of the frames missed before ``frame``; empty if the history lacks any."""
         missed = range(self._frames[-1].index + 1, frame.index)
         history = self._history
         if not missed or history is None or history.oldest.index > missed[0]:
@@ -215,13 +228,13 @@ class SeenFrames:
         return missed
 
     def at(self, index: int) -> Frame:
-        """A frame that is held; FrameUnavailableError if it is not."""
+        """The frame with this index; FrameUnavailableError if it is not held."""
         if self._frames and 0 <= index - self.oldest < len(self._frames):
             return self._frames[index - self.oldest]
-        raise FrameUnavailableError(f"frame {index} is not held any more")
+        raise FrameUnavailableError(f"frame {index} is no longer held")
 
     def reaches(self, index: int) -> bool:
-        """Whether the history reaches back to that frame, and the backend was shown it."""
+        """Whether the history reaches back to that frame and the backend has received it."""
         if not self._frames or not self.oldest <= index <= self.newest.index:
             return False
         if self._history is None:
@@ -229,7 +242,7 @@ class SeenFrames:
         return bool(len(self._history)) and self._history.oldest.index <= index
 
     def since(self, frame: Frame) -> list[Frame]:
-        """From a frame to the newest; FrameUnavailableError if the history has not got it."""
+        """The frames from ``frame`` to the newest; FrameUnavailableError if it is not held."""
         if not self.reaches(frame.index):
             raise FrameUnavailableError(f"frame {frame.index} is not in the tracker's history")
         return list(self._frames)[frame.index - self.oldest :]

@@ -1,4 +1,4 @@
-"""Masks cut to their bounding box, and the label image in which they do not overlap."""
+"""Masks cropped to their bounding box, and the label image that makes them disjoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_OBJECT_ID = 65535
 
 @dataclass(frozen=True, eq=False)
 class CroppedMask:
-    """A mask within its bounding box.
+    """A mask, cropped to its bounding box.
 
     Attributes:
         pixels: ``bool (h, w)``; (0, 0) if the mask is empty.
@@ -29,14 +29,20 @@ class CroppedMask:
 
     @classmethod
     def empty(cls, image_size: tuple[int, int]) -> CroppedMask:
-        """No pixel."""
+        """A mask without pixels, for an image of (height, width)."""
         return cls(np.zeros((0, 0), np.bool_), (0, 0), image_size)
 
     @classmethod
     def cut(
         cls, pixels: np.ndarray, origin: tuple[int, int], image_size: tuple[int, int]
     ) -> CroppedMask:
-        """The mask ``pixels`` (bool (h, w), its top-left at ``origin``), cut to what is set."""
+        """Crop a mask to the bounding box of its set pixels.
+
+        Args:
+            pixels: ``bool (h, w)``.
+            origin: x, y of its top-left pixel in the image.
+            image_size: height, width of the image.
+        """
         if pixels.size == 0:
             return cls.empty(image_size)
         x, y, w, h = cv2.boundingRect(pixels.view(np.uint8))
@@ -47,18 +53,18 @@ class CroppedMask:
 
     @cached_property
     def area(self) -> int:
-        """Pixels that are set."""
+        """Number of set pixels."""
         return int(np.count_nonzero(self.pixels))
 
     @property
     def roi(self) -> tuple[int, int, int, int]:
-        """x, y, width, height of the bounding box in pixels; all 0 if empty."""
+        """Bounding box in pixels: x, y, width, height; all 0 if the mask is empty."""
         height, width = self.pixels.shape
         return (*self.origin, width, height)
 
     @cached_property
     def centroid(self) -> tuple[float, float] | None:
-        """Mean x and y of the pixels; None if empty."""
+        """Mean x and y of the set pixels; None if there are none."""
         if self.area == 0:
             return None
         moments = cv2.moments(self.pixels.view(np.uint8), binaryImage=True)
@@ -66,14 +72,14 @@ class CroppedMask:
         return x + moments["m10"] / self.area, y + moments["m01"] / self.area
 
     def full(self) -> np.ndarray:
-        """``bool (H, W)`` over the whole image."""
+        """The mask over the whole image, ``bool (H, W)``."""
         image = np.zeros(self.image_size, np.bool_)
         x, y, w, h = self.roi
         image[y : y + h, x : x + w] = self.pixels
         return image
 
     def resized(self, image_size: tuple[int, int]) -> CroppedMask:
-        """The same part of an image of another size, height and width; it may become empty."""
+        """The mask scaled to an image of another (height, width); a small one may become empty."""
         pixels = cv2.resize(
             self.full().view(np.uint8), image_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
@@ -85,12 +91,12 @@ class MaskPrediction:
     """One object's mask.
 
     Attributes:
-        logits: ``float32 (h, w)``; above 0 is the object. It may cover a part of the image
-            only; everywhere else the object is not.
+        logits: ``float32 (h, w)``; positive on the object. They may cover only a part of the
+            image; the object does not extend beyond it.
         origin: x, y of the top-left pixel of ``logits`` in the image.
         image_size: height, width of the image.
-        score: the segmenter's own estimate of the mask's quality, 0 to 1; 0 when the object
-            is not seen.
+        score: the segmenter's estimate of the mask's quality, 0 to 1; 0 if the object is not
+            seen.
     """
 
     logits: np.ndarray
@@ -105,13 +111,13 @@ class MaskPrediction:
         h, w = self.logits.shape
         if x < 0 or y < 0 or y + h > self.image_size[0] or x + w > self.image_size[1]:
             raise ValueError(
-                f"logits of {w}x{h} at ({x}, {y}) reach out of the image of "
+                f"logits of {w}x{h} at ({x}, {y}) extend beyond the image of "
                 f"{self.image_size[1]}x{self.image_size[0]}"
             )
 
     @classmethod
     def nothing(cls, image_size: tuple[int, int]) -> MaskPrediction:
-        """The object is not seen."""
+        """The prediction for an object that is not seen."""
         return cls(np.zeros((0, 0), np.float32), (0, 0), image_size, 0.0)
 
     @property
@@ -122,7 +128,7 @@ class MaskPrediction:
 
     @property
     def mask(self) -> np.ndarray:
-        """``bool (H, W)`` over the whole image."""
+        """The mask over the whole image, ``bool (H, W)``."""
         full = np.zeros(self.image_size, np.bool_)
         full[self.window] = self.logits > 0
         return full
@@ -131,16 +137,16 @@ class MaskPrediction:
 def resolve_overlaps(
     predictions: Sequence[MaskPrediction], object_ids: Sequence[int], image_size: tuple[int, int]
 ) -> tuple[np.ndarray, list[CroppedMask]]:
-    """Give every pixel to one object at most: the one with the highest logit.
+    """Assign every pixel to at most one object: the one with the highest logit.
 
     Args:
         predictions: one per object.
-        object_ids: 1 to 65535, in the same order; on equal logits the earlier one wins.
+        object_ids: 1 to 65535, in the same order. Of equal logits, the earlier object wins.
         image_size: height, width.
 
     Returns:
-        The label image, ``uint16 (H, W)``, 0 where there is no object, and the masks as they
-        are in it.
+        The label image, ``uint16 (H, W)``, 0 where there is no object, and the mask of each
+        object in it.
     """
     labels = np.zeros(image_size, np.uint16)
     best = np.zeros(image_size, np.float32)

@@ -1,4 +1,4 @@
-"""Objects: how they are started, and what is known about them in a frame."""
+"""Objects: the prompts that start them, and their results in a frame."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEGMENTATION = "segmentation"
 
 
 class ObjectState(IntEnum):
-    """Whether an object is seen; the values are those of ``TrackedObject.msg``."""
+    """Whether an object is seen. The values are those of ``TrackedObject.msg``."""
 
     TRACKING = 1
     OCCLUDED = 2
@@ -37,7 +37,7 @@ def _no_labels() -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class ObjectPrompt:
-    """What a user points at in one frame: points, a box, a mask, or several of them.
+    """A user's prompt in one frame: points, a box, a mask, or a combination.
 
     Attributes:
         points: ``float32 (N, 2)`` pixels.
@@ -52,7 +52,7 @@ class ObjectPrompt:
     mask: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        with np.errstate(over="ignore"):  # what is too large is refused as not finite
+        with np.errstate(over="ignore"):  # values that overflow are refused below as not finite
             points = np.asarray(self.points, np.float32)
         labels = np.asarray(self.labels)
         if points.ndim != 2 or points.shape[1] != 2:
@@ -81,11 +81,11 @@ class ObjectPrompt:
 
     @property
     def starts_object(self) -> bool:
-        """Whether it says where an object is, and not only where it is not."""
+        """Whether the prompt can start an object: it says more than where the object is not."""
         return self.box is not None or self.mask is not None or bool((self.labels == 1).any())
 
     def check(self, frame: Frame) -> None:
-        """UserError if it does not fit ``frame``."""
+        """Raise UserError if the prompt does not fit ``frame``."""
         check_query_points(self.points, frame)
         if self.box is not None:
             x0, y0, x1, y1 = self.box.tolist()
@@ -106,11 +106,11 @@ class ObjectPrompt:
 
 @dataclass(frozen=True)
 class PromptRequest:
-    """A prompt, and the object it is for.
+    """A prompt for a new or an existing object.
 
     Attributes:
-        prompt: what was pointed at.
-        object_id: 1 to 65535; None for a new object whose id is chosen for it.
+        prompt: the prompt.
+        object_id: 1 to 65535; None to start a new object with an automatic id.
         label: name of a new object, for people.
     """
 
@@ -127,13 +127,13 @@ class ObjectResult:
         object_id: 1 to 65535.
         label: its name, possibly empty.
         state: TRACKING exactly if the mask is not empty.
-        score: 0 to 1, of the mask; 0 without one.
-        mask: no two objects share a pixel.
-        points: its query points in this frame, positives first.
+        score: quality of the mask, 0 to 1; 0 without a mask.
+        mask: the mask. Masks of different objects do not overlap.
+        points: its query points in this frame, positive ones first.
         point_labels: ``int32 (N,)``, 1 positive, 0 negative.
         age: frames since the object was started.
-        frames_since_seen: frames since the last one in state TRACKING, or, if there is none
-            yet, since the one before the object was started; 0 exactly while TRACKING.
+        frames_since_seen: frames since the object was last in state TRACKING; 0 exactly while
+            TRACKING. Before the first such frame it counts from the frame before the start.
     """
 
     object_id: int
@@ -148,18 +148,18 @@ class ObjectResult:
 
     @property
     def positives_visible(self) -> int:
-        """Positive points that are visible."""
+        """Number of visible positive points."""
         return int(np.count_nonzero(self.points.visible & (self.point_labels == POSITIVE)))
 
     @property
     def positives_total(self) -> int:
-        """Positive points in all."""
+        """Number of positive points."""
         return int(np.count_nonzero(self.point_labels == POSITIVE))
 
 
 @dataclass(frozen=True, eq=False)
 class TrackResult:
-    """Everything that is known about one frame.
+    """The result of one frame.
 
     Attributes:
         index: the frame's index.
@@ -167,11 +167,12 @@ class TrackResult:
         label_image: ``uint16 (H, W)``: object ids, 0 where there is no object.
         objects: in ascending order of id.
         timings: milliseconds by stage (``tracker``, ``segmenter``, ``reinitialization``).
-        problems: what went wrong since the result before, each in words for a user: prompts
-            that had waited for their frame and were refused, models that failed.
-        skipped: what was left out to save time: ``refinement`` of the masks, or all of
-            ``segmentation``: then the masks are the last ones, moved along with their points.
-        failed: whether a model did.
+        problems: what went wrong since the previous result, as messages for the user: prompts
+            that waited for their frame and were refused, models that failed.
+        skipped: what was skipped to save time: ``refinement`` of the masks, or the whole
+            ``segmentation``. In the second case the masks are the last ones, moved with their
+            points.
+        failed: whether a model failed.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""Points that are tracked, in one frame."""
+"""Tracked points in one frame."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from sam_pt_ros.frames import Frame
 
 @dataclass(frozen=True, eq=False)
 class PointTracks:
-    """Where the points are in one frame.
+    """Positions and visibility of points in one frame.
 
     Attributes:
         index: the frame's index.
         ids: ``int64 (N,)``, as returned by ``add_points``.
-        xy: ``float32 (N, 2)``, pixels, x right, y down, centre of the top-left pixel (0, 0).
+        xy: ``float32 (N, 2)`` pixels, x right, y down; (0, 0) is the centre of the top-left
+            pixel.
         visible: ``bool (N,)``.
         confidence: ``float32 (N,)``, 0 to 1.
     """
@@ -40,18 +41,18 @@ class PointTracks:
                 f"({count},); got {self.xy.shape}, {self.visible.shape}, {self.confidence.shape}"
             )
         if not (np.isfinite(self.xy).all() and np.isfinite(self.confidence).all()):
-            raise ValueError("places and confidence of points must be finite numbers")
+            raise ValueError("positions and confidences of points must be finite numbers")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @classmethod
     def empty(cls, index: int) -> PointTracks:
-        """No points."""
+        """Tracks of no points in the frame with this index."""
         return cls(index, np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros(0))
 
     def select(self, ids: np.ndarray) -> PointTracks:
-        """The tracks of ``ids``, in that order; KeyError if one is missing."""
+        """The tracks of ``ids (N,)``, in that order; KeyError if one is missing."""
         row = {int(point): i for i, point in enumerate(self.ids)}
         rows = np.array([row[int(point)] for point in ids], np.int64)
         return PointTracks(
@@ -68,9 +69,19 @@ _DTYPES: dict[str, type] = {
 
 
 def check_query_points(xy: np.ndarray, frame: Frame) -> np.ndarray:
-    """``xy`` as ``float32 (N, 2)``; UserError if a point is not a pixel of ``frame``.
+    """Check that points lie in a frame.
 
-    The image reaches from -0.5 to width - 0.5: pixel centres are whole numbers.
+    The image spans -0.5 to width - 0.5 and -0.5 to height - 0.5: pixel centres are integers.
+
+    Args:
+        xy: ``(N, 2)`` pixels.
+        frame: the frame that they must lie in.
+
+    Returns:
+        The points as ``float32 (N, 2)``.
+
+    Raises:
+        UserError: the shape is wrong, or a point is outside the image or NaN.
     """
     points = np.asarray(xy, np.float32)
     if points.ndim != 2 or points.shape[1] != 2:

@@ -1,16 +1,16 @@
-"""Coverage-guided fuzzing of what strangers send: images, clicks, and files of prompts.
+"""Coverage-guided fuzzing of untrusted input: images, clicks and files of prompts.
 
     .venv/bin/pip install --no-deps --target build/fuzz/atheris atheris
     PYTHONPATH=build/fuzz/atheris .venv/bin/python scripts/fuzz.py image -max_total_time=150
 
-The first argument is one of TARGETS; the rest is libFuzzer's (-help=1 lists it). Each input must
-be taken or refused with a UserError. Whatever else is raised is a finding: it is printed once for
-each place that raises it, its input is kept in build/fuzz/TARGET/findings, and the fuzzing goes
-on. What kills the process, takes more than 2 GB or more than five seconds ends it. What reached
-new code is kept in build/fuzz/TARGET/corpus, where the next run starts from. The inside of OpenCV
-and NumPy is not instrumented.
+The first argument is one of TARGETS; the others are options of libFuzzer (-help=1 lists them). The
+package must accept each input or refuse it with a UserError. Any other exception is a finding: it
+is printed once per place that raises it, its input is saved in build/fuzz/TARGET/findings, and
+fuzzing continues. A crash of the process, use of more than 2 GB, or an input that takes more than
+five seconds ends the run. Inputs that reach new code are saved in build/fuzz/TARGET/corpus, from
+which the next run starts. OpenCV and NumPy are not instrumented.
 
-atheris is no dependency: not every Python that the package runs on has wheels of it.
+atheris is not a dependency, because it has no wheels for some supported versions of Python.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ UINT32 = 2**32 - 1
 
 
 def take_or_refuse(function: Callable[..., object], *arguments: object) -> object:
+    """The result of a call; None if it refuses its input with a UserError."""
     try:
         return function(*arguments)
     except UserError:
@@ -45,7 +46,7 @@ def take_or_refuse(function: Callable[..., object], *arguments: object) -> objec
 
 
 def made_image(choose: atheris.FuzzedDataProvider) -> SimpleNamespace:
-    """An image of the claimed size, give or take a few bytes, or of any."""
+    """An image message whose data has about the claimed size, or any size."""
 
     def number(low: int, high: int) -> int:
         whole = choose.ConsumeIntInRange(0, 9) == 0
@@ -158,7 +159,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], Callable[[], list[bytes]]]] = 
 
 
 class FindingsKept:
-    """Calls a target; keeps the first input for each place that raises what it must not."""
+    """Calls a target, and saves the first input for each place that raises a wrong exception."""
 
     def __init__(self, target: Callable[[bytes], None], folder: Path) -> None:
         self._target = target
@@ -182,7 +183,7 @@ class FindingsKept:
 
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
-        print(f"usage: scripts/fuzz.py {{{','.join(TARGETS)}}} [libFuzzer's options]")
+        print(f"usage: scripts/fuzz.py {{{','.join(TARGETS)}}} [options of libFuzzer]")
         sys.exit(2)
     name = sys.argv[1]
     target, seeds = TARGETS[name]

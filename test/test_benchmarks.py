@@ -159,7 +159,7 @@ def test_tracker_gives_the_time_of_both_modes_and_their_stages(
 def test_tracker_refuses_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
     assert tracker.main(["--device", "cuda:99"]) == 2
-    assert "benchmarks.tracker: the device 'cuda:99' is not there" in capsys.readouterr().err
+    assert "benchmarks.tracker: the device 'cuda:99' is not available" in capsys.readouterr().err
     assert tracker.main(["--checkpoint", "nowhere.pth"]) == 2
     assert "nowhere.pth does not exist" in capsys.readouterr().err
 

@@ -82,14 +82,14 @@ def test_the_number_of_threads_is_pytorch_s_too_in_every_thread(count: int) -> N
         ("positive_points: 0", "'positive_points' must be at least 1"),
         ("positive_points: many", "'positive_points' must be of type int"),
         ("mode: sometimes", "'mode' must be one of latest, every_frame"),
-        ("lucas_kanade: 3", "'lucas_kanade' must hold options by name"),
+        ("lucas_kanade: 3", "'lucas_kanade' must map option names to values"),
         ("lucas_kanade:\n  working_sise: 3", "did you mean 'working_size'"),
         ("classical:\n  object_size: 1", "'object_size' must be at least 24"),
         ("reinitialization: Z", "'reinitialization' must be one of"),
-        ("on: 1", "names of options must be text"),
-        ("1: 1", "names of options must be text"),
-        ("1: 1\nx: 2\nyes: 3", "names of options must be text"),
-        ("classical:\n  1: 1", "names of options must be text"),
+        ("on: 1", "option names must be strings"),
+        ("1: 1", "option names must be strings"),
+        ("1: 1\nx: 2\nyes: 3", "option names must be strings"),
+        ("classical:\n  1: 1", "option names must be strings"),
     ],
 )
 def test_a_wrong_parameter_is_refused_in_one_line(
@@ -109,9 +109,9 @@ def test_a_wrong_parameter_is_refused_in_one_line(
         ("tracker: lucas_kanade\n", "not a ROS parameter file"),
         ("/**:\n  ros__parameters:\n", "not a ROS parameter file"),
         ("- 1\n- 2\n", "not a ROS parameter file"),
-        ("/**: [unclosed", "not a YAML file"),
-        ("a: b: c", "not a YAML file"),
-        ("/**:\n  ros__parameters:\n    positive_points: 2001-99-99\n", "not a YAML file"),
+        ("/**: [unclosed", "not valid YAML"),
+        ("a: b: c", "not valid YAML"),
+        ("/**:\n  ros__parameters:\n    positive_points: 2001-99-99\n", "not valid YAML"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: str, says: str) -> None:
@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         load_configuration(tmp_path)
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(UserError, match="not a YAML file"):
+    with pytest.raises(UserError, match="not valid YAML"):
         load_configuration(binary)
 
 
@@ -223,16 +223,16 @@ def test_anchors_and_merged_blocks_are_no_repetition(tmp_path: Path) -> None:
         .replace("  <<: *none\n", "")
     )
     assert load_configuration(write(tmp_path, blocks)).segmenter.object_size == 64
-    with pytest.raises(UserError, match="not a YAML file"):
+    with pytest.raises(UserError, match="not valid YAML"):
         load_configuration(write(tmp_path, "classical: !!map [1]"))
 
 
 def test_backends_are_described_with_their_weights() -> None:
-    assert load_configuration(CONFIG / "classical.yaml").described == {
+    assert load_configuration(CONFIG / "classical.yaml").backend_descriptions == {
         "tracker": "lucas_kanade",
         "segmenter": "classical",
     }
-    assert load_configuration(CONFIG / "cotracker_mobile_sam.yaml").described == {
+    assert load_configuration(CONFIG / "cotracker_mobile_sam.yaml").backend_descriptions == {
         "tracker": "cotracker (cotracker3_online)",
         "segmenter": "mobile_sam (published weights)",
     }

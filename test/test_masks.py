@@ -83,7 +83,7 @@ def test_the_largest_id_fits() -> None:
 
 def test_logits_beyond_the_image_are_refused() -> None:
     for origin in ((-1, 0), (0, -1), (7, 0), (0, 5)):
-        with pytest.raises(ValueError, match="reach out of the image"):
+        with pytest.raises(ValueError, match="extend beyond the image"):
             MaskPrediction(np.zeros((3, 3), np.float32), origin, SIZE, 0.0)
 
 

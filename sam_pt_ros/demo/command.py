@@ -189,7 +189,7 @@ def run_demo(options: DemoOptions) -> None:
         options.every_frame,
         source.name,
         options.configuration,
-        configuration.described,
+        configuration.backend_descriptions,
         seconds,
     )
     (out / "summary.json").write_text(json.dumps(summary.as_json(), indent=2) + "\n")

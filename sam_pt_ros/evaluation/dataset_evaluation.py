@@ -309,7 +309,7 @@ def _write(options: DatasetOptions, configuration: Configuration, results: Datas
             "problems": list(results.problems),
             "configuration_name": options.configuration.name,
             "configuration": configuration.values,
-            "backends": configuration.described,
+            "backends": configuration.backend_descriptions,
             "versions": versions(),
         },
     )

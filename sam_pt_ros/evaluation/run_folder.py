@@ -117,7 +117,7 @@ def write_run(folder: Path, run: RunResults) -> None:
         "source": run.source,
         "configuration_name": run.configuration_name,
         "configuration": run.configuration.values,
-        "backends": run.configuration.described,
+        "backends": run.configuration.backend_descriptions,
         "versions": versions(),
         "frames": len(run.stamps),
         "frame_ms_median": _median([timing.total for timing in run.timings]),

@@ -166,7 +166,7 @@ def evaluate_uvo(
             "problems": [f"{v.name}: {text}" for v, result in done for text in result.problems],
             "configuration_name": configuration.name,
             "configuration": loaded.values,
-            "backends": loaded.described,
+            "backends": loaded.backend_descriptions,
             "versions": versions(),
         },
     )

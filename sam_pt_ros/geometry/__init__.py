@@ -1,1 +1,1 @@
-"""Cameras, depth and places in space."""
+"""Camera models, depth images and positions in space."""

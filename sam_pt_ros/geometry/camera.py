@@ -1,4 +1,4 @@
-"""Pixels and points in the optical frame of a camera (REP 103, REP 104). No ROS here."""
+"""Projection between pixels and a camera's optical frame (REP 103, REP 104). Needs no ROS."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _PINHOLE = ("plumb_bob", "rational_polynomial", "thin_prism", "")
 _COEFFICIENTS = {_FISHEYE: (4,)} | dict.fromkeys(_PINHOLE, (0, 4, 5, 8, 12, 14))  # OpenCV's
 
 _UNDO_DISTORTION = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-6)
-"""Steps at most, and the pixels that may remain: OpenCV's 5 steps leave some at strong lenses."""
+"""Largest number of steps, and the accuracy in pixels. OpenCV's default of 5 steps does not
+converge for strong lenses."""
 
 _SAME_DIRECTION = 1e-3
-"""Radians by which the ray through a point's pixel may miss the point."""
+"""Largest angle, in radians, between a point and the ray through its pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +27,10 @@ class CameraModel:
     """A calibrated camera.
 
     Attributes:
-        matrix: ``float64 (3, 3)``, of the images as they are published.
+        matrix: ``float64 (3, 3)``, the intrinsic matrix of the images as published, pixels.
         distortion: ``float64 (n,)``, D of the CameraInfo; all 0 or empty without distortion.
-        fisheye: whether D are coefficients of the equidistant model.
-        size: (height, width) of the images; None if the CameraInfo does not say.
+        fisheye: whether D holds coefficients of the equidistant model.
+        size: (height, width) of the images; None if the CameraInfo does not give it.
     """
 
     matrix: np.ndarray
@@ -38,7 +39,7 @@ class CameraModel:
     size: tuple[int, int] | None = None
 
     def __eq__(self, other: object) -> bool:
-        """Whether the other projects alike, so that what was computed for one holds for both."""
+        """Whether both project identically, so that caches can be shared."""
         return isinstance(other, CameraModel) and self._values == other._values
 
     def __hash__(self) -> int:
@@ -52,16 +53,16 @@ class CameraModel:
     def from_message(cls, message: Any, rectified: bool = False) -> CameraModel:
         """Read a CameraInfo message.
 
-        K and P are those of the full resolution: binning and the region of interest, which say
-        what of it is published, are taken into account.
+        K and P refer to the full resolution. The matrix is adapted to the binning and the
+        region of interest of the published images (REP 104).
 
         Args:
             message: the CameraInfo.
-            rectified: whether the images are rectified: then P counts, and D does not. Its
-                fourth column does not either: points are in the camera's own frame.
+            rectified: whether the images are rectified. Then P is used instead of K and D. The
+                fourth column of P is ignored: points are in the camera's own frame.
 
         Raises:
-            UserError: the camera is not calibrated, or its lens model is not known.
+            UserError: the camera is not calibrated, or its lens model is not supported.
         """
         if rectified:
             matrix, name = np.array(message.p, np.float64).reshape(3, 4)[:, :3], "P"
@@ -82,14 +83,14 @@ class CameraModel:
         return cls(_scaled(matrix, 1 / binning), distortion, fisheye, size)
 
     def resized(self, size: tuple[int, int]) -> CameraModel:
-        """The same camera with images scaled to (height, width).
+        """The same camera with its images scaled to (height, width) in pixels.
 
         Raises:
-            UserError: the size of its images is not known.
+            UserError: the size of its images is unknown.
         """
         if self.size is None:
             raise UserError(
-                "the camera_info does not say the size of its images (width and height are 0)"
+                "the camera_info gives no image size (width and height are 0); fix its publisher"
             )
         if size == self.size:
             return self
@@ -97,7 +98,7 @@ class CameraModel:
         return replace(self, matrix=_scaled(self.matrix, scale), size=size)
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """UserError if it is a calibration for images of another (height, width)."""
+        """Raise UserError if the calibration is for images of another (height, width)."""
         if self.size is not None and self.size != size:
             height, width = self.size
             raise UserError(
@@ -106,41 +107,51 @@ class CameraModel:
             )
 
     def project(self, point: np.ndarray) -> np.ndarray:
-        """The pixel, ``float64 (2,)``, of a point (x right, y down, z forward, metres).
+        """Project a point into the image.
+
+        A point up to half a pixel beside the image is moved to its edge, because the canvas in
+        RViz is not drawn more precisely.
+
+        Args:
+            point: ``(3,)`` metres in the optical frame: x right, y down, z forward.
+
+        Returns:
+            The pixel, ``float64 (2,)``: x right, y down.
 
         Raises:
             UserError: no pixel shows the point. The texts are: ``the point [x, y, z] is not
                 finite``, ``... lies behind the camera``, ``... lies outside of the image of
-                WxH pixels`` and ``... lies beyond what the lens model covers``: there the
-                polynomials of the distortion turn round, and would put it into the image. Half a
-                pixel beside the image is its edge: the canvas is drawn no more exactly.
+                WxH pixels`` and ``... lies beyond what the lens model covers``. In the last case
+                the distortion polynomial is no longer monotonic, and would map the point into
+                the image.
         """
         point = np.asarray(point, np.float64)
-        said = "the point [{:.6g}, {:.6g}, {:.6g}]".format(*point)
+        subject = "the point [{:.6g}, {:.6g}, {:.6g}]".format(*point)
         if not np.isfinite(point).all():
-            raise UserError(f"{said} is not finite")
+            raise UserError(f"{subject} is not finite")
         if point[2] <= 0:
-            raise UserError(f"{said} lies behind the camera")
+            raise UserError(f"{subject} lies behind the camera")
         (pixel,) = self.pixels(point[None])
         if self.size is not None:
             height, width = self.size
             if not (-1 <= pixel[0] <= width and -1 <= pixel[1] <= height):
-                raise UserError(f"{said} lies outside of the image of {width}x{height} pixels")
+                raise UserError(f"{subject} lies outside of the image of {width}x{height} pixels")
         (ray,) = self.rays(pixel[None])
         angle = np.arctan2(np.linalg.norm(np.cross(ray, point)), ray @ point)
         if not angle < _SAME_DIRECTION:
-            raise UserError(f"{said} lies beyond what the lens model covers")
+            raise UserError(f"{subject} lies beyond what the lens model covers")
         if self.size is not None:
             pixel = np.clip(pixel, -0.5, (width - 0.5, height - 0.5))
         return pixel
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
-        """Where the formulas of the lens put points, ``float64 (N, 2)``.
-
-        Unlike :meth:`project` it does not ask whether an image shows them there.
+        """Project points with the lens model, without the checks of :meth:`project`.
 
         Args:
-            points: ``(N, 3)``, x right, y down, z forward; metres.
+            points: ``(N, 3)`` metres in the optical frame: x right, y down, z forward.
+
+        Returns:
+            ``float64 (N, 2)`` pixels, possibly outside the image.
         """
         points = np.asarray(points, np.float64).reshape(-1, 1, 3)
         model = cv2.fisheye.projectPoints if self.fisheye else cv2.projectPoints
@@ -149,10 +160,15 @@ class CameraModel:
         return np.asarray(pixels.reshape(-1, 2))
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Points at depth 1, ``float64 (N, 3)``, on the rays through ``pixels (N, 2)``.
+        """Back-project pixels to rays.
 
-        A pixel that the lens model does not reach has some finite ray, which does not project
-        to it.
+        Args:
+            pixels: ``(N, 2)``: x right, y down.
+
+        Returns:
+            ``float64 (N, 3)``, the points at depth 1 on the rays, in the optical frame. For a
+            pixel that the lens model cannot reach, the ray is finite but does not project back
+            to the pixel.
         """
         pixels = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
         if len(pixels) == 0:
@@ -164,16 +180,16 @@ class CameraModel:
                 pixels, self.matrix, self.distortion, None, None, _UNDO_DISTORTION
             )
         straight = (pixels - self.matrix[:2, 2]) / np.diag(self.matrix)[:2]
-        flat = np.where(np.isfinite(flat), flat, straight)  # the steps may lead anywhere
+        flat = np.where(np.isfinite(flat), flat, straight)  # the iteration may diverge
         return np.hstack([flat.reshape(-1, 2), np.ones((len(pixels), 1))])
 
 
 def _lens(message: Any) -> tuple[np.ndarray, bool]:
-    """Coefficients of a CameraInfo, and whether they are the equidistant model's."""
+    """Distortion coefficients of a CameraInfo, and whether they are of the equidistant model."""
     if message.distortion_model not in _COEFFICIENTS:
         raise UserError(
-            f"the distortion model '{message.distortion_model}' is not supported; known are "
-            "plumb_bob, rational_polynomial, thin_prism and equidistant"
+            f"the distortion model '{message.distortion_model}' is not supported; use "
+            "plumb_bob, rational_polynomial, thin_prism or equidistant"
         )
     distortion = np.array(message.d, np.float64)
     possible = _COEFFICIENTS[message.distortion_model]
@@ -187,7 +203,7 @@ def _lens(message: Any) -> tuple[np.ndarray, bool]:
 
 
 def _scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """K of images scaled by (x, y); the centre of their first pixel remains (0, 0)."""
+    """Intrinsic matrix of images scaled by (x, y); (0, 0) stays the centre of the first pixel."""
     matrix = matrix.copy()
     matrix[:2] *= scale[:, None]
     matrix[:2, 2] += (scale - 1) / 2

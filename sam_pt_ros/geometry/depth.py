@@ -1,8 +1,8 @@
-"""Depth images to metres: where the points and the surfaces of objects are. No ROS here.
+"""Positions of tracked points and of object surfaces, from a depth image. Needs no ROS.
 
-A depth image belongs to the image: registered to it, as seen by the same camera, possibly of
-another size. Each of its pixels has a reading, the distance along the optical axis (REP 118),
-or none, which is NaN here (REP 117).
+The depth image must be registered to the camera image: seen by the same camera, possibly at
+another resolution. A pixel either has a reading, the distance along the optical axis (REP 118), or
+none, which is NaN here (REP 117).
 """
 
 from __future__ import annotations
@@ -20,63 +20,63 @@ from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import POSITIVE, ObjectResult, TrackResult
 
 STEP = 0.03
-"""Neighbours on one surface differ by less, as a share of their distance: more than a sensor's
-noise, and than a surface gains from pixel to pixel unless it is seen all but edgewise."""
+"""Largest difference between neighbours on one surface, relative to their distance. It exceeds
+sensor noise, and the slope of any surface that is not seen almost edge-on."""
 
-_ASPECT_TOLERANCE = 0.02  # that of the depth may differ from the image's by so much: rounding
+_ASPECT_TOLERANCE = 0.02  # relative; rounding of image sizes makes a difference
 
 # Points.
-_WINDOW = np.array([(x, y) for y in range(-2, 3) for x in range(-2, 3)])  # about a point
+_WINDOW = np.array([(x, y) for y in range(-2, 3) for x in range(-2, 3)])  # offsets around a point
 _MIDDLE = len(_WINDOW) // 2
-_FEWEST = 3  # readings that a surface must have in the window
-_LEAST_SHARE = 0.4  # of the readings there that it must have
+_FEWEST = 3  # smallest number of readings of a surface in the window
+_LEAST_SHARE = 0.4  # smallest share of the readings there
 
 # Objects.
-_EROSION = 0.03  # of a mask, to what is surely inside: a share of the root of its area,
-_MOST_EROSION = 3  # and pixels, at most
-_KNOWN_SHARE = 0.05  # of an object's core: with fewer readings nothing is known of it
-_CORE_SHARE = 0.25  # of the mask's area: where less remains, nothing is eroded
-_RIM = 1 + 2 * STEP  # what is round falls off steeply there
-_SAMPLES = 4096  # readings, about, in which an object's layers are looked for
-_BIN = STEP / 2  # of the logarithm of depth
-# Shares of the largest layer's samples. What is nearer sticks out of the object, as an arm does;
-# what is farther away is rather background that bleeds in, or is seen through the object.
+_EROSION = 0.03  # radius by which a mask is eroded to its core, relative to the root of its area
+_MOST_EROSION = 3  # pixels, upper limit of that radius
+_KNOWN_SHARE = 0.05  # an object with readings in less of its core has no depth
+_CORE_SHARE = 0.25  # if less of the mask's area remained, the mask is not eroded
+_RIM = 1 + 2 * STEP  # tolerance at the rim, where round objects fall off steeply
+_SAMPLES = 4096  # approximate number of readings in which an object's layers are searched
+_BIN = STEP / 2  # bin width in the logarithm of depth
+# Smallest layers, relative to the largest one. Nearer ones are parts that stick out, such as an
+# arm. Farther ones are more likely background that bleeds in or shows through the object.
 _NEARER_SHARE, _FARTHER_SHARE = 0.05, 0.5
 
-_STRIDE = 16  # pixels from one to the next that the lens model is checked at
+_STRIDE = 16  # distance in pixels between the places where the lens model is checked
 
 
 def locate(
     result: TrackResult, depth: np.ndarray, camera: CameraModel, frame_id: str
 ) -> SpatialResult:
-    """Where the points and the surfaces of all objects are, in the camera's optical frame.
+    """Locate the points and the surfaces of all objects in the camera's optical frame.
 
-    A visible point is where its ray meets the surface that it lies on: at the median of that
-    surface's readings about it; NaN where there are too few. The surface of an object in state
-    TRACKING is all readings below its mask but those that jump: background that bleeds into
-    the mask, and flying pixels between two surfaces.
+    A visible point lies on its ray, at the median depth of the readings around it that belong to
+    its surface; it is NaN if there are too few. The surface of an object in state TRACKING
+    consists of all readings covered by its mask, except background that bleeds into the mask and
+    flying pixels between two surfaces.
 
     Args:
-        result: of one image.
-        depth: ``float32 (h, w)`` metres, NaN for no reading, registered to that image; of any
-            size, but of its proportions.
-        camera: that of the image.
-        frame_id: the optical frame of the image.
+        result: result of one image.
+        depth: ``float32 (h, w)`` metres along the optical axis, NaN for no reading, registered to
+            that image; of any size with the same aspect ratio.
+        camera: camera of the image.
+        frame_id: optical frame of the image.
 
     Returns:
-        The objects of which anything is known.
+        The positions of all objects that have any.
 
     Raises:
         UserError: the depth is not registered to the image, or the size of the camera's images
-            is not known.
+            is unknown.
     """
     image_size = result.label_image.shape
     height, width = image_size
     if abs(depth.shape[1] * height / (depth.shape[0] * width) - 1) > _ASPECT_TOLERANCE:
         raise UserError(
-            f"it is {depth.shape[1]}x{depth.shape[0]} pixels, and the image is {width}x{height}, "
-            "of other proportions: depth must be registered to the image, as drivers do that "
-            "publish aligned depth, or depth_image_proc's register node"
+            f"it has {depth.shape[1]}x{depth.shape[0]} pixels, but the image has "
+            f"{width}x{height}, another aspect ratio; register depth to the image: enable aligned "
+            "depth in the camera driver, or run depth_image_proc's register node"
         )
     rays, reached = _rays_of(camera.resized((depth.shape[0], depth.shape[1])))
     if reached is not None:
@@ -98,7 +98,7 @@ def locate(
 def _points(
     item: ObjectResult, mask: CroppedMask, depth: np.ndarray, camera: CameraModel
 ) -> np.ndarray:
-    """Positions of an object's points, ``float64 (N, 3)``; ``mask`` is as large as ``depth``."""
+    """Positions of an object's points, ``float64 (N, 3)``; ``mask`` has the size of ``depth``."""
     tracks = item.points
     positions = np.full((len(tracks), 3), np.nan)
     visible = np.flatnonzero(tracks.visible)
@@ -107,7 +107,7 @@ def _points(
     xy = tracks.xy[visible].astype(np.float64)
     size, image_size = np.array(depth.shape[::-1]), np.array(item.mask.image_size[::-1])
     pixels = np.floor((xy + 0.5) * (size / image_size)).astype(np.int64)
-    pixels -= xy + 0.5 == image_size  # the lower and right edge is the image's, too
+    pixels -= xy + 0.5 == image_size  # the lower and the right edge belong to the image
     window = pixels[:, None] + _WINDOW
     inside = ((window >= 0) & (window < size)).all(-1)
     x, y = np.moveaxis(np.where(inside[..., None], window, 0), -1, 0)
@@ -115,7 +115,7 @@ def _points(
     known = np.isfinite(readings)
     positive = item.point_labels[visible] == POSITIVE
     own = _covers(mask, x, y) == positive[:, None]
-    # If the mask is not right about the point itself, it need not be about its neighbours.
+    # Where the mask contradicts the point's own label, it is not used for its neighbours either.
     used = known & (own | ~own[:, _MIDDLE, None])
     distances = _of_one_surface(np.where(used, readings, np.float32(np.nan)))
     distances[~inside[:, _MIDDLE]] = np.nan
@@ -124,7 +124,7 @@ def _points(
 
 
 def _covers(mask: CroppedMask, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Whether the mask has the pixels at ``x``, ``y``; of their shape."""
+    """Whether the mask covers the pixels at ``x``, ``y``; ``bool`` of the same shape."""
     left, top, width, height = mask.roi
     column, row = x - left, y - top
     covered = (column >= 0) & (column < width) & (row >= 0) & (row < height)
@@ -133,28 +133,34 @@ def _covers(mask: CroppedMask, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _of_one_surface(readings: np.ndarray) -> np.ndarray:
-    """The median of the readings, ``(N, 25)``, of one surface each, ``float32 (N,)``.
+    """Median depth of one surface in each window.
 
-    That is the surface of the reading in the middle. If few other readings agree with that one,
-    which then flies between two surfaces, or if there is none, it is the surface with the most
-    readings, and of equal ones the nearer. NaN if that has few, too.
+    It is the surface of the middle reading. If that is missing, or too few readings agree with
+    it (a flying pixel between two surfaces), it is the surface with the most readings, the
+    nearer one of equals.
+
+    Args:
+        readings: ``float32 (N, 25)`` metres, NaN for no reading.
+
+    Returns:
+        ``float32 (N,)`` metres; NaN if the surface has too few readings.
     """
     rows = np.arange(len(readings))
     middle = readings[:, _MIDDLE]
     values = np.sort(readings, 1)  # NaN last
     known = np.isfinite(values)
-    # Without a jump in the order of distance it is one surface, however steep.
+    # Sorted readings without a jump are one surface, however steep.
     jump = values[:, 1:] > values[:, :-1] * (1 + STEP)
     surface = np.pad(np.cumsum(jump, 1), ((0, 0), (1, 0)))
     same = (surface[:, :, None] == surface[:, None]) & known[:, None]
-    counts = np.where(known, same.sum(2), 0)  # of readings of the surface of each reading
+    counts = np.where(known, same.sum(2), 0)  # number of readings on the surface of each reading
     at_middle = (values == middle[:, None]).argmax(1)
     enough = np.maximum(_LEAST_SHARE * known.sum(1), _FEWEST)
     of_middle = np.where(np.isfinite(middle), counts[rows, at_middle], 0)
     chosen = np.where(of_middle >= enough, at_middle, counts.argmax(1))
     count = counts[rows, chosen]
     first = same[rows, chosen].argmax(1)
-    # One of two medians, not their mean: what lies between two readings need not be there.
+    # One of the two middle readings, not their mean, which no surface may have.
     medians = values[rows, first + count // 2]
     return np.where(count >= enough, medians, np.float32(np.nan))
 
@@ -163,16 +169,16 @@ def _of_one_surface(readings: np.ndarray) -> np.ndarray:
 
 
 def _cloud(mask: CroppedMask, depth: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """The surface below a mask, ``float32 (M, 3)``; all arguments are of the same size."""
+    """The surface covered by a mask, ``float32 (M, 3)`` metres; all arguments have one size."""
     x, y, width, height = mask.roi
     if mask.area == 0:
         return np.zeros((0, 3), np.float32)
     window = slice(y, y + height), slice(x, x + width)
     z = np.ascontiguousarray(depth[window])
     chosen = np.flatnonzero(_surface(z, mask.pixels))
-    # One coordinate after the other in memory: whoever reduces or moves it is many times faster.
+    # Each coordinate is contiguous, which makes reducing and transforming many times faster.
     cloud = np.empty((3, len(chosen)), np.float32)
-    # In any mode but the default, which checks, numpy fills ``out`` directly.
+    # With mode="raise", the default, numpy does not fill ``out`` directly.
     z.take(chosen, out=cloud[2], mode="clip")
     for axis in range(2):
         np.ascontiguousarray(rays[axis][window]).take(chosen, out=cloud[axis], mode="clip")
@@ -181,7 +187,7 @@ def _cloud(mask: CroppedMask, depth: np.ndarray, rays: np.ndarray) -> np.ndarray
 
 
 def _surface(z: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Which readings are on an object, ``bool (h, w)``.
+    """Which readings belong to an object's surface, ``bool (h, w)``.
 
     Args:
         z: ``float32 (h, w)`` metres, NaN for no reading.
@@ -196,14 +202,14 @@ def _surface(z: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if cv2.countNonZero(inner.view(np.uint8)) < _KNOWN_SHARE * cv2.countNonZero(
         core.view(np.uint8)
     ):
-        # What there is at the rim is more likely to be the background's.
+        # Readings at the rim alone are more likely those of the background.
         return np.zeros(z.shape, np.bool_)
     on_layer = np.zeros(z.shape, np.bool_)
     for nearest, farthest in _layers(_samples(z, inner)):
         on_layer |= (z >= nearest) & (z <= farthest)
     kept &= on_layer
     if radius:
-        # Background as far away as some other part of the object bleeds in at the rim only.
+        # Background at the depth of another part of the object bleeds in only at the rim.
         kernel = np.ones((2 * radius + 1,) * 2, np.uint8)
         inner &= kept
         rim = np.flatnonzero(kept & ~core)
@@ -216,20 +222,20 @@ def _surface(z: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _only(z: np.ndarray, where: np.ndarray, other: float) -> np.ndarray:
-    """``z`` where that is set, and a constant elsewhere."""
+    """``z`` where the mask ``where`` is set, and a constant elsewhere."""
     filled = np.full(z.shape, other, np.float32)
     cv2.copyTo(z, where.view(np.uint8), filled)
     return filled
 
 
 def _flying(z: np.ndarray) -> np.ndarray:
-    """Readings from which more of their 8 neighbours jump than do not, ``bool (h, w)``.
+    """Flying pixels, ``bool (h, w)``: most of their 8 neighbours are on another surface.
 
-    Neighbours without a reading, NaN, do not count.
+    Neighbours without a reading (NaN) do not count.
     """
     height, width = z.shape
-    # Rows end with NaN, so that neighbours lie at the same steps in memory everywhere: half the
-    # time of slices.
+    # A NaN at the end of each row puts neighbours at constant offsets in memory, which takes half
+    # the time of slices.
     padded = np.full((height + 1, width + 1), np.nan, np.float32)
     padded[:height, :width] = z
     flat = padded.reshape(-1)
@@ -237,7 +243,7 @@ def _flying(z: np.ndarray) -> np.ndarray:
     balance = np.zeros(flat.shape, np.int8)
     difference = np.empty_like(flat)
     jumps, agrees = np.empty((2, flat.size), np.bool_)
-    for step in (1, width, width + 1, width + 2):  # right, and the three below
+    for step in (1, width, width + 1, width + 2):  # right neighbour, and the three below
         here, there = slice(step, None), slice(0, -step)
         np.subtract(flat[here], flat[there], out=difference[there])
         np.abs(difference[there], out=difference[there])
@@ -251,7 +257,7 @@ def _flying(z: np.ndarray) -> np.ndarray:
 
 
 def _core(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """What of a mask is not at its rim, and the rim's width; all of a small or thin one."""
+    """A mask without its rim, and the rim's width; a small or thin mask keeps its rim (0)."""
     area = np.count_nonzero(mask)
     radius = min(max(round(_EROSION * area**0.5), 1), _MOST_EROSION)
     kernel = np.ones((2 * radius + 1,) * 2, np.uint8)
@@ -262,7 +268,7 @@ def _core(mask: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _samples(z: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Some of the values of ``z`` where that is set, spread evenly; one at least."""
+    """Evenly spread values of ``z`` where the mask ``where`` is set; at least one."""
     stride = int((np.count_nonzero(where) / _SAMPLES) ** 0.5) + 1
     some = slice(None, None, stride), slice(None, None, stride)
     samples = z[some][where[some]]
@@ -270,9 +276,12 @@ def _samples(z: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _layers(samples: np.ndarray) -> list[tuple[float, float]]:
-    """Nearest and farthest distance of the large ones of the surfaces that samples are on.
+    """Nearest and farthest distance of each large layer of depths.
 
-    Between two of them the distance jumps; what lies in between belongs to neither.
+    Layers are separated by jumps in distance.
+
+    Args:
+        samples: ``float32 (N,)`` metres, N at least 1.
     """
     bins = np.floor(np.log(samples) / _BIN).astype(np.int64)
     lowest = int(bins.min())
@@ -294,11 +303,11 @@ def _layers(samples: np.ndarray) -> list[tuple[float, float]]:
 
 @lru_cache(maxsize=2)
 def _rays_of(camera: CameraModel) -> tuple[np.ndarray, np.ndarray | None]:
-    """The rays through all pixels of a camera: their x and y at depth 1, ``float32 (2, H, W)``.
+    """The rays through all pixels of a camera. Cached, because undistorting an image is slow.
 
-    And which pixels the lens model reaches, ``bool (H, W)``; None: all of them.
-
-    Undoing the distortion of a whole image takes as long as many frames.
+    Returns:
+        x and y of the rays at depth 1, ``float32 (2, H, W)``; and which pixels the lens model
+        reaches, ``bool (H, W)``, None if it reaches all.
     """
     size = camera.size
     assert size is not None
@@ -307,7 +316,7 @@ def _rays_of(camera: CameraModel) -> tuple[np.ndarray, np.ndarray | None]:
     rays = camera.rays(pixels.reshape(-1, 2)).reshape(*size, 3)
     grid = np.ascontiguousarray(np.moveaxis(rays[..., :2], -1, 0), np.float32)
 
-    # A pixel beyond the model has a ray, too, but that does not project to it.
+    # A pixel beyond the model has a ray as well, but the ray does not project back to it.
     some = slice(None, None, _STRIDE), slice(None, None, _STRIDE)
     again = camera.pixels(rays[some])
     missed = np.linalg.norm(again - pixels[some].reshape(-1, 2), axis=1)

@@ -1,4 +1,4 @@
-"""Objects in space: where the pixels and points of one image are, in metres. No ROS here."""
+"""Objects in space: positions of the points and pixels of one image, in metres. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sam_pt_ros.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Extent:
-    """Where an object is: the side of it that the camera sees.
+    """Position and size of an object, measured on the side that the camera sees.
 
     Attributes:
-        centroid: ``float64 (3,)`` metres, mean of its surface.
-        box_min: ``float64 (3,)`` metres, lowest corner of the smallest box along the axes.
-        box_max: ``float64 (3,)`` metres, highest corner of it.
+        centroid: ``float64 (3,)`` metres, mean of its surface points.
+        box_min: ``float64 (3,)`` metres, minimum corner of the axis-aligned bounding box.
+        box_max: ``float64 (3,)`` metres, maximum corner of it.
     """
 
     centroid: np.ndarray
@@ -27,13 +27,13 @@ class Extent:
 
 @dataclass(frozen=True, eq=False)
 class ObjectInSpace:
-    """What depth says of one object.
+    """Position of one object, from depth.
 
     Attributes:
-        points: ``float64 (N, 3)`` metres, its query points, in the order of the result's; NaN
-            for those that are not visible or have no depth.
-        cloud: ``float32 (M, 3)`` metres, the surface below its mask; no row without depth. It is
-            kept by column: the transpose of a contiguous array.
+        points: ``float64 (N, 3)`` metres, its query points, in the same order as in the result;
+            NaN for those that are not visible or have no depth.
+        cloud: ``float32 (M, 3)`` metres, the surface covered by its mask; empty without depth.
+            It is the transpose of a contiguous array, so each coordinate is contiguous.
     """
 
     points: np.ndarray
@@ -41,7 +41,7 @@ class ObjectInSpace:
 
     @property
     def extent(self) -> Extent | None:
-        """None without depth."""
+        """Position and size; None without depth."""
         if len(self.cloud) == 0:
             return None
         return Extent(
@@ -57,21 +57,21 @@ class SpatialResult:
 
     Attributes:
         frame_id: the frame of all coordinates (REP 103, REP 105).
-        objects: by object id; those of the image that are missing have no depth.
+        objects: by object id; objects without depth are left out.
     """
 
     frame_id: str
     objects: Mapping[int, ObjectInSpace] = field(default_factory=dict)
 
     def transformed(self, transform: np.ndarray, frame_id: str) -> SpatialResult:
-        """The same in another frame.
+        """Transform everything into another frame.
 
         Args:
-            transform: ``float64 (4, 4)``, from this frame's coordinates to the other's.
+            transform: ``float64 (4, 4)``, from coordinates in this frame to the other frame.
             frame_id: the other frame.
 
         Raises:
-            UserError: a transform that is not finite.
+            UserError: the transform is not finite, or not 4x4.
         """
         transform = np.asarray(transform, np.float64)
         if transform.shape != (4, 4) or not np.isfinite(transform).all():
@@ -89,13 +89,13 @@ class SpatialResult:
 
 @dataclass(frozen=True)
 class Located:
-    """Where the things of an image are, in two frames.
+    """Positions of the objects of one image, in two frames.
 
     Attributes:
-        space: in the image's frame; None without depth.
-        target: in the target frame; None without a target frame. It holds nothing where depth
+        space: positions in the image's frame; None without depth.
+        target: positions in the target frame; None without a target frame, and empty if depth
             or the transform is missing.
-        transformed: whether depth and transform were there.
+        transformed: whether both depth and the transform were available.
     """
 
     space: SpatialResult | None = None

@@ -1,4 +1,4 @@
-"""Pictures of results for people: overlays and film strips. No ROS here."""
+"""Pictures of results: overlays and film strips. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PALETTE: tuple[Colour, ...] = (
     (213, 94, 0),  # vermilion
     (0, 114, 178),  # blue
 )
-"""Okabe and Ito's colours, told apart with every kind of colour vision."""
+"""The palette of Okabe and Ito, which is safe for colour-blind viewers; RGB."""
 
 TINT = 0.42
-"""Share of the object's colour in the pixels of its mask."""
+"""Opacity of the object's colour over its mask, 0 to 1."""
 
 _WHITE: Colour = (255, 255, 255)
 _DARK: Colour = (24, 24, 27)
@@ -34,7 +34,7 @@ _LONGEST_LABEL = 24
 
 
 def object_colour(object_id: int) -> Colour:
-    """The colour of an object, RGB 0 to 255; always the same for the same id."""
+    """The colour of an object, RGB 0 to 255. The same id always has the same colour."""
     return PALETTE[(object_id - 1) % len(PALETTE)]
 
 
@@ -42,11 +42,11 @@ def draw_overlay(image: np.ndarray, result: TrackResult) -> np.ndarray:
     """Draw masks, query points and captions over an image.
 
     Args:
-        image: RGB ``uint8 (H, W, 3)``; it is not changed.
-        result: what is known about it.
+        image: RGB ``uint8 (H, W, 3)``; it is not modified.
+        result: the result of the image.
 
     Returns:
-        RGB ``uint8 (H, W, 3)``.
+        The picture, RGB ``uint8 (H, W, 3)``.
     """
     canvas = image.copy()
     size = _Size(*image.shape[:2])
@@ -64,16 +64,16 @@ def draw_overlay(image: np.ndarray, result: TrackResult) -> np.ndarray:
 def film_strip(
     images: Sequence[np.ndarray], titles: Sequence[str], columns: int, tile_width: int = 480
 ) -> np.ndarray:
-    """Several images in rows, each below its title.
+    """Arrange images in rows, each below its title.
 
     Args:
-        images: RGB ``uint8 (H, W, 3)``, at least one; all are scaled to the first one's shape.
+        images: RGB ``uint8 (H, W, 3)``, at least one; all are scaled to the shape of the first.
         titles: one per image.
-        columns: images in a row.
-        tile_width: pixels that an image is wide at most.
+        columns: number of images in a row.
+        tile_width: largest width of an image in the strip, pixels.
 
     Returns:
-        RGB ``uint8 (H', W', 3)``.
+        The strip, RGB ``uint8 (H', W', 3)``.
     """
     height, width = images[0].shape[:2]
     tile_height = max(1, round(height * min(tile_width, width) / width))
@@ -98,7 +98,7 @@ _Box = tuple[int, int, int, int]  # x, y, width, height
 
 
 class _Size:
-    """Lengths in pixels that suit an image of this size."""
+    """Lengths in pixels, scaled to the size of the image."""
 
     def __init__(self, height: int, width: int) -> None:
         self.height, self.width = height, width
@@ -113,6 +113,7 @@ class _Size:
 
 
 def _draw_mask(canvas: np.ndarray, mask: CroppedMask, colour: Colour, size: _Size) -> None:
+    """Tint the pixels of a mask and draw its outline, in place."""
     if not mask.area:
         return
     x, y, w, h = mask.roi
@@ -125,7 +126,7 @@ def _draw_mask(canvas: np.ndarray, mask: CroppedMask, colour: Colour, size: _Siz
 
 
 def _draw_points(canvas: np.ndarray, item: ObjectResult, size: _Size) -> None:
-    """Visible points: positive ones as discs, negative ones as crosses."""
+    """Draw visible points: positive ones as discs, negative ones as crosses."""
     colour = object_colour(item.object_id)
     shown = item.points.visible
     for xy, label in zip(item.points.xy[shown], item.point_labels[shown], strict=True):
@@ -138,6 +139,7 @@ def _draw_points(canvas: np.ndarray, item: ObjectResult, size: _Size) -> None:
 
 
 def _disc(canvas: np.ndarray, xy: np.ndarray, radius: float, colour: Colour) -> None:
+    """Draw a disc at a position ``(2,)`` in pixels, in place."""
     unit = 1 << _SHIFT
     centre = (round(float(xy[0]) * unit), round(float(xy[1]) * unit))
     cv2.circle(canvas, centre, round(radius * unit), colour, -1, cv2.LINE_AA, _SHIFT)
@@ -146,6 +148,7 @@ def _disc(canvas: np.ndarray, xy: np.ndarray, radius: float, colour: Colour) -> 
 def _cross(
     canvas: np.ndarray, xy: np.ndarray, reach: float, thickness: int, colour: Colour
 ) -> None:
+    """Draw a diagonal cross at a position ``(2,)`` in pixels, in place."""
     unit = 1 << _SHIFT
     x, y, r = (round(float(v) * unit) for v in (xy[0], xy[1], reach))
     for dy in (-r, r):
@@ -154,7 +157,7 @@ def _cross(
 
 
 def _name(item: ObjectResult) -> str:
-    """Id and label; OpenCV's fonts know ASCII only."""
+    """Id and label, in ASCII, because OpenCV's fonts have no other characters."""
     label = item.label.encode("ascii", "replace").decode()
     if len(label) > _LONGEST_LABEL:
         label = label[: _LONGEST_LABEL - 2] + ".."
@@ -162,7 +165,7 @@ def _name(item: ObjectResult) -> str:
 
 
 def _draw_caption(canvas: np.ndarray, item: ObjectResult, size: _Size, taken: list[_Box]) -> None:
-    """Id, label, state and score, as near above the mask as there is room."""
+    """Draw id, label, state and score, above the mask or in the nearest free place."""
     text = f"{_name(item)}  {item.state.name.lower()} {item.score:.2f}"
     w, h, ascent = _plate_size(text, size)
     x, y, mask_width, mask_height = item.mask.roi
@@ -178,7 +181,7 @@ def _draw_caption(canvas: np.ndarray, item: ObjectResult, size: _Size, taken: li
 
 
 def _draw_unseen(canvas: np.ndarray, items: Sequence[ObjectResult], size: _Size) -> list[_Box]:
-    """List the objects without a mask in the top-left corner; where that was drawn."""
+    """List the objects without a mask in the top-left corner; return the boxes drawn there."""
     boxes: list[_Box] = []
     top = size.pad
     for item in items:
@@ -199,7 +202,7 @@ def _overlap(a: _Box, b: _Box) -> bool:
 
 
 def _plate_size(text: str, size: _Size) -> tuple[int, int, int]:
-    """Width and height of a plate with ``text``, and where its baseline is below its top."""
+    """Width and height of a plate with ``text``, and its baseline measured from the top."""
     (width, ascent), descent = cv2.getTextSize(text, _FONT, size.text, size.stroke)
     pad = size.pad
     height = ascent + descent // 2 + 2 * max(pad - 1, 2)
@@ -209,7 +212,7 @@ def _plate_size(text: str, size: _Size) -> tuple[int, int, int]:
 def _draw_plate(
     canvas: np.ndarray, text: str, box: _Box, ascent: int, colour: Colour, size: _Size
 ) -> None:
-    """White text on a dark, slightly transparent plate, led by a chip of the object's colour."""
+    """Draw white text on a dark, slightly transparent plate with a chip in the object's colour."""
     x, y, w, h = box
     window = canvas[y : y + h, x : x + w]
     cv2.addWeighted(window, 0.2, np.full_like(window, _DARK), 0.8, 0, dst=window)

@@ -1,4 +1,4 @@
-"""Options: declared once, for the library, for YAML files and as parameters of the node."""
+"""Options: one declaration serves the library, YAML files and the node's parameters."""
 
 from sam_pt_ros.options.declarations import (
     NoOptions,

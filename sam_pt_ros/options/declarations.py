@@ -1,4 +1,4 @@
-"""Options: frozen dataclasses whose fields say what they mean and what they allow.
+"""Options: frozen dataclasses whose fields declare their meaning and their allowed values.
 
 One declaration serves the library (typed values), the YAML files (strict reading) and the
 node (ROS parameters with description, type and range).
@@ -21,10 +21,18 @@ _Options = TypeVar("_Options")
 
 @dataclass(frozen=True)
 class OptionSpec:
-    """What is known about one option; ``minimum`` and ``maximum`` are inclusive.
+    """The declaration of one option.
 
-    ``length`` is that of a fixed number of integers (then ``type`` is tuple), else None.
-    ``runtime`` says that it may change while the node runs.
+    Attributes:
+        name: name of the dataclass field.
+        type: bool, int, float, str, or tuple for a fixed number of integers.
+        default: value if none is given.
+        description: meaning, for people.
+        minimum: smallest allowed value, inclusive; None: no limit.
+        maximum: largest allowed value, inclusive; None: no limit.
+        choices: allowed values; None: any.
+        length: number of integers if ``type`` is tuple, else None.
+        runtime: whether it may change while the node runs.
     """
 
     name: str
@@ -39,11 +47,19 @@ class OptionSpec:
 
     @property
     def type_text(self) -> str:
-        """The type in words."""
+        """The type as shown to people."""
         return self.type.__name__ if self.length is None else f"{self.length} int"
 
     def check(self, value: Any, where: str) -> Any:
-        """``value`` as the option's type; UserError says what is wrong with it."""
+        """Return ``value`` as the option's type.
+
+        Args:
+            value: the value to check.
+            where: origin of the value, for error messages.
+
+        Raises:
+            UserError: the type is wrong, or the value is not allowed.
+        """
         if self.length is not None:
             return self._check_integers(value, where)
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
@@ -69,7 +85,7 @@ class OptionSpec:
 
     def _check_integers(self, value: Any, where: str) -> tuple[int, ...]:
         try:
-            # A list, a tuple, or an array of ROS.
+            # A list, a tuple, or the array type of a ROS parameter.
             found = () if isinstance(value, (str, bytes)) else tuple(value)
         except TypeError:
             found = ()
@@ -82,7 +98,7 @@ class OptionSpec:
         return tuple(single.check(each, where) for each in found)
 
     def range_text(self) -> str:
-        """The allowed values in words; empty if there is no limit."""
+        """The allowed values as text; empty if there is no limit."""
         if self.choices is not None:
             return "one of " + ", ".join(self.choices)
         low = "" if self.minimum is None else f"at least {self.minimum:.10g}"
@@ -92,7 +108,7 @@ class OptionSpec:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """The options of an implementation that has none."""
+    """Options of an implementation that has none."""
 
 
 def option(
@@ -104,7 +120,7 @@ def option(
     choices: tuple[str, ...] | None = None,
     runtime: bool = False,
 ) -> Any:
-    """A dataclass field that is an option."""
+    """Declare a dataclass field as an option. See :class:`OptionSpec` for the arguments."""
     return field(
         default=default,
         metadata={
@@ -118,7 +134,7 @@ def option(
 
 
 def specs(options: type) -> Iterator[OptionSpec]:
-    """The options that a dataclass declares, in order."""
+    """Yield the options that a dataclass declares, in order."""
     types = typing.get_type_hints(options)
     for entry in fields(options):
         if "description" in entry.metadata:
@@ -133,19 +149,19 @@ def _default(entry: Field[Any]) -> Any:
 
 
 def check_options(instance: Any) -> None:
-    """Validate a dataclass of options; to be called from its ``__post_init__``."""
+    """Validate and convert all options of an instance. Call it from ``__post_init__``."""
     for spec in specs(type(instance)):
         value = spec.check(getattr(instance, spec.name), type(instance).__name__)
         object.__setattr__(instance, spec.name, value)
 
 
 def build_options(options: type[_Options], values: Mapping[str, Any], where: str) -> _Options:
-    """Make ``options`` of ``values``.
+    """Build an instance of ``options`` from ``values``.
 
     Args:
         options: a frozen dataclass declared with :func:`option`.
-        values: by option name; what is missing keeps its default.
-        where: where the values come from, for messages.
+        values: values by option name; missing ones keep their defaults.
+        where: origin of the values, for error messages.
 
     Raises:
         UserError: an unknown name, a wrong type, or a value out of range.
@@ -160,9 +176,9 @@ def build_options(options: type[_Options], values: Mapping[str, Any], where: str
 
 
 def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
-    """A closing remark for messages about an unknown name."""
+    """The end of an error message about an unknown name: the closest match or all names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known are {', '.join(names)}" if names else "; none is known"
+    return f"; available: {', '.join(names)}" if names else "; none is available"

@@ -1,4 +1,4 @@
-"""Options that all backends with a trained network have in common."""
+"""Options shared by all backends with a trained network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.options import check_options, option
 
 RANDOM = "random"
-"""The checkpoint that is none."""
+"""Value of ``checkpoint`` that stands for random weights instead of a file."""
 
 
 @dataclass(frozen=True)
@@ -18,23 +18,25 @@ class NetworkOptions:
     """Where a network's weights come from, and where it runs."""
 
     owner: ClassVar[str] = "network"
-    """Whose options these are, for messages."""
+    """Owner of the options, for error messages."""
 
     checkpoint: str = option(
         "",
-        "Weights: empty for the published file of the model, which is verified; the path of a "
-        "file; or random (see allow_random_weights).",
+        "Weights: empty for the model's published checkpoint, which is verified by its hash; the "
+        "path of a file; or random (see allow_random_weights).",
     )
     checkpoint_sha256: str = option(
-        "", "SHA-256 that the file given by its path must have; empty: any."
+        "", "Expected SHA-256 of a file given by its path; empty: not checked."
     )
     allow_random_weights: bool = option(
         False,
-        "For tests only: allow 'checkpoint: random', with which everything runs and results mean "
-        "nothing.",
+        "For tests only: allow 'checkpoint: random'. Everything runs, but the results are "
+        "meaningless.",
     )
     device: str = option(
-        "auto", "auto (the first GPU, else the CPU), cpu, cuda, or cuda:N for one of several."
+        "auto",
+        "auto (the first GPU, or the CPU if there is none), cpu, cuda, or cuda:N for one of "
+        "several GPUs.",
     )
 
     def __post_init__(self) -> None:
@@ -46,13 +48,13 @@ class NetworkOptions:
             )
         if self.checkpoint == RANDOM and not self.allow_random_weights:
             raise UserError(
-                f"{self.owner}: 'checkpoint: random' is for tests only, and needs "
+                f"{self.owner}: 'checkpoint: random' is for tests only and needs "
                 "'allow_random_weights: true'"
             )
 
     @property
     def weights_text(self) -> str:
-        """The weights in words, for people."""
+        """The weights, as shown to people."""
         if self.checkpoint == RANDOM:
             return "RANDOM WEIGHTS, for tests only"
         return self.checkpoint or "published weights"

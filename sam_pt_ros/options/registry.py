@@ -1,4 +1,4 @@
-"""Implementations found by name: ours by module path, other packages' by entry point."""
+"""Implementations by name: built-in ones by module path, others by entry point."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Classes by name, imported only when asked for.
+    """Classes by name, imported only on demand.
 
     Args:
-        kind: what is registered, for messages ("tracker").
-        base: what every class must derive from.
-        group: the entry point group that other packages extend.
-        builtin: name to ``"module:Class"``.
+        kind: what is registered ("tracker"), for error messages.
+        base: base class of every implementation.
+        group: entry point group in which other packages register theirs.
+        builtin: ``"module:Class"`` of the built-in implementations, by name.
     """
 
     def __init__(self, kind: str, base: type[T], group: str, builtin: Mapping[str, str]) -> None:
@@ -30,7 +30,7 @@ class Registry(Generic[T]):
         self._builtin = dict(builtin)
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """All registered names, sorted."""
         return sorted({*self._builtin, *(point.name for point in entry_points(group=self.group))})
 
     def load(self, name: str) -> type[T]:
@@ -53,17 +53,21 @@ class Registry(Generic[T]):
                 loaded = points[0].load()
         except UserError:
             raise
-        except Exception as error:  # whatever a foreign module raises while it is imported
+        except Exception as error:  # a third-party module may raise anything on import
             raise UserError(f"the {self.kind} '{name}' cannot be imported: {error!r}") from error
         if not (isinstance(loaded, type) and issubclass(loaded, self._base)):
             raise UserError(
-                f"the {self.kind} '{name}' is {loaded!r}, not a class derived from "
+                f"the {self.kind} '{name}' is {loaded!r}, which is not a subclass of "
                 f"{self._base.__name__}"
             )
         return loaded
 
     def create(self, name: str, options: Mapping[str, Any]) -> T:
-        """An instance of ``name`` with the given options, checked against its ``Options``."""
+        """Make an instance of ``name``; its class attribute ``Options`` validates the options.
+
+        Raises:
+            UserError: no such name, the class cannot be imported, or an option is wrong.
+        """
         implementation: Any = self.load(name)
         checked = build_options(implementation.Options, options, f"{self.kind} '{name}'")
         created: T = implementation(checked)

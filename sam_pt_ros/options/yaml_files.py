@@ -1,4 +1,4 @@
-"""YAML files, read strictly."""
+"""Strict reading of YAML files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sam_pt_ros.errors import UserError
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses keys that are given twice: PyYAML takes the last, and ROS takes both."""
+    """Refuses duplicate keys: PyYAML keeps the last value, ROS both."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -25,16 +25,16 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file; UserError if it cannot be read or is none."""
+    """The content of a YAML file; UserError if it cannot be read or is not valid YAML."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, not a date, ...
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a YAML file: {reason}") from error
+        raise UserError(f"{path}: not valid YAML: {reason}") from error
     except RecursionError as error:
-        raise UserError(f"{path}: is nested too deeply") from error
+        raise UserError(f"{path}: nested too deeply") from error
     except (LookupError, AttributeError, TypeError) as error:
-        # PyYAML says so of '!!bool maybe', '!!int' of nothing, '!!timestamp x'.
-        raise UserError(f"{path}: a value in it is not what its tag (!!) says") from error
+        # PyYAML raises these for '!!bool maybe', an empty '!!int' and '!!timestamp x'.
+        raise UserError(f"{path}: a value does not match its YAML tag (!!)") from error

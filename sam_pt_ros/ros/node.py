@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from sam_pt_ros.configuration import Configuration, described
+from sam_pt_ros.configuration import Configuration, describe_backend
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.objects import ObjectState, PromptRequest, TrackResult
 from sam_pt_ros.options import specs
@@ -392,8 +392,8 @@ class TrackNode(LifecycleNode):
         with self._saying(what):
             pipeline = configuration.create()
         self._details = {
-            "tracker": described(backends.tracker, pipeline.tracker.details),
-            "segmenter": described(backends.segmenter, pipeline.segmenter.details),
+            "tracker": describe_backend(backends.tracker, pipeline.tracker.details),
+            "segmenter": describe_backend(backends.segmenter, pipeline.segmenter.details),
         }
         self.get_logger().info("warming up")
         begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a segmenter is: prompts in, masks out."""
+"""The interface of segmenters: prompts in, masks out."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sam_pt_ros.options import NoOptions
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """What is known about one object in one frame.
+    """The prompt for one object in one frame.
 
     Attributes:
-        object_id: whose prompt it is; segmenters with a memory keep it by this.
-        points: ``float32 (N, 2)`` pixels; only points that are visible.
-        labels: ``int32 (N,)``: 1 on the object, 0 not on it (its own negatives, and the
-            positives of other objects).
+        object_id: id of the object; segmenters with a memory store it by this id.
+        points: ``float32 (N, 2)`` pixels, the visible points.
+        labels: ``int32 (N,)``: 1 on the object, 0 not on it (its own negative points, and positive
+            points of other objects).
         box: ``float32 (4,)`` x min, y min, x max, y max, inclusive pixel indices, or None.
-        mask: ``bool (H, W)``, the object as its user drew it in this frame, or None.
-        positives_first: whether the object has negative points of its own, seen or not: then
-            segmenters that ask in several passes begin with the positive ones alone.
+        mask: ``bool (H, W)``, the object as drawn by the user in this frame, or None.
+        positives_first: whether the object has negative points of its own, visible or not.
+            Segmenters with several passes then use only the positive points in the first.
     """
 
     object_id: int
@@ -49,13 +49,13 @@ class Prompt:
 
 
 class Deadline:
-    """Until when a frame's masks are wanted.
+    """The time by which the masks of a frame are wanted.
 
-    A segmenter that can do with less work asks before each part of it that it can leave out.
+    A segmenter checks it before each optional step.
 
     Args:
-        at: seconds, on ``clock``.
-        clock: gives seconds.
+        at: time in seconds, on ``clock``.
+        clock: returns the current time in seconds.
     """
 
     def __init__(self, at: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,18 +63,18 @@ class Deadline:
         self.clock = clock
 
     def allows(self, seconds: float) -> bool:
-        """Whether work that takes so long would be done in time."""
+        """Whether work of this duration would finish in time."""
         return self.clock() + seconds <= self.at
 
 
 @dataclass(frozen=True, eq=False)
 class TimedPredictions:
-    """Masks that were wanted until a deadline.
+    """Masks that were requested by a deadline.
 
     Attributes:
         masks: one per prompt, in order.
-        needed: seconds of the work that could not be left out; None: all that it took.
-        shortened: whether something was left out.
+        needed: seconds that the mandatory work took; None: all work was mandatory.
+        shortened: whether optional work was skipped.
     """
 
     masks: list[MaskPrediction]
@@ -86,41 +86,42 @@ class Segmenter(ABC):
     """Finds the mask of every prompted object in one frame."""
 
     Options: ClassVar[type[Any]] = NoOptions
+    """Frozen dataclass of the segmenter's options, declared with ``sam_pt_ros.options.option``."""
     has_memory: ClassVar[bool] = False
-    """Whether its answers depend on earlier frames: then no frame is shown to it twice."""
+    """Whether masks depend on earlier frames. Such a segmenter never gets a frame twice."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
 
     @property
     def details(self) -> str:
-        """What it runs with and on, in a few words for people; empty: there is no choice."""
+        """Weights, device and the like, as shown to people; empty if there is nothing to say."""
         return ""
 
     @abstractmethod
     def set_image(self, frame: Frame) -> None:
-        """The frame that the next ``predict`` is about."""
+        """Set the frame to which the following predictions refer."""
 
     @abstractmethod
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """One prediction per prompt, in order; all objects of a frame go in one call."""
+        """Predict one mask per prompt, in order. One call takes all objects of a frame."""
 
     def predict_until(self, prompts: Sequence[Prompt], deadline: Deadline) -> TimedPredictions:
-        """Like ``predict``; a segmenter may leave out what only improves its masks to be in time.
+        """Like ``predict``, but the segmenter may skip refinements to meet the deadline.
 
-        It answers all prompts in any case.
+        It predicts a mask for every prompt in any case.
         """
         return TimedPredictions(self.predict(prompts))
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """Like ``predict``, for new objects, of which nothing is known but what a user says.
+        """Like ``predict``, for new objects, about which only the user's prompt is known.
 
-        A single click may mean a thing or a part of it; a segmenter may weigh what it could mean.
+        A single click may mean an object or a part of it. A segmenter may choose among candidates.
         """
         return self.predict(prompts)
 
     def forget(self, object_id: int) -> None:
-        """Free what is remembered of an object. Segmenters without a memory need not care."""
+        """Free the memory of an object. Segmenters without a memory ignore this."""
 
     def reset(self) -> None:
         """Forget all objects."""

@@ -1,4 +1,4 @@
-"""What a point tracker is: query points in, tracks out, one frame at a time."""
+"""The interface of point trackers: query points in, tracks out, one frame at a time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from sam_pt_ros.points import PointTracks
 class PointTracker(ABC):
     """Tracks query points through one stream of frames.
 
-    Frames come in order, each once, by :meth:`step`. Points may be added at the newest frame
-    and at any earlier one that ``history`` still holds; they are then caught up to the newest,
-    by :meth:`add_points` or when they are next asked for. Ids are never used twice between two
-    resets.
+    Frames arrive in order, each once, through :meth:`step`. Points may be added in the newest
+    frame and in any earlier one that ``history`` still holds; they are then tracked up to the
+    newest frame, by :meth:`add_points` or when their tracks are next requested. Ids are not
+    reused between two resets.
     """
 
     Options: ClassVar[type[Any]] = NoOptions
+    """Frozen dataclass of the tracker's options, declared with ``sam_pt_ros.options.option``."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -29,31 +30,31 @@ class PointTracker(ABC):
 
     @classmethod
     def lag(cls, options: Any) -> int:
-        """By how many frames, at most, it answers late with these options."""
+        """Largest number of frames by which tracks are late with these options."""
         return 0
 
     @property
     def details(self) -> str:
-        """What it runs with and on, in a few words for people; empty: there is no choice."""
+        """Weights, device and the like, as shown to people; empty if there is nothing to say."""
         return ""
 
     def reset(self, history: FrameHistory | None = None) -> None:
-        """Begin a new stream without points.
+        """Start a new stream without points.
 
         Args:
-            history: the stream's frames; the caller appends to it before each ``step``.
-                Without it the tracker knows no frame but those it was stepped with.
+            history: the stream's frames; the caller appends each one before ``step``. None: the
+                tracker knows only the frames that it was stepped with.
         """
         self.history = FrameHistory() if history is None else history
 
     def foresee(self, queries: np.ndarray) -> None:
-        """Before the first frame of a clip: the query points that will be added in it.
+        """Announce, before the first frame of a clip, the query points that will be added in it.
 
-        They still have to be added when their frame has come. It is for models in whose published
-        function points have a part before their frame; others need not know.
+        They must still be added when their frame arrives. Only models in which points take part
+        before their query frame, as published, need this.
 
         Args:
-            queries: ``float32 (N, 3)``: frame, counted from the clip's first; x, y in pixels.
+            queries: ``float32 (N, 3)``: frame, counted from the first of the clip; x, y in pixels.
         """
 
     @abstractmethod
@@ -65,21 +66,21 @@ class PointTracker(ABC):
             frame: the newest frame stepped, or an earlier one still in the history.
 
         Returns:
-            ids, ``int64 (N,)``.
+            Ids of the points, ``int64 (N,)``.
 
         Raises:
-            UserError: points that are not finite or outside the image.
+            UserError: a point is not finite or outside the image.
             FrameUnavailableError: ``frame`` is not in the history.
         """
 
     @abstractmethod
     def remove_points(self, ids: np.ndarray) -> None:
-        """Stop tracking points and free their state; ids that are not tracked are ignored."""
+        """Stop tracking points, by ids ``int64 (N,)``; ids that are not tracked are ignored."""
 
     def replace_points(self, ids: np.ndarray, xy: np.ndarray, frame: Frame) -> np.ndarray:
-        """Start tracking points instead of those of ``ids``; if that fails, these stay.
+        """Replace the points ``ids`` by new ones; if adding fails, the old ones stay.
 
-        For arguments, result and errors see :meth:`add_points`.
+        For the other arguments, the result and errors see :meth:`add_points`.
         """
         added = self.add_points(xy, frame)
         self.remove_points(ids)
@@ -87,34 +88,42 @@ class PointTracker(ABC):
 
     @abstractmethod
     def step(self, frame: Frame) -> PointTracks:
-        """Track all points into the next frame; the tracks of all of them there."""
+        """Track all points into the next frame and return their tracks in it."""
 
     @abstractmethod
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:
-        """Where points were in an earlier frame of the history, at or after they were added.
+        """The tracks of points in an earlier frame of the history.
+
+        Args:
+            ids: ``int64 (N,)``.
+            index: index of the frame, not before the points were added.
 
         Raises:
-            KeyError: a point that is not tracked, or not yet at that frame.
+            KeyError: a point is not tracked, or was added after that frame.
         """
 
     def tracks_of(self, ids: np.ndarray, answer: PointTracks) -> PointTracks:
-        """The tracks of ``ids`` in the frame of an answer, given before or after some were added.
+        """The tracks of points in the frame of an earlier result, even of points added since.
+
+        Args:
+            ids: ``int64 (N,)``.
+            answer: the result of ``step`` or ``advance`` for the frame.
 
         Raises:
-            KeyError: a point that is not tracked, or not yet at that frame.
+            KeyError: a point is not tracked, or was added after that frame.
         """
         if np.isin(ids, answer.ids).all():
             return answer.select(ids)
         return self.recall(ids, answer.index)
 
     def advance(self, frame: Frame) -> list[PointTracks]:
-        """Like ``step``, but the tracks of every frame that became final by this one.
+        """Like ``step``, but return the tracks of every frame that became final with this one.
 
-        A streaming tracker answers for the frame itself; a windowed one answers for no frame
-        or for several at once, in order.
+        A streaming tracker returns the tracks of the frame itself; a windowed one returns those
+        of no frame or of several at once, in order.
         """
         return [self.step(frame)]
 
     def flush(self) -> list[PointTracks]:
-        """At the end of the stream: the tracks of the frames not yet answered for."""
+        """At the end of the stream, return the tracks of the frames not yet returned."""
         return []

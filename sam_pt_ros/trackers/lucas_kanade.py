@@ -1,9 +1,8 @@
 """Pyramidal Lucas-Kanade with a forward-backward and an appearance check (OpenCV only).
 
-Lucas and Kanade 1981; Bouguet's pyramids; the forward-backward check is that of Kalal et al.,
-"Forward-Backward Error", ICPR 2010. Every point is tracked on its own: no result depends on
-which other points there are, so points may be added late or removed without a trace in the
-others.
+Lucas and Kanade 1981, with Bouguet's pyramids. The forward-backward check is that of Kalal et al.,
+"Forward-Backward Error", ICPR 2010. Points are tracked independently of each other, so adding or
+removing some does not affect the others.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ _WINDOW = 15  # side of the Lucas-Kanade window, pixels of the reduced image
 _LEVELS = 3  # pyramid levels above the reduced image
 _TERMINATION = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.03)
 _PATCH = 13  # side of the appearance patch, pixels of the reduced image, odd
-_REFRESH_PERIOD = 4  # frames between two refreshes of the recent patch
-_REFRESH_SIMILARITY = 0.85  # below this the point may be half hidden: do not learn from it
-_DRIFT = 0.15  # similarity to the query patch below which the recent patch is not believed
+_REFRESH_PERIOD = 4  # frames between updates of the recent patch
+_REFRESH_SIMILARITY = 0.85  # below this the point may be partly hidden, so do not update the patch
+_DRIFT = 0.15  # similarity to the query patch below which the recent patch is ignored
 _NOISE = 25.0  # variance of camera noise per channel, grey levels squared
-_COLOUR_SCALE = 40.0  # difference of mean colours that counts as another surface, grey levels
-_DAMPING = 0.98  # of the velocity of a hidden point, per frame
-_VELOCITY_RATE = 0.4  # at which the velocity follows the newest step
-_SEARCH = 12  # pixels of the reduced image around the predicted place of a hidden point
-_FOUND_AGAIN = 0.15  # how much more similar than ``min_similarity`` a re-found point must be
+_COLOUR_SCALE = 40.0  # difference of mean colours between two surfaces, grey levels
+_DAMPING = 0.98  # factor on the velocity of a hidden point, per frame
+_VELOCITY_RATE = 0.4  # weight of the newest step in the velocity
+_SEARCH = 12  # search radius around the predicted position of a hidden point, reduced pixels
+_FOUND_AGAIN = 0.15  # added to ``min_similarity`` for a hidden point to become visible
 
 
 @dataclass(frozen=True)
@@ -42,22 +41,22 @@ class LucasKanadeOptions:
 
     working_size: int = option(
         480,
-        "Longer side of the reduced image that is tracked in, in pixels; larger is more exact "
-        "and slower.",
+        "Longer side, in pixels, of the reduced image in which points are tracked. Larger is more "
+        "accurate and slower.",
         minimum=64,
         maximum=4096,
     )
     max_forward_backward_error: float = option(
         1.5,
-        "Distance in pixels of the reduced image by which a point may miss its start when it "
-        "is tracked back, to count as visible.",
+        "Largest forward-backward error, in pixels of the reduced image, at which a point still "
+        "counts as visible.",
         minimum=0.05,
         maximum=20.0,
     )
     min_similarity: float = option(
         0.5,
-        "Similarity of a point's surroundings with those it was added with, or had recently, "
-        "from which it counts as visible (1 is equal).",
+        "Smallest similarity at which a point counts as visible. Its patch is compared with the "
+        "one it was added with and with a recent one; 1 means equal.",
         minimum=0.0,
         maximum=1.0,
     )
@@ -68,16 +67,24 @@ class LucasKanadeOptions:
 
 @dataclass(frozen=True, eq=False)
 class _Reduced:
-    """A frame as the tracker sees it; ``scale`` is reduced pixels per pixel, in x and y."""
+    """A frame, reduced to the working size.
+
+    Attributes:
+        rgb: ``uint8 (h, w, 3)``.
+        gray: ``uint8 (h, w)``.
+        scale: ``float32 (2,)``, reduced pixels per image pixel, in x and y.
+    """
 
     rgb: np.ndarray
     gray: np.ndarray
     scale: np.ndarray
 
     def reduce(self, xy: np.ndarray) -> np.ndarray:
+        """Image pixels ``(N, 2)`` to reduced pixels, ``float32 (N, 2)``."""
         return ((xy + 0.5) * self.scale - 0.5).astype(np.float32)
 
     def enlarge(self, xy: np.ndarray) -> np.ndarray:
+        """Reduced pixels ``(N, 2)`` to image pixels, ``float32 (N, 2)``."""
         return ((xy + 0.5) / self.scale - 0.5).astype(np.float32)
 
 
@@ -96,7 +103,7 @@ class _Points:
 
     @classmethod
     def at(cls, ids: np.ndarray, xy: np.ndarray, reduced: _Reduced) -> _Points:
-        """Newly added points, visible where they were put."""
+        """State of newly added points, visible at ``xy (N, 2)`` image pixels."""
         count = len(ids)
         small = reduced.reduce(xy)
         patches = _patches(reduced.rgb, small)
@@ -112,15 +119,17 @@ class _Points:
         )
 
     def rows(self, keep: np.ndarray) -> _Points:
+        """The points selected by ``keep``, ``bool (N,)``."""
         return _Points(*(value[keep] for value in vars(self).values()))
 
     def joined(self, other: _Points) -> _Points:
+        """These points, followed by the other ones."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return _Points(*(np.concatenate(pair) for pair in pairs))
 
 
 class LucasKanade(PointTracker):
-    """Tracks points by pyramidal Lucas-Kanade; hidden ones are looked for where they head."""
+    """Tracks points by pyramidal Lucas-Kanade, and searches hidden ones where they should be."""
 
     Options = LucasKanadeOptions
 
@@ -175,7 +184,7 @@ class LucasKanade(PointTracker):
         return tracks
 
     def _unseen(self, index: int) -> PointTracks:
-        """The points in a frame that something failed in: as they were last, and hidden."""
+        """Tracks in a frame that was missed after a failure: the last positions, hidden."""
         last = self._tracks[-1]
         nothing = np.zeros(len(last))
         return PointTracks(index, last.ids, last.xy, nothing, nothing)
@@ -184,10 +193,10 @@ class LucasKanade(PointTracker):
         for tracks in self._tracks:
             if tracks.index == index:
                 return tracks.select(ids)
-        raise KeyError(f"frame {index} is not remembered")
+        raise KeyError(f"frame {index} is no longer held")
 
     def _reduced(self, frame: Frame) -> _Reduced:
-        """The reduced image of a frame, made once."""
+        """The reduced image of a frame, cached in the frame."""
         found: _Reduced | None = frame.features.get(_FEATURES)
         if found is None:
             shrink = max(1, round(max(frame.size) / self.options.working_size))
@@ -201,7 +210,7 @@ class LucasKanade(PointTracker):
         return found
 
     def _answer(self, points: _Points, frame: Frame, xy: np.ndarray | None = None) -> PointTracks:
-        """The tracks as they are now; ``xy`` replaces the places where they are exact."""
+        """The current tracks; ``xy (N, 2)`` replaces the positions if they are known exactly."""
         places = self._reduced(frame).enlarge(points.xy) if xy is None else xy
         return PointTracks(
             frame.index,
@@ -212,7 +221,7 @@ class LucasKanade(PointTracker):
         )
 
     def _advance(self, points: _Points, before: _Reduced, after: _Reduced) -> None:
-        """Move ``points`` from one frame to the next, in place."""
+        """Track ``points`` from one frame to the next, in place."""
         options = self.options
         followed = np.flatnonzero(points.visible)
         hidden = np.flatnonzero(~points.visible)
@@ -267,7 +276,17 @@ class LucasKanade(PointTracker):
 def _follow(
     before: np.ndarray, after: np.ndarray, xy: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lucas-Kanade there and back: the new places, and by how much the way back misses."""
+    """Track points forward and back.
+
+    Args:
+        before: ``uint8 (h, w)``.
+        after: ``uint8 (h, w)``.
+        xy: ``float32 (N, 2)`` pixels in ``before``.
+
+    Returns:
+        Positions in ``after``, ``float32 (N, 2)`` pixels; the forward-backward error,
+        ``float32 (N,)`` pixels, infinite where tracking failed.
+    """
     settings: dict[str, Any] = {
         "winSize": (_WINDOW, _WINDOW),
         "maxLevel": _LEVELS,
@@ -282,7 +301,16 @@ def _follow(
 
 
 def _search(image: np.ndarray, xy: np.ndarray, patch: np.ndarray) -> tuple[np.ndarray, float]:
-    """Where around ``xy`` the patch fits best, and its correlation there (-1: nowhere)."""
+    """Find a patch around a position.
+
+    Args:
+        image: ``uint8 (h, w, 3)``.
+        xy: ``float32 (2,)`` pixels.
+        patch: ``uint8 (P, P, 3)``.
+
+    Returns:
+        The best position, ``float32 (2,)`` pixels, and the correlation there; -1 if there is none.
+    """
     half = _PATCH // 2
     x, y = int(round(float(xy[0]))), int(round(float(xy[1])))
     left, top = max(x - _SEARCH - half, 0), max(y - _SEARCH - half, 0)
@@ -291,14 +319,14 @@ def _search(image: np.ndarray, xy: np.ndarray, patch: np.ndarray) -> tuple[np.nd
         return xy, -1.0
     scores = cv2.matchTemplate(region, patch, cv2.TM_CCOEFF_NORMED)
     _, best, _, place = cv2.minMaxLoc(scores)
-    # Patches without any contrast correlate with everything.
+    # Patches without contrast correlate with everything.
     if not np.isfinite(best) or float(patch.std()) < np.sqrt(_NOISE):
         return xy, -1.0
     return np.array([left + place[0] + half, top + place[1] + half], np.float32), float(best)
 
 
 def _patches(image: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """``uint8 (N, P, P, 3)`` around points; the border repeats beyond the image."""
+    """Patches ``uint8 (N, P, P, 3)`` around points ``(N, 2)``; the border is replicated."""
     patches = np.empty((len(xy), _PATCH, _PATCH, 3), np.uint8)
     for row, (x, y) in enumerate(xy.tolist()):
         patches[row] = cv2.getRectSubPix(image, (_PATCH, _PATCH), (x, y))
@@ -306,10 +334,17 @@ def _patches(image: np.ndarray, xy: np.ndarray) -> np.ndarray:
 
 
 def _similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """How alike patches are, -1 to 1: correlation of the structure times agreement in colour.
+    """Similarity of patches, -1 to 1: correlation of the structure times agreement in colour.
 
-    Camera noise is added to the variances (as in SSIM), so that flat patches count as equal
-    structure, and colour decides.
+    Camera noise is added to the variances (as in SSIM), so flat patches count as having equal
+    structure, and their colour decides.
+
+    Args:
+        first: ``uint8 (N, P, P, 3)``.
+        second: ``uint8 (N, P, P, 3)``.
+
+    Returns:
+        ``float32 (N,)``.
     """
     count = len(first)
     a = first.reshape(count, -1, 3).astype(np.float32)
@@ -325,7 +360,7 @@ def _similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _joined(first: PointTracks, second: PointTracks) -> PointTracks:
-    """The tracks of both in one frame."""
+    """The tracks of both sets of points in one frame."""
     return PointTracks(
         first.index,
         np.concatenate([first.ids, second.ids]),

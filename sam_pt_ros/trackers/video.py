@@ -1,4 +1,4 @@
-"""A whole clip at once, through the same steps that the node takes."""
+"""Tracking through a whole clip, frame by frame as in the node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class VideoTracks:
     """Tracks of N points through T frames.
 
     Attributes:
-        xy: ``float32 (T, N, 2)`` pixels; the query itself in the frames before it.
+        xy: ``float32 (T, N, 2)`` pixels; before the query frame, the query point.
         visible: ``bool (T, N)``; false before the query frame.
         confidence: ``float32 (T, N)``, 0 to 1; 0 before the query frame.
     """
@@ -31,12 +31,12 @@ def track_video(tracker: PointTracker, frames: np.ndarray, queries: np.ndarray) 
     """Track query points through a clip.
 
     Args:
-        tracker: reset here, so that it may be used again afterwards.
+        tracker: the tracker; it is reset first.
         frames: ``uint8 (T, H, W, 3)`` RGB.
-        queries: ``float32 (N, 3)``: frame, x, y.
+        queries: ``float32 (N, 3)``: frame, x, y; x, y in pixels.
 
     Raises:
-        UserError: wrong shapes, or a query outside the clip.
+        UserError: a shape is wrong, or a query is outside the clip.
     """
     frames = np.asarray(frames)
     queries = np.asarray(queries, np.float32)

@@ -1,1 +1,1 @@
-"""Trained weights: checkpoints, downloads, and what networks need of PyTorch."""
+"""Trained weights: checkpoints, downloads, devices and memory."""

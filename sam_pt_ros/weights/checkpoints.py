@@ -1,4 +1,4 @@
-"""Files of trained weights: which there are, where they lie, and whether they are intact."""
+"""Published checkpoints: what they are, where they are stored, and their verification."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ DIRECTORY_VARIABLE = "SAM_PT_CHECKPOINT_DIR"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published file of weights.
+    """A published checkpoint file.
 
     Attributes:
-        file: its name.
-        address: where its authors offer it.
-        size: bytes; None: not known to the byte, see ``rough_size``.
-        sha256: of the file, 64 hexadecimal digits; None: not known, ``md5`` is.
-        licence: what its authors allow.
-        rough_size: bytes, rounded as its page shows them; only where ``size`` is None.
-        md5: of the file, 32 hexadecimal digits; only where ``sha256`` is None.
+        file: file name.
+        address: URL at which its authors publish it.
+        size: exact size in bytes; None if only ``rough_size`` is known.
+        sha256: SHA-256 of the file, 64 hexadecimal digits; None if only ``md5`` is known.
+        licence: name of the licence.
+        rough_size: rounded size in bytes, as its page shows it; only if ``size`` is None.
+        md5: MD5 of the file, 32 hexadecimal digits; only if ``sha256`` is None.
     """
 
     file: str
@@ -39,29 +39,29 @@ class Checkpoint:
 
     @property
     def algorithm(self) -> str:
-        """The hash that the file is verified with: ``sha256`` or ``md5``."""
+        """Hash algorithm that verifies the file: ``sha256`` or ``md5``."""
         return "sha256" if self.sha256 is not None else "md5"
 
     @property
     def digest(self) -> str:
-        """What that hash must be, in hexadecimal digits."""
+        """Expected hash by that algorithm, in hexadecimal digits."""
         return self.sha256 or self.md5 or ""
 
     @property
     def size_text(self) -> str:
-        """Its size in words."""
+        """The size, as shown to people."""
         if self.size is not None:
             return f"{self.size:,} bytes"
-        return f"about {format_bytes(self.rough_size)}" if self.rough_size else "of unknown size"
+        return f"about {format_bytes(self.rough_size)}" if self.rough_size else "unknown size"
 
     @property
     def commercial(self) -> bool:
-        """Whether its licence allows commercial use."""
+        """Whether the licence allows commercial use."""
         return "-NC" not in self.licence
 
 
 HASH_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
-"""How messages call the hashes."""
+"""Names of the hash algorithms in messages."""
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 _HQ_SAM = "https://huggingface.co/lkeab/hq-sam/resolve/main/"
@@ -71,8 +71,8 @@ _MOBILE_SAM = (
 )
 
 CHECKPOINTS: dict[str, Checkpoint] = {
-    # Size and hash as the model's page on Hugging Face shows them (revision
-    # bf55ea50d4390e1820a267f131cd6587240fb2c5); several public projects pin the same.
+    # Size and hash from the model's page on Hugging Face (revision
+    # bf55ea50d4390e1820a267f131cd6587240fb2c5); several public projects pin the same hash.
     "cotracker3_online": Checkpoint(
         "scaled_online.pth",
         "https://huggingface.co/facebook/cotracker3/resolve/main/scaled_online.pth",
@@ -80,8 +80,8 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "205d34789f19699d64b22cf93f9b697f15f28d4025240e31532e504109837218",
         "CC BY-NC 4.0",
     ),
-    # Hashes as micro_sam and an extension of 3D Slicer pin them. Their authors publish none, but
-    # the file's name ends in the first digits of its MD5. Sizes: several projects' lists.
+    # Hashes pinned by micro_sam and by an extension of 3D Slicer. The authors publish none, but
+    # the file names end in the first digits of the MD5. Sizes from the lists of several projects.
     "sam_vit_h": Checkpoint(
         "sam_vit_h_4b8939.pth",
         _META + "sam_vit_h_4b8939.pth",
@@ -103,7 +103,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
         "Apache-2.0",
     ),
-    # As micro_sam and open-edge-platform/model_api pin it; two projects name this size and commit.
+    # Pinned by micro_sam and open-edge-platform/model_api; two projects list this size and commit.
     "mobile_sam": Checkpoint(
         "mobile_sam.pt",
         _MOBILE_SAM + "mobile_sam.pt",
@@ -111,7 +111,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
         "Apache-2.0",
     ),
-    # As refiners and open-edge-platform/model_api pin it; several projects name this size.
+    # Pinned by refiners and open-edge-platform/model_api; several projects list this size.
     "hq_sam_vit_h": Checkpoint(
         "sam_hq_vit_h.pth",
         _HQ_SAM + "sam_hq_vit_h.pth",
@@ -119,8 +119,8 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
         "Apache-2.0",
     ),
-    # No SHA-256 and no exact size of these two was found. The MD5 is the one that the authors of
-    # SAM-PT list, and IOPaint too.
+    # No SHA-256 and no exact size of these two was found. The authors of SAM-PT and IOPaint list
+    # these MD5s.
     "hq_sam_vit_l": Checkpoint(
         "sam_hq_vit_l.pth",
         _HQ_SAM + "sam_hq_vit_l.pth",
@@ -139,7 +139,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         rough_size=379_000_000,
         md5="c6b8953247bcfdc8bb8ef91e36a6cacc",
     ),
-    # As open-edge-platform/model_api and one more project pin it; its exact size was not found.
+    # Pinned by open-edge-platform/model_api and another project; no exact size was found.
     "hq_sam_vit_tiny": Checkpoint(
         "sam_hq_vit_tiny.pth",
         _HQ_SAM + "sam_hq_vit_tiny.pth",
@@ -149,11 +149,11 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         rough_size=42_500_000,
     ),
 }
-"""Published checkpoints by the name they are asked for with."""
+"""Published checkpoints by name."""
 
 
 def format_bytes(number: int) -> str:
-    """A number of bytes in three digits and a unit of powers of 1000."""
+    """A number of bytes with three digits and a decimal unit, such as 40.7 MB."""
     value = float(number)
     for unit in ("bytes", "kB", "MB"):
         if value < 999.5:
@@ -163,14 +163,14 @@ def format_bytes(number: int) -> str:
 
 
 def known_checkpoint(name: str) -> Checkpoint:
-    """A published checkpoint by its name; UserError if there is none of that name."""
+    """The published checkpoint of that name; UserError if there is none."""
     if name not in CHECKPOINTS:
         raise UserError(f"unknown checkpoint '{name}'{did_you_mean(name, CHECKPOINTS)}")
     return CHECKPOINTS[name]
 
 
 def checkpoint_directory() -> Path:
-    """Where checkpoints lie: ``$SAM_PT_CHECKPOINT_DIR``, else a folder of the user's cache."""
+    """The folder of checkpoints: ``$SAM_PT_CHECKPOINT_DIR``, or one in the user's cache."""
     given = os.environ.get(DIRECTORY_VARIABLE)
     if given:
         return Path(given).expanduser()
@@ -179,16 +179,16 @@ def checkpoint_directory() -> Path:
 
 
 def find_checkpoint(asked: str, sha256: str = "") -> Path:
-    """The file of a checkpoint, verified.
+    """Find a checkpoint file and verify its hash.
 
     Args:
-        asked: a name of ``CHECKPOINTS``, whose published hash must be that of the file, or the
-            path of a file.
-        sha256: the hash that a file given by its path must have, in hexadecimal digits; empty:
-            any. It has no part in a published one.
+        asked: a key of ``CHECKPOINTS``, whose published hash the file must have, or the path of
+            a file.
+        sha256: expected hash of a file given by its path, in hexadecimal digits; empty: not
+            checked. It is ignored for a published checkpoint.
 
     Raises:
-        UserError: there is no such name or file, or it has another hash.
+        UserError: there is no such name or file, or the hash differs.
     """
     known = CHECKPOINTS.get(asked)
     path = Path(asked).expanduser() if known is None else checkpoint_directory() / known.file
@@ -200,16 +200,17 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
     algorithm = "sha256" if known is None else known.algorithm
     if wanted and (found := file_digest(path, algorithm)) != wanted:
         raise UserError(
-            f"{path}: its {HASH_NAMES[algorithm]} is {found}, expected {wanted}: "
-            + _what_to_do(asked, path, known)
+            f"{path}: the {HASH_NAMES[algorithm]} is {found}, expected {wanted}: "
+            + _remedy(asked, path, known)
         )
     return path
 
 
 def record_sha256(path: Path) -> None:
-    """Write down the SHA-256 of a file of which none is published, as ``<file>.sha256``.
+    """Record the SHA-256 of a file for which none is published, as ``<file>.sha256``.
 
-    In the form of ``sha256sum``. From then on :func:`find_checkpoint` takes no other file.
+    The record has the format of ``sha256sum``. From then on :func:`find_checkpoint` refuses any
+    other content of the file.
     """
     record = _record_of(path)
     part = record.with_name(record.name + ".part")
@@ -218,38 +219,40 @@ def record_sha256(path: Path) -> None:
 
 
 def _record_of(path: Path) -> Path:
+    """The file in which the SHA-256 of a checkpoint is recorded."""
     return path.with_name(path.name + ".sha256")
 
 
 def _check_record(path: Path) -> None:
+    """UserError if a file differs from its recorded SHA-256, if there is a record."""
     record = _record_of(path)
     try:
         recorded = record.read_text(encoding="utf-8", errors="replace").partition(" ")[0].strip()
     except FileNotFoundError:
-        return  # the file was put there by hand
+        return  # the file was placed there by hand
     except OSError as error:
         raise UserError(f"{record}: cannot be read ({error.strerror})") from error
     if (found := file_sha256(path)) != recorded:
         raise UserError(
-            f"{path}: its SHA-256 is {found}, and was '{recorded}' when it was downloaded "
-            f"({record.name}); if you have replaced it on purpose, remove that record"
+            f"{path}: the SHA-256 is {found}, but was '{recorded}' when the file was downloaded; "
+            f"if you replaced the file on purpose, remove {record.name} beside it"
         )
 
 
-def _what_to_do(asked: str, path: Path, known: Checkpoint | None) -> str:
+def _remedy(asked: str, path: Path, known: Checkpoint | None) -> str:
     if known is None:
-        return "the file is another one; check 'checkpoint_sha256'"
+        return "this is a different file; check 'checkpoint_sha256'"
     cut = known.size is not None and path.stat().st_size < known.size
-    what = "was not downloaded whole" if cut else "is another one"
-    return f"the file {what}; run `sam-pt download {asked}`, or get it anew from {known.address}"
+    what = "the file is incomplete" if cut else "this is not the published file"
+    return f"{what}; run `sam-pt download {asked}`, or download it again from {known.address}"
 
 
 def _missing(asked: str, path: Path, known: Checkpoint | None) -> str:
     if known is not None:
         if checkpoint_directory().is_file():
             return (
-                f"{DIRECTORY_VARIABLE} names the file {checkpoint_directory()}; it must name the "
-                "folder that the file lies in"
+                f"{DIRECTORY_VARIABLE} names the file {checkpoint_directory()}; set it to the "
+                "folder that contains the file"
             )
         return (
             f"the checkpoint '{asked}' is missing: run `sam-pt download {asked}`, or download "
@@ -261,8 +264,8 @@ def _missing(asked: str, path: Path, known: Checkpoint | None) -> str:
     if path.name == asked and not path.suffix:
         return f"unknown checkpoint '{asked}'{did_you_mean(asked, CHECKPOINTS)}"
     return (
-        f"the checkpoint {path.absolute()} does not exist; give the path of a file, or a name "
-        f"({', '.join(CHECKPOINTS)}: in {checkpoint_directory()})"
+        f"the checkpoint {path.absolute()} does not exist; give the path of a file, or one of "
+        f"the names {', '.join(CHECKPOINTS)} for a file in {checkpoint_directory()}"
     )
 
 
@@ -272,7 +275,7 @@ def file_sha256(path: Path) -> str:
 
 
 def file_digest(path: Path, algorithm: str) -> str:
-    """A hash of a file, in hexadecimal digits.
+    """The hash of a file, in hexadecimal digits.
 
     Args:
         path: the file.
@@ -281,7 +284,7 @@ def file_digest(path: Path, algorithm: str) -> str:
     Raises:
         UserError: the file cannot be read.
     """
-    # MD5 tells a damaged file here; systems that forbid it for security may do that.
+    # MD5 only detects damage here, which systems that forbid it for security still allow.
     digest = hashlib.new(algorithm, usedforsecurity=False)
     try:
         with path.open("rb") as file:
@@ -292,13 +295,13 @@ def file_digest(path: Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def load_state_dict(path: Path) -> dict[str, Any]:
-    """The tensors of a checkpoint by name, on the CPU; nothing in the file is executed.
+def read_state_dict(path: Path) -> dict[str, Any]:
+    """Read the tensors of a checkpoint by name, on the CPU. Nothing in the file is executed.
 
-    The dictionary may be bare or lie under the key ``model``.
+    The file holds the state dict itself or a dictionary with it under the key ``model``.
 
     Raises:
-        UserError: the file cannot be read, or is no checkpoint.
+        UserError: the file cannot be read, or is not a checkpoint.
     """
     import torch
 
@@ -306,10 +309,10 @@ def load_state_dict(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # a damaged file makes PyTorch raise anything
-        # Its own message advises to load the file in a way that runs what is in it.
+    except Exception as error:  # PyTorch may raise anything for a damaged file
+        # PyTorch's own message suggests a way of loading that executes code in the file.
         raise UserError(
-            f"{path}: not a checkpoint of PyTorch, or damaged, or with more in it than tensors "
+            f"{path}: not a PyTorch checkpoint, or damaged, or it contains more than tensors "
             f"({path.stat().st_size:,} bytes)"
         ) from error
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
@@ -318,5 +321,5 @@ def load_state_dict(path: Path) -> dict[str, Any]:
         isinstance(name, str) and isinstance(value, torch.Tensor)
         for name, value in content.items()
     ):
-        raise UserError(f"{path}: not a state dict: it must hold tensors by name")
+        raise UserError(f"{path}: not a state dict: it must map names to tensors")
     return content

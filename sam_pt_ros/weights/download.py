@@ -1,7 +1,7 @@
-"""`sam-pt download`: files of weights from where their authors offer them.
+"""`sam-pt download`: download checkpoints from their authors and verify them.
 
-A file gets its name only when it is whole and its hash is the published one. Until then it is
-``<file>.part``, which the next download goes on with.
+A file gets its final name only after it is complete and its hash is verified. Until then it is
+``<file>.part``. Interrupted downloads resume.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ from sam_pt_ros.weights.checkpoints import (
 )
 
 PAUSES = (1.0, 3.0, 9.0)
-"""Seconds to wait before each new attempt after a connection broke."""
+"""Seconds to wait before each retry after a lost connection."""
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which a connection counts as broken."""
+"""Seconds without data after which a connection counts as lost."""
 
 BLOCK = 1 << 16
 
 
-class _LostError(Exception):
-    """The server did not answer, or not with the file, or stopped before its end."""
+class _ConnectionLostError(Exception):
+    """The server did not answer, did not send the file, or stopped before its end."""
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but not from https to what nobody vouches for."""
+    """Follows redirections, except from https to anything else."""
 
     def redirect_request(
         self,
@@ -73,7 +73,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if req.type == "https" and urlsplit(newurl).scheme != "https":
-            raise urllib.error.URLError(f"it leads to {newurl}, which is not https")
+            raise urllib.error.URLError(f"it redirects to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -85,39 +85,39 @@ def download(
     pauses: Sequence[float] = PAUSES,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Download a published checkpoint and verify it, unless it is there already.
+    """Download a published checkpoint and verify it, unless it is present and verified already.
 
-    What an earlier attempt left is gone on with. Nothing in the file is executed.
+    An interrupted download resumes. Nothing in the file is executed.
 
     Args:
         name: a key of ``CHECKPOINTS``.
         directory: folder for the file; None: ``checkpoint_directory()``.
-        console: to say on what is done.
-        pauses: seconds before each new attempt after a connection broke; empty: no new attempt.
-        timeout: seconds without a byte after which a connection counts as broken.
+        console: console for messages and progress.
+        pauses: seconds to wait before each retry after a lost connection; empty: no retries.
+        timeout: seconds without data after which a connection counts as lost.
 
     Returns:
-        The file, whose hash is the published one.
+        The verified file.
 
     Raises:
-        UserError: there is no such name; the folder cannot be written to or is too small; the
-            file cannot be had, its connection broke too often, or its hash is wrong; another
-            process is downloading it.
+        UserError: there is no such name; the folder is not writable or lacks space; the download
+            fails, the connection is lost too often, or the hash is wrong; another process is
+            downloading the file.
     """
     known = known_checkpoint(name)
     console = console or Console()
     job = _Job(name, known, directory or checkpoint_directory(), console, timeout)
-    before = _stamp(job.target)
+    before = _identity(job.target)
     if before is not None:
         if job.verified():
             return job.target
-        job.say(f"{job.target} is not the published file; downloading it anew")
+        job.say(f"{job.target} is not the published file; downloading it again")
     if not known.commercial:
-        job.say(f"the licence of {name}, {known.licence}, forbids commercial use")
+        job.say(f"the licence of {name} ({known.licence}) forbids commercial use")
     _make_folder(job.folder)
     with _locked(name, job.part) as file:
-        # Another process may have finished between the look above and the lock.
-        if _stamp(job.target) not in (None, before) and job.verified():
+        # Another process may have finished between the check above and the lock.
+        if _identity(job.target) not in (None, before) and job.verified():
             return job.target
         job.fetch(file, pauses)
         job.finish(file)
@@ -132,32 +132,32 @@ def download_all(
     Args:
         names: keys of ``CHECKPOINTS``; None: all.
         directory: folder for the files; None: ``checkpoint_directory()``.
-        console: to say on what is done.
+        console: console for messages and progress.
 
     Raises:
-        UserError: as ``download``. Nothing is downloaded if one of the names is unknown.
+        UserError: as for :func:`download`. Nothing is downloaded if one of the names is unknown.
     """
     console = console or Console()
     folder = directory or checkpoint_directory()
     if names is None:
-        size = sum(_expected(known) or 0 for known in CHECKPOINTS.values())
-        _say(console, f"{len(CHECKPOINTS)} files, {format_bytes(size)} in all, to {folder}")
+        size = sum(_expected_size(known) or 0 for known in CHECKPOINTS.values())
+        _say(console, f"downloading {len(CHECKPOINTS)} files ({format_bytes(size)}) to {folder}")
     wanted = list(CHECKPOINTS) if names is None else list(dict.fromkeys(names))
     for name in wanted:
         known_checkpoint(name)
     for name in wanted:
         download(name, folder, console=console)
     if folder.absolute() != checkpoint_directory().absolute():
-        _say(console, f"set {DIRECTORY_VARIABLE}={folder.absolute()} for them to be found there")
+        _say(console, f"to use these files, set {DIRECTORY_VARIABLE}={folder.absolute()}")
 
 
 def list_checkpoints(directory: Path | None = None) -> str:
-    """A table of the published checkpoints, and which of them are in a folder.
+    """A table of the published checkpoints, with those present in a folder marked.
 
-    The files are not read: that one is there says nothing about its hash.
+    Files are not read, so a present file may have a wrong hash.
 
     Args:
-        directory: the folder; None: ``checkpoint_directory()``.
+        directory: folder to look in; None: ``checkpoint_directory()``.
     """
     folder = directory or checkpoint_directory()
     rows = [("NAME", "FILE", "SIZE", "LICENCE", "PRESENT")]
@@ -172,12 +172,12 @@ def list_checkpoints(directory: Path | None = None) -> str:
 
 def _size_in_short(known: Checkpoint) -> str:
     rough = "" if known.size is not None else "~"
-    size = _expected(known)
+    size = _expected_size(known)
     return "unknown" if size is None else rough + format_bytes(size)
 
 
 def _say(console: Console, text: str) -> None:
-    # As it is: a path may hold what rich takes for markup, and is copied in one piece.
+    # Paths may contain what rich takes for markup, and must not be wrapped.
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -187,19 +187,19 @@ def _presence(folder: Path, known: Checkpoint) -> str:
         whole = known.size in (None, target.stat().st_size)
         return "yes" if whole else "damaged (wrong size)"
     part = _part_of(target)
-    return f"partly ({format_bytes(part.stat().st_size)})" if part.is_file() else "no"
+    return f"partial ({format_bytes(part.stat().st_size)})" if part.is_file() else "no"
 
 
 def _part_of(target: Path) -> Path:
     return target.with_name(target.name + ".part")
 
 
-def _expected(known: Checkpoint) -> int | None:
+def _expected_size(known: Checkpoint) -> int | None:
     return known.size if known.size is not None else known.rough_size
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What tells one file of this name from another; None: there is no file."""
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Inode and modification time, which change when the file is replaced; None: no file."""
     try:
         status = path.stat()
     except OSError:
@@ -208,7 +208,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 class _Job:
-    """One file on its way."""
+    """The download of one file."""
 
     def __init__(
         self, name: str, known: Checkpoint, folder: Path, console: Console, timeout: float
@@ -220,110 +220,113 @@ class _Job:
         self.part = _part_of(self.target)
         self._console = console
         self._timeout = timeout
-        self._received = False  # whether this process has had a byte from the server
+        self._received = False  # whether any data has arrived from the server
 
     def say(self, text: str) -> None:
         _say(self._console, text)
 
     def verified(self) -> bool:
-        """Whether the finished file is there and intact; says so."""
+        """Whether the complete file has the published hash; if so, report it."""
         if not self.target.is_file():
-            raise UserError(f"{self.target} is in the way: it is not a file; remove it")
+            raise UserError(f"{self.target} exists but is not a file; remove it")
         if file_digest(self.target, self.known.algorithm) != self.known.digest:
             return False
-        self.say(f"{self.name} is already there: {self.target}")
+        self.say(f"{self.name} is already downloaded: {self.target}")
         return True
 
     def fetch(self, file: BinaryIO, pauses: Sequence[float]) -> None:
-        """Complete the part; UserError if that fails."""
+        """Download the rest of the file; UserError if that fails."""
         size = self.known.size
         if size is not None and _length(file) > size:
-            file.truncate(0)  # not a beginning of the file
+            file.truncate(0)  # it is not the beginning of the file
         if size is not None and _length(file) == size:
             return
         if size is None and _length(file) and self._hash_of_part() == self.known.digest:
-            return  # whole, and asking for what follows would be an error
+            return  # complete; requesting a range after its end would fail
         self._check_room(_length(file))
-        kept = f"; {format_bytes(_length(file))} are there" if _length(file) else ""
-        self.say(f"{self.name}: {self.known.size_text} from {self.known.address}{kept}")
+        kept = f", resuming after {format_bytes(_length(file))}" if _length(file) else ""
+        size_text = self.known.size_text
+        self.say(f"{self.name}: downloading {size_text} from {self.known.address}{kept}")
         with _progress(self._console) as progress:
-            task = progress.add_task(self.known.file, total=_expected(self.known))
+            task = progress.add_task(self.known.file, total=_expected_size(self.known))
             for pause in pauses:
                 try:
                     return self._attempt(file, progress, task)
-                except _LostError as error:
+                except _ConnectionLostError as error:
                     self._give_up_if_nothing_came(error)
-                    self.say(f"{self.name}: the connection broke ({error}); trying again")
+                    self.say(f"{self.name}: connection lost ({error}); retrying")
                 time.sleep(pause)
             try:
                 self._attempt(file, progress, task)
-            except _LostError as error:
+            except _ConnectionLostError as error:
                 self._give_up_if_nothing_came(error)
-                raise UserError(self._broken(file, str(error))) from error
+                raise UserError(self._resume_hint(file, str(error))) from error
 
-    def _give_up_if_nothing_came(self, error: _LostError) -> None:
-        # Without a network, new attempts would only keep the user waiting.
+    def _give_up_if_nothing_came(self, error: _ConnectionLostError) -> None:
+        # Without a network, retries would only keep the user waiting.
         if not self._received:
             raise UserError(
-                f"{self.name}: {self.known.address} cannot be downloaded ({error}); "
-                + self._elsewhere()
+                f"{self.name}: cannot download {self.known.address} ({error}); "
+                + self._manual_download()
             ) from error
 
     def finish(self, file: BinaryIO) -> None:
-        """Verify the part and give it its name; UserError if its hash is wrong."""
+        """Verify the file and give it its final name; UserError if its hash is wrong."""
         file.flush()
         os.fsync(file.fileno())
         found = self._hash_of_part()
         if found != self.known.digest:
             self.part.unlink()
             raise UserError(
-                f"{self.name}: the {HASH_NAMES[self.known.algorithm]} of what "
-                f"{self.known.address} sent is {found}, expected {self.known.digest}; it was "
-                f"removed: run `sam-pt download {self.name}` again, and if that does not help, "
-                f"get the file elsewhere and put it at {self.target}"
+                f"{self.name}: the {HASH_NAMES[self.known.algorithm]} of the file from "
+                f"{self.known.address} is {found}, expected {self.known.digest}; the file was "
+                f"removed: run `sam-pt download {self.name}` again or, if that fails too, get the "
+                f"file elsewhere and put it at {self.target}"
             )
         os.replace(self.part, self.target)
         if self.known.sha256 is None:
             record_sha256(self.target)
-        self.say(f"{self.name} is verified: {self.target}")
+        self.say(f"{self.name} is downloaded and verified: {self.target}")
 
     def _hash_of_part(self) -> str:
         return file_digest(self.part, self.known.algorithm)
 
     def _check_room(self, present: int) -> None:
-        needed = (_expected(self.known) or 0) - present
+        needed = (_expected_size(self.known) or 0) - present
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise UserError(
-                f"{self.folder}: {self.name} needs {format_bytes(needed)}, and "
-                f"{format_bytes(free)} are free there; make room, or choose another folder with "
+                f"{self.folder}: {self.name} needs {format_bytes(needed)}, but only "
+                f"{format_bytes(free)} are free; free some space, or choose another folder with "
                 f"--directory or {DIRECTORY_VARIABLE}"
             )
 
     def _attempt(self, file: BinaryIO, progress: Progress, task: TaskID) -> None:
         with self._answer(file) as response:
-            total = self._total(response, _length(file))
-            progress.reset(task, total=total or _expected(self.known), completed=_length(file))
+            total = self._total_size(response, _length(file))
+            progress.reset(
+                task, total=total or _expected_size(self.known), completed=_length(file)
+            )
             while block := _read(response):
                 self._received = True
                 self._write(file, block)
                 progress.update(task, completed=_length(file))
             if total is not None and _length(file) < total:
-                raise _LostError(f"{total - _length(file):,} bytes are missing")
+                raise _ConnectionLostError(f"{total - _length(file):,} bytes are missing")
 
     def _answer(self, file: BinaryIO) -> http.client.HTTPResponse:
-        """The server's answer, whose content belongs at the end of the part."""
+        """The server's response, whose content is to be appended to the part."""
         present = _length(file)
         try:
             response = self._open(present)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not present:
-                raise _LostError(f"HTTP {error.code} {error.reason}") from error
-            file.truncate(0)  # the part is no beginning of what the server has
+                raise _ConnectionLostError(f"HTTP {error.code} {error.reason}") from error
+            file.truncate(0)  # the part is not the beginning of the server's file
             return self._answer(file)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise _LostError(_reason(error)) from error
+            raise _ConnectionLostError(_reason(error)) from error
         if present and _range_start(response) != present:
             file.truncate(0)  # the server ignored the range and sends the whole file
             if response.status == http.HTTPStatus.PARTIAL_CONTENT:
@@ -334,8 +337,8 @@ class _Job:
     def _open(self, present: int) -> http.client.HTTPResponse:
         address = self.known.address
         if urlsplit(address).scheme not in ("https", "http"):
-            raise ValueError("not an address of the web")
-        # Without identity a server may compress, and then no length or range fits.
+            raise ValueError("not an http or https address")
+        # Otherwise a server may compress the content, and lengths and ranges do not match.
         headers = {"User-Agent": f"sam-pt/{__version__}", "Accept-Encoding": "identity"}
         if present:
             headers["Range"] = f"bytes={present}-"
@@ -345,15 +348,15 @@ class _Job:
         request = urllib.request.Request(address, headers=headers)
         return opener.open(request, timeout=self._timeout)
 
-    def _total(self, response: http.client.HTTPResponse, present: int) -> int | None:
-        """Bytes of the whole file by the server's word; UserError if that is another file."""
+    def _total_size(self, response: http.client.HTTPResponse, present: int) -> int | None:
+        """Size of the whole file according to the server; UserError if it is another file's."""
         if response.length is None:
             return self.known.size
         total = present + response.length
         if self.known.size not in (None, total):
             raise UserError(
                 f"{self.name}: {self.known.address} offers {total:,} bytes, expected "
-                f"{self.known.size:,}: not the published file; {self._elsewhere()}"
+                f"{self.known.size:,}: not the published file; {self._manual_download()}"
             )
         return total
 
@@ -362,32 +365,32 @@ class _Job:
         if size is not None and _length(file) + len(block) > size:
             file.truncate(0)
             raise UserError(
-                f"{self.name}: {self.known.address} sends more than {size:,} bytes: not the "
-                f"published file; {self._elsewhere()}"
+                f"{self.name}: {self.known.address} sent more than {size:,} bytes: not the "
+                f"published file; {self._manual_download()}"
             )
         try:
             file.write(block)
             file.flush()
         except OSError as error:
             raise UserError(
-                f"{self.part}: cannot be written ({error.strerror}); what arrived is kept: make "
-                f"room and run `sam-pt download {self.name}` again"
+                f"{self.part}: cannot be written ({error.strerror}); the partial download is "
+                f"kept: free some space and run `sam-pt download {self.name}` again"
             ) from error
 
-    def _elsewhere(self) -> str:
+    def _manual_download(self) -> str:
         known = self.known
         return (
             f"get {known.file} ({known.size_text}, {HASH_NAMES[known.algorithm]} "
             f"{known.digest}) on another machine and put it at {self.target}"
         )
 
-    def _broken(self, file: BinaryIO, reason: str) -> str:
-        expected = _expected(self.known)
+    def _resume_hint(self, file: BinaryIO, reason: str) -> str:
+        expected = _expected_size(self.known)
         of = f" of {format_bytes(expected)}" if expected else ""
         return (
-            f"{self.name}: the connection to {urlsplit(self.known.address).hostname} broke "
+            f"{self.name}: lost the connection to {urlsplit(self.known.address).hostname} "
             f"({reason}); {format_bytes(_length(file))}{of} are kept in {self.part}: run "
-            f"`sam-pt download {self.name}` again to go on"
+            f"`sam-pt download {self.name}` again to resume"
         )
 
 
@@ -395,7 +398,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read(BLOCK)
     except (OSError, http.client.HTTPException) as error:
-        raise _LostError(_reason(error)) from error
+        raise _ConnectionLostError(_reason(error)) from error
 
 
 def _length(file: BinaryIO) -> int:
@@ -403,7 +406,7 @@ def _length(file: BinaryIO) -> int:
 
 
 def _range_start(response: http.client.HTTPResponse) -> int:
-    """Where in the file an answer begins."""
+    """Offset in the file at which a response begins."""
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0
     match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
@@ -415,7 +418,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
         error = error.reason
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "timed out"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
 
@@ -437,17 +440,17 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{folder}: the folder cannot be made ({error.strerror}); choose another one with "
+            f"{folder}: cannot create the folder ({error.strerror}); choose another one with "
             f"--directory or {DIRECTORY_VARIABLE}"
         ) from error
 
 
 @contextmanager
 def _locked(name: str, part: Path) -> Iterator[BinaryIO]:
-    """The part, opened for appending, and this process alone with it.
+    """Open the part for appending and lock it.
 
     Raises:
-        UserError: it cannot be opened, or another process has it.
+        UserError: it cannot be opened, or another process has locked it.
     """
     while True:
         try:
@@ -459,8 +462,8 @@ def _locked(name: str, part: Path) -> Iterator[BinaryIO]:
             ) from error
         with file:
             _lock(name, part, file)
-            # The one who had the lock may have renamed or removed the file that was opened: then
-            # it is a finished one, and not to be written to.
+            # Whoever held the lock before may have renamed or removed the opened file. Then it is
+            # a finished file and must not be written to.
             if not _is_at(file, part):
                 continue
             try:
@@ -477,7 +480,7 @@ def _lock(name: str, part: Path, file: BinaryIO) -> None:
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise UserError(
-                f"another download of {name} is running (it writes {part}); wait for it"
+                f"another process is downloading {name} to {part}; wait until it is done"
             ) from error
         raise UserError(
             f"{part}: cannot be locked ({error.strerror}); choose a folder on a local disk with "
@@ -486,7 +489,7 @@ def _lock(name: str, part: Path, file: BinaryIO) -> None:
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file still has this name."""
+    """Whether the open file is still the one at this path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:

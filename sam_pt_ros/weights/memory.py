@@ -1,7 +1,8 @@
-"""How glibc's allocator treats large blocks, which a stream of images asks for again and again.
+"""Memory: keep freed blocks for the next frame, free unused memory, recognise a shortage.
 
-By default it gives them back to the system, and asks for them anew, page by page, in every frame.
-Elsewhere than on glibc nothing here does anything.
+Every frame allocates large blocks. By default glibc returns them to the system when they are freed
+and requests them again, page by page, for the next frame. The settings of the allocator have an
+effect with glibc only.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ import gc
 import re
 import sys
 
-_M_TRIM_THRESHOLD = -1  # numbers of glibc's malloc.h
+_M_TRIM_THRESHOLD = -1  # constants of glibc's malloc.h
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 _LARGE = 1 << 30
-_LARGEST_OF_OLD = 1 << 25  # for M_MMAP_THRESHOLD, where a larger one is refused
-_NO_ROOM = re.compile(  # of CUDA beside PyTorch's own allocator, of PyTorch on a CPU, of OpenCV
+_LARGEST_OF_OLD = 1 << 25  # limit of M_MMAP_THRESHOLD in older versions of glibc
+_NO_ROOM = re.compile(  # CUDA outside of PyTorch's allocator, PyTorch on a CPU, OpenCV
     r"CUDA error: out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED"
     r"|DefaultCPUAllocator: can't allocate memory|\(-4:Insufficient memory\)"
 )
 
 
 def keep_freed_memory() -> None:
-    """Have large blocks that were freed kept, for the next that are asked for.
+    """Keep freed large blocks for later allocations instead of returning them to the system.
 
-    The default cost an eighth of a frame's time with CoTracker on a CPU. It holds for the whole
-    process, whose memory then stays at its peak.
+    Without this, CoTracker on a CPU spends an eighth of a frame's time on allocation. The setting
+    applies to the whole process, whose memory then stays at its peak.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -37,17 +38,17 @@ def keep_freed_memory() -> None:
 
 
 def share_freed_memory() -> None:
-    """Have all threads use the same freed blocks; to be called before there are other threads.
+    """Make all threads share freed blocks. Call it before other threads are started.
 
-    Otherwise most threads get a region of their own, whose freed end is given back whatever
-    :func:`keep_freed_memory` says.
+    Otherwise most threads get an arena of their own, whose freed end is returned to the system
+    regardless of :func:`keep_freed_memory`.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def free_memory() -> None:
-    """Give back what is not used any more, on the GPU as well, unless that is out of order."""
+    """Free unused memory, on the GPU as well if it still responds."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
@@ -56,6 +57,6 @@ def free_memory() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a model found no room, on the GPU or off it."""
+    """Whether an error means that memory ran out, on the GPU or the CPU."""
     names = {kind.__name__ for kind in type(error).__mro__}  # without importing PyTorch
     return bool(names & {"OutOfMemoryError", "MemoryError"} or _NO_ROOM.search(str(error)))

@@ -1,4 +1,4 @@
-"""What all backends with a trained network need of PyTorch: devices and state dicts."""
+"""Devices, reproducibility and state dicts, shared by all backends with a trained network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from torch import Tensor, nn
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.weights.memory import keep_freed_memory
 
-_SHOWN = 3  # names in a message
+_SHOWN = 3  # largest number of names in a message
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name, ready to be used; UserError if it is not there."""
+    """The device of that name, prepared for use; UserError if it is not available.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
     device = _device(name)
     if device.type == "cpu":
         keep_freed_memory()
@@ -30,21 +34,21 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"there is no device '{name}'; known are auto, cpu, cuda") from error
+        raise UserError(f"unknown device '{name}'; use auto, cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise UserError(f"the device '{name}' is not supported; known are auto, cpu, cuda")
+        raise UserError(f"the device '{name}' is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise UserError(
-                f"the device '{name}' is not there: PyTorch {torch.__version__} sees {count} "
+                f"the device '{name}' is not available: PyTorch {torch.__version__} sees {count} "
                 "CUDA devices; use 'device: auto' or 'device: cpu'"
             )
     return device
 
 
 def reproducible(device: torch.device) -> AbstractContextManager[None]:
-    """The same features every time; and without TF32, which is as coarse as float16."""
+    """Make convolutions deterministic and exclude TF32, which is as coarse as float16."""
     if device.type != "cuda":
         return nullcontext()
     return torch.backends.cudnn.flags(
@@ -52,7 +56,7 @@ def reproducible(device: torch.device) -> AbstractContextManager[None]:
     )
 
 
-def fill(
+def load_weights(
     network: nn.Module,
     state: Mapping[str, Tensor],
     path: Path,
@@ -64,13 +68,13 @@ def fill(
     Args:
         network: the network.
         state: tensors by name.
-        path: where they come from, for messages.
-        model: what they must be weights of, for messages.
-        unused: beginnings of names that may be missing or left over: the network does not
-            compute with them.
+        path: file that holds them, for error messages.
+        model: name of the model, for error messages.
+        unused: prefixes of names that may be missing or superfluous, because the network does
+            not use them.
 
     Raises:
-        UserError: they do not fit; says what does not.
+        UserError: names or shapes do not match, or a value is not finite.
     """
     wanted = network.state_dict()
     loaded = dict(state)
@@ -97,11 +101,12 @@ def fill(
 
 
 def pseudo_random(name: str, value: Tensor) -> Tensor:
-    """Normally distributed numbers for a weight, the same for its name in every run."""
+    """Standard normal values, ``float32`` of the shape of ``value``, seeded by the name."""
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     return torch.randn(value.shape, generator=generator)
 
 
 def _listed(what: str, names: list[str]) -> str:
+    """A count of names and the first few of them, for an error message."""
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     return f"{len(names)} {what}" + (f" ({shown})" if names else "")

@@ -122,9 +122,9 @@ def test_a_file_of_prompts(tmp_path: Path) -> None:
         ("prompts: [{frame: 0, pixel: [1, 2], label: !!set {positive}}]", "positive or negative"),
         ("prompts: [{frame: 0, pixel: [1" + 400 * "0" + ", 2]}]", "int too large"),
         ("prompts: [{frame: 0, pixel: [1.0e+300, 2]}]", "must be finite"),
-        ("prompts: [{frame: !!bool maybe, pixel: [1, 2]}]", "not what its tag"),
-        ("prompts: [{frame: !!int '', pixel: [1, 2]}]", "not what its tag"),
-        ("prompts: [{frame: !!timestamp x, pixel: [1, 2]}]", "not what its tag"),
+        ("prompts: [{frame: !!bool maybe, pixel: [1, 2]}]", "does not match its YAML tag"),
+        ("prompts: [{frame: !!int '', pixel: [1, 2]}]", "does not match its YAML tag"),
+        ("prompts: [{frame: !!timestamp x, pixel: [1, 2]}]", "does not match its YAML tag"),
         (3000 * "[", "nested too deeply"),
     ],
 )

@@ -220,7 +220,7 @@ def test_a_resized_camera_sees_what_the_resized_image_shows() -> None:
 
 
 def test_a_camera_of_unknown_size_cannot_be_resized() -> None:
-    with pytest.raises(UserError, match="does not say the size of its images"):
+    with pytest.raises(UserError, match="gives no image size"):
         CameraModel.from_message(info(width=0)).resized((10, 10))
 
 

@@ -240,8 +240,8 @@ def test_decoded_depth_does_not_share_memory_with_the_message() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"encoding": "rgb8"}, "'rgb8' is none of depth; use one of 16UC1, mono16, 32FC1"),
-        ({"encoding": "16SC1"}, "'16SC1' is none of depth"),
+        ({"encoding": "rgb8"}, "'rgb8' is not a depth encoding; use one of 16UC1, mono16, 32FC1"),
+        ({"encoding": "16SC1"}, "'16SC1' is not a depth encoding"),
         ({"step": 41}, "step is 41 bytes"),
         ({"height": 17}, "17 rows of 42 bytes"),
         ({"encoding": "32FC1"}, "21 pixels of 32FC1 need 84"),
@@ -560,7 +560,9 @@ def test_points_outside_of_the_image_have_none(at: tuple[float, float]) -> None:
 
 def test_depth_of_other_proportions_is_refused() -> None:
     one = result(item(disc(80, 100, 30)))
-    with pytest.raises(UserError, match=r"it is 320x180 pixels.*320x240.*must be registered"):
+    with pytest.raises(
+        UserError, match=r"it has 320x180 pixels.*320x240.*register depth to the image"
+    ):
         locate(one, np.ones((180, 320), np.float32), CAMERA, "camera")
     locate(one, np.ones((121, 160), np.float32), CAMERA, "camera")  # rounded
 

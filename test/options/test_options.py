@@ -92,8 +92,8 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one() -> None:
 
 def test_remarks_about_unknown_names() -> None:
     assert did_you_mean("lukas", ["lucas", "other"]) == "; did you mean 'lucas'?"
-    assert did_you_mean("xyz", ["b", "a"]) == "; known are a, b"
-    assert did_you_mean("xyz", []) == "; none is known"
+    assert did_you_mean("xyz", ["b", "a"]) == "; available: a, b"
+    assert did_you_mean("xyz", []) == "; none is available"
 
 
 def test_options_do_not_change() -> None:

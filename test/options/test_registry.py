@@ -63,7 +63,7 @@ def test_another_package_cannot_take_our_names() -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("number", "is 42, not a class derived from PointTracker"),
+        ("number", "is 42, which is not a subclass of PointTracker"),
         ("missing", "cannot be imported.*no_such_module"),
         ("nameless", "cannot be imported.*Missing"),
         ("raising", "cannot be imported.*operator missing"),

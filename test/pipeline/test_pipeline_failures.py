@@ -233,7 +233,7 @@ def with_nan(tracks: PointTracks) -> PointTracks:
 
 
 SPOILT_TRACKS: dict[str, tuple[Callable[[PointTracks], Any], str]] = {
-    "nan": (with_nan, "places and confidence of points must be finite numbers"),
+    "nan": (with_nan, "positions and confidences of points must be finite numbers"),
     "shape": (
         lambda t: PointTracks(t.index, t.ids, t.xy[:, :1], t.visible, t.confidence),
         r"tracks of \d+ points need xy",

@@ -52,7 +52,7 @@ def test_a_click_that_would_be_too_many_points_is_refused_and_the_node_goes_on(r
     rig.play(0)
     rig.points(rig.on(THING, 0), index=0)
     refused = rig.points(rig.on(OCCLUDER, 0, object_id=2), index=0)
-    assert "refused: 34 points would be tracked at a time, 'max_points' allows 20" in refused
+    assert "refused: 34 points would exceed 'max_points', which is 20" in refused
     rig.play(1, 3)
     assert set(rig.objects(3)) == {1}
 
@@ -89,7 +89,7 @@ def test_a_late_click_catches_up(rig: Rig) -> None:
         ([], "the checkpoint 'cotracker3_online' is missing: run `sam-pt download cotracker3"),
         (["cotracker.checkpoint:=/nowhere/scaled_online.pth"], "does not exist; give the path"),
         (["cotracker.checkpoint:=random"], "'checkpoint: random' is for tests only"),
-        ([*RANDOM[1:3], "cotracker.device:=cuda:99"], "the device 'cuda:99' is not there"),
+        ([*RANDOM[1:3], "cotracker.device:=cuda:99"], "the device 'cuda:99' is not available"),
         ([*RANDOM[1:3], "cotracker.model_resolution:=[100, 96]"], "multiples of 16"),
     ],
 )

@@ -86,7 +86,7 @@ def test_backend_options_arrive(context: Context) -> None:
     [
         ({"positive_pionts": 3}, "unknown parameter 'positive_pionts'; did you mean"),
         ({"lucas_kanade__nonsense": 3}, "unknown parameter 'lucas_kanade.nonsense'"),
-        ({"tracker": "magic"}, "unknown tracker 'magic'; known are cotracker, lucas_kanade"),
+        ({"tracker": "magic"}, "unknown tracker 'magic'; available: cotracker, lucas_kanade"),
         ({"segmenter": "magic"}, "unknown segmenter 'magic'"),
         ({"positive_points": 0}, "positive_points"),
         ({"positive_points": "many"}, "positive_points"),

@@ -234,7 +234,7 @@ def test_what_a_user_drew_is_the_object() -> None:
 def test_a_mask_of_another_size_is_refused() -> None:
     made = segmenter("mobile_sam")
     made.set_image(frame())
-    with pytest.raises(UserError, match=r"a mask of \(3, 4\) pixels does not fit"):
+    with pytest.raises(UserError, match=r"the mask has the size \(3, 4\), but the image has"):
         made.predict([Prompt(1, [[2, 2]], [1], mask=np.ones((3, 4), bool))])
 
 
@@ -266,7 +266,7 @@ def test_half_precision_gives_nearly_the_same_masks() -> None:
 def test_a_prompt_before_an_image_is_refused() -> None:
     made = segmenter("hq_sam_vit_tiny")
     made.reset()
-    with pytest.raises(UserError, match="set_image must be called"):
+    with pytest.raises(UserError, match="call set_image before predict"):
         made.predict(prompts(1))
 
 

@@ -24,7 +24,7 @@ from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject, View
 from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Deadline, Prompt
 from sam_pt_ros.segmenters.sam.options import SamOptions
-from sam_pt_ros.segmenters.sam.passes import Passes, extents
+from sam_pt_ros.segmenters.sam.passes import Passes, mask_bounds
 from support.doubles import StoppedClock
 from support.sam_networks import Call, RecordingNetwork
 
@@ -376,7 +376,7 @@ def test_extents_are_inclusive() -> None:
     masks = torch.zeros(3, 20, 30, dtype=torch.bool)
     masks[0, 4:9, 7:12] = True
     masks[1, 19, 29] = True
-    one, corner, nothing = extents(masks)
+    one, corner, nothing = mask_bounds(masks)
     assert (one.area, one.box.tolist()) == (25, [7, 4, 11, 8])
     assert (corner.area, corner.box.tolist()) == (1, [29, 19, 29, 19])
     assert nothing.area == 0

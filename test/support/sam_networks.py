@@ -13,7 +13,7 @@ from torch import Tensor
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters import Prompt, create_segmenter
 from sam_pt_ros.segmenters.sam import SamSegmenter
-from sam_pt_ros.segmenters.sam.models import MODELS, build, random_state_dict
+from sam_pt_ros.segmenters.sam.models import MODELS, build_network, random_sam_weights
 from sam_pt_ros.segmenters.sam.network import PromptBatch, input_size
 from support import cotracker_golden
 
@@ -32,8 +32,8 @@ def few_threads() -> None:
 def authors_network(name: str) -> Any:
     """The network of the authors' package, with the weights of `checkpoint: random`."""
     few_threads()
-    network = build(MODELS[name])
-    network.load_state_dict(random_state_dict(network))
+    network = build_network(MODELS[name])
+    network.load_state_dict(random_sam_weights(network))
     # The second time TinyViT makes the tables of the weights that it has now.
     return network.requires_grad_(False).train().eval()
 

@@ -18,7 +18,7 @@ from sam_pt_ros.weights.checkpoints import (
     file_sha256,
     find_checkpoint,
     format_bytes,
-    load_state_dict,
+    read_state_dict,
 )
 
 CONTENT = b"weights" * 1000
@@ -89,16 +89,17 @@ def test_a_missing_one_is_said_to_be_where_it_can_be_had(known: Path) -> None:
 def test_a_folder_that_is_a_file_is_named(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known.write_bytes(CONTENT)
     monkeypatch.setenv("SAM_PT_CHECKPOINT_DIR", str(known))
-    with pytest.raises(UserError, match=r"names the file .*tiny\.pth; it must name the folder"):
+    with pytest.raises(UserError, match=r"names the file .*tiny\.pth; set it to the folder"):
         find_checkpoint("tiny")
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(CONTENT[:-1], "not downloaded whole"), (CONTENT[::-1], "another one")]
+    ("content", "says"),
+    [(CONTENT[:-1], "the file is incomplete"), (CONTENT[::-1], "this is not the published file")],
 )
 def test_a_file_with_another_hash_is_refused(known: Path, content: bytes, says: str) -> None:
     known.write_bytes(content)
-    says = f"expected {CHECKPOINTS['tiny'].sha256}.*{says}; run `sam-pt download tiny`.*anew"
+    says = f"expected {CHECKPOINTS['tiny'].sha256}.*{says}; run `sam-pt download tiny`.*again"
     with pytest.raises(UserError, match=says):
         find_checkpoint("tiny")
 
@@ -114,7 +115,9 @@ def test_a_file_without_a_published_sha256_is_verified_by_its_md5(
     known.write_bytes(CONTENT)
     assert find_checkpoint("tiny") == known
     known.write_bytes(CONTENT[:-1])
-    with pytest.raises(UserError, match=f"its MD5 is .*expected {md5}: the file is another one"):
+    with pytest.raises(
+        UserError, match=f"the MD5 is .*expected {md5}: this is not the published file"
+    ):
         find_checkpoint("tiny")
 
 
@@ -138,7 +141,7 @@ def test_a_state_dict_may_be_bare_or_wrapped(tmp_path: Path) -> None:
     state = {"a": torch.ones(2)}
     for content in (state, {"model": state}, {"model": state, "epoch": 3}):
         torch.save(content, tmp_path / "file.pth")
-        found = load_state_dict(tmp_path / "file.pth")
+        found = read_state_dict(tmp_path / "file.pth")
         assert list(found) == ["a"] and torch.equal(found["a"], state["a"])
 
 
@@ -153,8 +156,8 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, monkeypatch: pytest.Monke
     torch.save({"a": Malicious()}, tmp_path / "one.pth")
     (tmp_path / "two.pth").write_bytes(pickle.dumps(Malicious()))
     for name in ("one.pth", "two.pth"):
-        with pytest.raises(UserError, match="more in it than tensors") as error:
-            load_state_dict(tmp_path / name)
+        with pytest.raises(UserError, match="it contains more than tensors") as error:
+            read_state_dict(tmp_path / name)
         assert "weights_only" not in str(error.value)
     assert not (tmp_path / "executed").exists()
 
@@ -166,13 +169,13 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> Non
     pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
     path = tmp_path / "file.pth"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"file\.pth: not a checkpoint of PyTorch"):
-        load_state_dict(path)
+    with pytest.raises(UserError, match=r"file\.pth: not a PyTorch checkpoint"):
+        read_state_dict(path)
 
 
 def test_what_holds_no_tensors_by_name_is_refused(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
     for content in ([torch.ones(1)], {"a": 1}, {3: torch.ones(1)}, torch.ones(1)):
         torch.save(content, tmp_path / "file.pth")
-        with pytest.raises(UserError, match="it must hold tensors by name"):
-            load_state_dict(tmp_path / "file.pth")
+        with pytest.raises(UserError, match="it must map names to tensors"):
+            read_state_dict(tmp_path / "file.pth")

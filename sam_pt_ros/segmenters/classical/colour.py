@@ -1,4 +1,4 @@
-"""What an object and its surroundings look like: colour histograms."""
+"""Colour histograms of an object and of its surroundings."""
 
 from __future__ import annotations
 
@@ -9,30 +9,41 @@ import numpy as np
 
 _GLOBAL_BINS = (16, 24, 24)  # L, a, b
 _LOCAL_BINS = (8, 12, 12)
-_CELLS = 6  # of the positional histogram, per axis
-_REACH = 1.3  # how far it reaches from the object's centre, in object sizes
-_CHROMA_RANGE = 72.0  # a and b of nearly all camera images lie within +-72 of neutral
-_ANCHOR = 0.7  # share of the first frame in the model; the rest is recent
-_CORRECTED = 0.5  # share of a corrected mask in the model of the first frame
-_RATE = 0.28  # at which the recent part follows, each time that it learns
-_FLOOR = 0.02  # probability added everywhere, as a share of an even spread over the bins seen
+_CELLS = 6  # per axis, of the positional histogram
+_REACH = 1.3  # of the positional histogram from the object's centre, in object sizes
+_CHROMA_RANGE = 72.0  # a and b of almost all camera images are within +-72 of neutral
+_ANCHOR = 0.7  # weight of the first frame in the model; the rest is recent
+_CORRECTED = 0.5  # weight of a corrected mask in the model of the first frame
+_RATE = 0.28  # weight of the newest frame in an update of the recent part
+_FLOOR = 0.02  # probability added to each bin, relative to a uniform distribution over 200 bins
 
 
 def to_lab(rgb: np.ndarray) -> np.ndarray:
-    """OpenCV's 8-bit Lab, slightly smoothed, ``uint8 (h, w, 3)``."""
+    """Convert RGB ``uint8 (h, w, 3)`` to OpenCV's 8-bit Lab, slightly smoothed, same shape."""
     return cv2.cvtColor(cv2.GaussianBlur(rgb, (3, 3), 0), cv2.COLOR_RGB2LAB)
 
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """The histogram bins that the pixels of one crop fall into, ``int32 (h * w,)`` each."""
+    """Histogram bins of the pixels of one crop.
+
+    Attributes:
+        whole: ``int32 (h * w,)``, bins of the global histogram.
+        local: ``int32 (h * w,)``, bins of the positional histogram.
+    """
 
     whole: np.ndarray
     local: np.ndarray
 
     @classmethod
     def of(cls, lab: np.ndarray, centre: np.ndarray, size: float) -> Bins:
-        """Bins of a crop whose object is at ``centre`` (working pixels) and of ``size``."""
+        """Compute the bins of a crop.
+
+        Args:
+            lab: ``uint8 (h, w, 3)``, from :func:`to_lab`.
+            centre: ``(2,)``, centre of the object, working pixels.
+            size: size of the object, working pixels.
+        """
         height, width = lab.shape[:2]
         flat = lab.reshape(-1, 3)
         whole = _TABLES[0][0][flat[:, 0]] + _TABLES[0][1][flat[:, 1]] + _TABLES[0][2][flat[:, 2]]
@@ -49,14 +60,19 @@ class Bins:
 
 @dataclass(frozen=True, eq=False)
 class Histograms:
-    """Counts of colours on the object and around it, globally and coarsely in position."""
+    """Colour histograms around the object and on it: row 0 around it, row 1 on it.
 
-    whole: np.ndarray  # float32 (2, bins): around, on the object; sums to 1
+    Attributes:
+        whole: ``float32 (2, bins)``, global; each row sums to 1.
+        local: ``float32 (2, cells * bins)``, by position and in coarser bins of colour.
+    """
+
+    whole: np.ndarray
     local: np.ndarray
 
     @classmethod
     def of(cls, bins: Bins, probability: np.ndarray) -> Histograms:
-        """Of one crop, and the ``probability`` ``float32 (h, w)`` of the object in it."""
+        """Histograms of a crop, weighted by the object's probability, ``float32 (h, w)``."""
         inside = probability.reshape(-1)
         outside = 1 - inside
         whole = [_histogram(bins.whole, weight, _GLOBAL_BINS) for weight in (outside, inside)]
@@ -68,7 +84,7 @@ class Histograms:
         )
 
     def mixed(self, other: Histograms, share: float) -> Histograms:
-        """This with ``share`` of the other."""
+        """A mixture with weight ``share``, 0 to 1, of the other histograms."""
         return Histograms(
             (1 - share) * self.whole + share * other.whole,
             (1 - share) * self.local + share * other.local,
@@ -77,21 +93,21 @@ class Histograms:
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """The colour model of one object: mostly its first frame, partly the recent ones."""
+    """The colour model of one object, mostly from its first frame, partly from recent ones."""
 
     first: Histograms
     recent: Histograms
 
     def learned(self, seen: Histograms, rate: float = _RATE) -> Appearance:
-        """With the recent part moved towards a new frame."""
+        """The model with its recent part updated by a new frame."""
         return replace(self, recent=self.recent.mixed(seen, rate))
 
     def corrected(self, seen: Histograms) -> Appearance:
-        """After somebody has said what belongs to the object and what does not."""
+        """The model after a user's correction of the mask."""
         return Appearance(self.first.mixed(seen, _CORRECTED), seen)
 
     def evidence(self, bins: Bins, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Log likelihood ratio of each pixel, global and positional, ``float32 (h, w)``."""
+        """Log likelihood ratios of the pixels, global and positional, ``float32 (h, w)`` each."""
         model = self.first.mixed(self.recent, 1 - _ANCHOR)
         whole = _ratio(model.whole, _FLOOR / 200)
         local = _ratio(model.local, 2e-5)
@@ -99,6 +115,7 @@ class Appearance:
 
 
 def _ratio(model: np.ndarray, floor: float) -> np.ndarray:
+    """Log ratio of histograms ``(2, bins)``: on the object over around it, ``(bins,)``."""
     ratio: np.ndarray = np.log((model[1] + floor) / (model[0] + floor))
     return ratio
 
@@ -116,7 +133,7 @@ def _histogram(index: np.ndarray, weight: np.ndarray, shape: tuple[int, ...]) ->
 
 
 def _tables(bins: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each channel, what a value of it adds to the bin's number."""
+    """Lookup tables ``int32 (256,)``: what each channel's value adds to the number of the bin."""
     value = np.arange(256, dtype=np.float32)
     chroma = (value - 128) / _CHROMA_RANGE
     light = np.clip(value / 256 * bins[0], 0, bins[0] - 1).astype(np.int32)

@@ -1,4 +1,4 @@
-"""A smooth region out of noisy evidence: total variation, weighted by image contrast."""
+"""Segmentation of noisy evidence by total variation, weighted by image contrast."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 
 _STEP = 0.35  # below 1 / sqrt(8), which the primal-dual iteration needs to converge
 _MIN_WEIGHT = 0.03
-_LEVELS = np.float32(4096)  # of the answer
+_LEVELS = np.float32(4096)  # steps to which the result is rounded
 
 
 def contrast_weights(lab: np.ndarray) -> np.ndarray:
-    """What a boundary costs: 1 in flat parts, near 0 along edges of the image.
+    """Cost of a boundary: 1 in uniform parts, near 0 along image edges.
 
     Args:
         lab: ``float32 (h, w, 3)``.
 
     Returns:
-        ``float32 (2, h, w)``: between a pixel and its right, and its lower neighbour.
+        ``float32 (2, h, w)``, between a pixel and its right and its lower neighbour.
     """
     squares = np.zeros((2, *lab.shape[:2]), np.float32)
     right, down = np.diff(lab, axis=1), np.diff(lab, axis=0)
@@ -40,14 +40,16 @@ def cut(
     primal-dual method of Chambolle and Pock (2011).
 
     Args:
-        evidence: ``float32 (h, w)``, positive where the object is.
-        weights: of :func:`contrast_weights`.
-        start: ``float32 (h, w)`` in [0, 1], a guess.
+        evidence: ``float32 (h, w)``, positive on the object.
+        weights: ``float32 (2, h, w)``, from :func:`contrast_weights`.
+        smoothness: weight of the total variation.
+        start: ``float32 (h, w)`` in [0, 1], initial solution.
+        iterations: number of iterations.
 
     Returns:
         ``float32 (h, w)`` in [0, 1].
     """
-    # The dual variable is kept divided by the step, which saves two products a round.
+    # The dual variable is stored divided by the step, which saves two products per iteration.
     bound = smoothness * (weights[0] + weights[1]) / (2 * _STEP)
     bound_squared = np.square(bound)
     gain = _STEP * evidence
@@ -75,5 +77,5 @@ def cut(
         np.subtract(flow, x, out=smooth)
         smooth += flow
         x, flow = flow, x
-    # The last bits depend on how arrays happen to lie in memory; results must not.
+    # The last bits depend on the memory alignment of arrays. The result must not.
     return np.rint(x * _LEVELS) / _LEVELS

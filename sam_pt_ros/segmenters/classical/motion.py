@@ -1,4 +1,4 @@
-"""Dense motion between two crops, and which pixels move like the object."""
+"""Dense optical flow between two crops, and which pixels move with the object."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import cv2
 import numpy as np
 
 _MIN_PIXELS = 30.0
-_ROUNDS = 3  # of re-weighting in the robust fits
-_ERROR_SCALE = 0.7  # working pixels by which flow is typically wrong
-_CERTAIN = 5  # pixels around the outline, whose flow mixes both motions, are left out
-_GRID = 2  # every n-th pixel takes part in the fits
+_ROUNDS = 3  # of reweighting in the robust fits
+_ERROR_SCALE = 0.7  # typical error of the flow, working pixels
+_CERTAIN = (
+    5  # width of the band around the outline that is ignored, because its flow mixes both motions
+)
+_GRID = 2  # the fits use every n-th pixel per axis
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """Flow from the current crop back to the one before.
+    """Optical flow from the current crop back to the previous one.
 
     Attributes:
         back: ``float32 (h, w, 2)``, working pixels.
@@ -26,12 +28,12 @@ class Motion:
 
     @classmethod
     def between(cls, before: np.ndarray, now: np.ndarray, preset: int) -> Motion:
-        """Of two gray crops of the same size."""
+        """Compute the flow between gray crops, ``uint8 (h, w)``, with a preset of OpenCV's DIS."""
         flow = cv2.DISOpticalFlow_create(preset)
         return cls(flow.calc(now, before, None))
 
     def carry(self, values: np.ndarray) -> np.ndarray:
-        """Values of the crop before, at the places where their pixels are now."""
+        """Warp values of the previous crop, ``float32 (h, w)``, to the current one."""
         height, width = values.shape
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         return cv2.remap(
@@ -43,7 +45,14 @@ class Motion:
         )
 
     def median(self, probability: np.ndarray) -> np.ndarray:
-        """Median motion of the object since the crop before, x and y, working pixels."""
+        """Median motion of the object since the previous crop.
+
+        Args:
+            probability: ``float32 (h, w)``, above 0.5 on the object.
+
+        Returns:
+            ``(2,)``: x, y in working pixels.
+        """
         on = probability > 0.5
         if not on.any():
             return np.zeros(2)
@@ -54,10 +63,10 @@ class Motion:
         """How much better a pixel's motion fits the object than its surroundings.
 
         Args:
-            probability: ``float32 (h, w)``, where the object is thought to be.
+            probability: ``float32 (h, w)``, expected probability of the object.
 
         Returns:
-            ``float32 (h, w)``, -1 to 1; 0 where both move alike.
+            ``float32 (h, w)``, -1 to 1; 0 where both fit equally.
         """
         height, width = probability.shape
         y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -74,7 +83,16 @@ class Motion:
 
 
 def _affine(basis: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
-    """Robust affine fit of flow, ``(3, 2)``; None with too little to fit to."""
+    """Fit an affine motion robustly.
+
+    Args:
+        basis: ``float32 (h, w, 3)``: 1, x, y.
+        flow: ``float32 (h, w, 2)``.
+        weight: ``float32 (h, w)``, above 0.5 for pixels to be used.
+
+    Returns:
+        ``(3, 2)``; None if there are too few pixels.
+    """
     a: np.ndarray = basis[::_GRID, ::_GRID].reshape(-1, 3)
     b: np.ndarray = flow[::_GRID, ::_GRID].reshape(-1, 2)
     w: np.ndarray = weight[::_GRID, ::_GRID].reshape(-1)
@@ -94,5 +112,5 @@ def _affine(basis: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> np.ndarr
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """``a @ b`` without BLAS, whose sums depend on how many threads it has."""
+    """``a @ b`` without BLAS, whose rounding depends on its number of threads."""
     return np.asarray(np.einsum("...ij,jk->...ik", a, b))

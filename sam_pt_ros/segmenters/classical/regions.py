@@ -1,25 +1,28 @@
-"""Connected regions and boxes of probability maps."""
+"""Connected regions and bounding boxes of probability maps."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-_MIN_ISLAND = 0.03  # area of a separate part, as a share of the largest
-_MAX_HOLE = 0.02  # area of a hole that is filled, as a share of the object
-_MIN_EXPECTED = 0.3  # mean probability, known before, of a separate part
+_MIN_ISLAND = 0.03  # smallest area of a separate part, relative to the largest
+_MAX_HOLE = 0.02  # largest area of a hole that is filled, relative to the object
+_MIN_EXPECTED = 0.3  # smallest mean expected probability of a separate part
 
 
 def connected(
     probability: np.ndarray, expected: np.ndarray, points: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """``probability`` without regions that nothing connects to the object, or small holes.
+    """Remove regions that do not belong to the object, and fill small holes.
 
     Args:
-        probability: ``float32 (h, w)``; above 0.5 is the object.
-        expected: ``float32 (h, w)``, where it was expected.
+        probability: ``float32 (h, w)``, above 0.5 on the object.
+        expected: ``float32 (h, w)``, expected probability of the object.
         points: ``float32 (N, 2)``, working pixels.
-        labels: ``int32 (N,)``: 1 on the object, 0 not.
+        labels: ``int32 (N,)``: 1 on the object, 0 not on it.
+
+    Returns:
+        ``float32 (h, w)``.
     """
     probability = _filled(probability, points[labels == 0])
     mask = (probability > 0.5).astype(np.uint8)
@@ -39,7 +42,7 @@ def connected(
 
 
 def _touched(regions: np.ndarray, count: int, points: np.ndarray) -> np.ndarray:
-    """Which of the numbered regions have a point in them, ``bool (count,)``."""
+    """Which of the numbered regions contain a point, ``bool (count,)``."""
     touched = np.zeros(count, np.bool_)
     height, width = regions.shape
     for x, y in points.tolist():
@@ -50,7 +53,7 @@ def _touched(regions: np.ndarray, count: int, points: np.ndarray) -> np.ndarray:
 
 
 def _filled(probability: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """``probability`` with the small holes filled that no negative point has made."""
+    """``probability`` with small holes filled, except those that contain a negative point."""
     mask = (probability > 0.5).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
     height, width = mask.shape
@@ -66,7 +69,7 @@ def _filled(probability: np.ndarray, negatives: np.ndarray) -> np.ndarray:
 
 
 def bounding_box(probability: np.ndarray) -> tuple[float, float, float, float] | None:
-    """Edges x min, y min, x max, y max of what is above 0.5, in pixels; None if empty."""
+    """Edges x min, y min, x max, y max, in pixels, of ``float32 (h, w)`` above 0.5; or None."""
     x, y, w, h = cv2.boundingRect((probability > 0.5).astype(np.uint8))
     if w == 0:
         return None

@@ -1,4 +1,4 @@
-"""The first mask of an object, out of points, a box or a mask."""
+"""The first mask of an object, from points, a box or a mask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical.colour import Appearance, Bins, Histograms, to_lab
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
-from sam_pt_ros.segmenters.classical.points import point_evidence, spacing, spread_belief
+from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spacing, spread_belief
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
 from sam_pt_ros.segmenters.classical.window import Window
 
@@ -25,14 +25,20 @@ _MARGIN = 0.5
 _EARLIER_WEIGHT = 2.5
 _EARLIER_BLUR = 1.5  # working pixels
 _EARLIER_SPREAD = 0.3
-_SAMPLED = 12  # positives from which they are taken to be spread over the object
-_CLICKED_SIZE = 70.0  # working pixels of an object that only few clicks tell about
-_REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around few clicks, in image diagonals
+_SAMPLED = 12  # number of positive points from which they are assumed to cover the object
+_CLICKED_SIZE = 70.0  # size to which an object with only a few clicks is scaled, working pixels
+_REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around a few clicks, in image diagonals
 
 
 @dataclass(frozen=True, eq=False)
 class Seed:
-    """A first mask: probability ``float32 (h, w)`` in a window, and the colours in it."""
+    """The first mask of an object.
+
+    Attributes:
+        window: window of the object.
+        probability: ``float32 (h, w)``, probability of the object in the window.
+        appearance: colour model.
+    """
 
     window: Window
     probability: np.ndarray
@@ -42,11 +48,13 @@ class Seed:
 def seed(
     frame: Frame, prompt: Prompt, object_size: float, earlier: Seed | None = None
 ) -> Seed | None:
-    """The object in the frame it is first prompted in; None if nothing is found.
+    """Segment an object in the frame of its first prompt; None if nothing is found.
 
     Args:
-        object_size: working pixels that the object is scaled to.
-        earlier: the answer to an earlier prompt for the same frame, to be refined.
+        frame: the frame.
+        prompt: the prompt.
+        object_size: size to which the object is scaled, working pixels.
+        earlier: result of an earlier prompt for the same frame, which is refined.
     """
     if prompt.mask is not None and prompt.mask.any():
         return _from_mask(frame, prompt.mask, object_size)
@@ -61,7 +69,7 @@ def seed(
     if len(positives) >= _SAMPLED:
         return _from_points(frame, prompt, spacing(positives), object_size)[0]
     diagonal = float(np.hypot(*frame.size))
-    # How far the object reaches is a guess, and a coarser look is good enough for that.
+    # The extent of the object is only estimated here, for which a coarser scale is good enough.
     size = min(object_size, _CLICKED_SIZE)
     tried = [_from_points(frame, prompt, r * diagonal, size) for r in _REACHES]
     return max(tried, key=lambda found: found[1])[0]
@@ -70,6 +78,7 @@ def seed(
 def _window(
     box: tuple[float, float, float, float], object_size: float, image_size: tuple[int, int]
 ) -> tuple[Window, float]:
+    """The window around a box (edges, image pixels), and the size of the box in working pixels."""
     x0, y0, x1, y1 = box
     width, height = max(x1 - x0, 4.0), max(y1 - y0, 4.0)
     size = float(np.sqrt(width * height))
@@ -80,6 +89,7 @@ def _window(
 
 
 def _from_mask(frame: Frame, mask: np.ndarray, object_size: float) -> Seed:
+    """A seed from a mask drawn by the user, ``bool (H, W)``."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     box = (x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5)
     window, size = _window(box, object_size, frame.size)
@@ -95,6 +105,7 @@ def _from_mask(frame: Frame, mask: np.ndarray, object_size: float) -> Seed:
 def _from_box(
     frame: Frame, prompt: Prompt, box: tuple[float, float, float, float], object_size: float
 ) -> Seed | None:
+    """A seed from a box (edges, image pixels)."""
     window, size = _window(box, object_size, frame.size)
     corners = window.to_working(np.array([box[:2], box[2:]]))
     (left, top), (right, bottom) = corners
@@ -108,7 +119,7 @@ def _from_box(
 
 
 def _from_earlier(frame: Frame, prompt: Prompt, earlier: Seed, object_size: float) -> Seed | None:
-    """A seed refined by points that were given after it."""
+    """Refine a seed by points that were given later."""
     positives = prompt.points[prompt.labels == 1]
     inner = bounding_box(earlier.probability)
     assert inner is not None
@@ -129,7 +140,7 @@ def _from_earlier(frame: Frame, prompt: Prompt, earlier: Seed, object_size: floa
 def _from_points(
     frame: Frame, prompt: Prompt, reach: float, object_size: float
 ) -> tuple[Seed | None, float]:
-    """A seed whose object reaches about ``reach`` image pixels beyond its positives."""
+    """A seed that extends ``reach`` image pixels beyond its positive points, and its rating."""
     positives = prompt.points[prompt.labels == 1]
     x0, y0 = positives.min(axis=0) - reach
     x1, y1 = positives.max(axis=0) + reach
@@ -147,19 +158,27 @@ def _from_points(
 def _refine(
     frame: Frame, window: Window, size: float, prompt: Prompt, belief: np.ndarray
 ) -> tuple[Seed | None, float]:
-    """Let colours and contrast turn a rough belief into a mask, and rate it."""
+    """Turn a rough belief into a mask, by colours and contrast, and rate it.
+
+    Args:
+        frame: the frame.
+        window: window of the object.
+        size: size of the object, working pixels.
+        prompt: the prompt.
+        belief: ``float32 (h, w)``, log odds of the object.
+    """
     lab = to_lab(window.crop(frame))
     weights = contrast_weights(lab.astype(np.float32))
     points = window.to_working(prompt.points)
     probability = (belief > 0).astype(np.float32)
-    said = point_evidence(
+    from_points = point_evidence(
         points,
         prompt.labels,
         lab,
         size,
         probability,
         _POINT_STRENGTH,
-        # Few points were clicked, and each of them is meant; many were sampled.
+        # Few points are clicks, which are reliable. Many are sampled.
         np.full(len(points), int((prompt.labels == 1).sum()) < _SAMPLED),
     )
     bins: Bins | None = None
@@ -172,7 +191,7 @@ def _refine(
         bins = Bins.of(lab, centre, size)
         seen = Histograms.of(bins, probability)
         whole, local = Appearance(seen, seen).evidence(bins, window.shape)
-        evidence = _GLOBAL_WEIGHT * whole + _LOCAL_WEIGHT * local + belief + said
+        evidence = _GLOBAL_WEIGHT * whole + _LOCAL_WEIGHT * local + belief + from_points
         probability = cut(evidence, weights, _SMOOTHNESS, probability, _ITERATIONS)
         probability = connected(
             probability, (belief > 0).astype(np.float32), points, prompt.labels
@@ -186,7 +205,13 @@ def _refine(
 
 
 def _rating(probability: np.ndarray, weights: np.ndarray, seen: Histograms) -> float:
-    """How much a mask looks like an object: contrast along its outline, colours apart."""
+    """Rate a mask: contrast along its outline and distinct colours are those of an object.
+
+    Args:
+        probability: ``float32 (h, w)``, above 0.5 on the object.
+        weights: ``float32 (2, h, w)``, from ``contrast_weights``.
+        seen: histograms of the mask.
+    """
     mask = probability > 0.5
     crossed = [mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]]
     along = np.concatenate([weights[0, :, :-1][crossed[0]], weights[1, :-1][crossed[1]]])

@@ -1,4 +1,4 @@
-"""The classical segmenter: one memory per object, one crop per object and frame."""
+"""The classical segmenter. It keeps one state per object and works in a crop around each."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.segmenters.base import Prompt, Segmenter
-from sam_pt_ros.segmenters.classical.memory import Memory, State
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
 from sam_pt_ros.segmenters.classical.seeding import Seed, seed
+from sam_pt_ros.segmenters.classical.state import Memory, State
 from sam_pt_ros.segmenters.classical.tracking import start, track
 
-_LOGIT = 4.0  # of a pixel that is certain
+_LOGIT = 4.0  # logit of a certain pixel
 
 
 class ClassicalSegmenter(Segmenter):
-    """Carries each object's mask along and corrects it by colours, motion and points."""
+    """Propagates each object's mask and corrects it by colours, motion and points."""
 
     Options = ClassicalOptions
     has_memory = True
@@ -42,7 +42,7 @@ class ClassicalSegmenter(Segmenter):
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         frame = self._frame
         if frame is None:
-            raise UserError("set_image must be called before predict")
+            raise UserError("call set_image before predict")
         earlier = {
             object_id: memory.before if memory.now.index == frame.index else memory.now
             for object_id, memory in self._memories.items()
@@ -52,7 +52,7 @@ class ClassicalSegmenter(Segmenter):
     def _predict_one(
         self, prompt: Prompt, frame: Frame, earlier: dict[int, State | None]
     ) -> MaskPrediction:
-        """One object's mask; ``earlier`` is every object before this frame."""
+        """Predict one object's mask; ``earlier`` holds all objects' states before this frame."""
         before = earlier.get(prompt.object_id)
         if before is None or prompt.mask is not None:
             found = seed(
@@ -72,7 +72,7 @@ class ClassicalSegmenter(Segmenter):
         return _prediction(state, frame)
 
     def _earlier_answer(self, prompt: Prompt, frame: Frame) -> Seed | None:
-        """What was answered to an earlier prompt for an object's first frame."""
+        """The result of an earlier prompt for the object's first frame, if this is that frame."""
         memory = self._memories.get(prompt.object_id)
         if memory is None or memory.before is not None or memory.now.index != frame.index:
             return None

@@ -1,4 +1,4 @@
-"""One object, one frame on: what is expected, what the image says, and what becomes of it."""
+"""Tracking one object into the next frame: expectation, evidence, and the new state."""
 
 from __future__ import annotations
 
@@ -13,61 +13,61 @@ from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical import views
 from sam_pt_ros.segmenters.classical.colour import Bins, Histograms, to_lab
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
-from sam_pt_ros.segmenters.classical.memory import State
 from sam_pt_ros.segmenters.classical.motion import Motion
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
-from sam_pt_ros.segmenters.classical.points import point_evidence, spacing, spread_belief
+from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spacing, spread_belief
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
 from sam_pt_ros.segmenters.classical.seeding import Seed
+from sam_pt_ros.segmenters.classical.state import State
 from sam_pt_ros.segmenters.classical.views import Sighting, View
 from sam_pt_ros.segmenters.classical.window import Window
 
 _FLOW_PRESET = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 _EVIDENCE_LIMIT = 3.0
-_MARGIN = 0.35  # of the crop around the object, in its longer sides
+_MARGIN = 0.35  # margin of the window around the object, relative to its longer side
 _MAX_SCALE = 1.5  # working pixels per image pixel
 _VELOCITY_RATE = 0.4
-_SAMPLED = 8  # positives from which they are taken to be spread over the object
+_SAMPLED = 8  # number of positive points from which they are assumed to cover the object
 _SPREAD_WEIGHT = 0.3
 _SPREAD_REACH = 1.0
-_MEMORY_BLUR = 1.2  # working pixels by which the carried mask is uncertain
+_MEMORY_BLUR = 1.2  # uncertainty of the warped mask, working pixels
 _RIVAL_WEIGHT = 2.0
-_PLAUSIBLE = (0.5, 1.8)  # area over usual area, within which the models learn
+_PLAUSIBLE = (0.5, 1.8)  # area relative to the usual area between which the models are updated
 _AREA_RATE = 0.05
-_LEARNING_PERIOD = 2  # frames; counting colours costs a tenth of a frame's time
+_LEARNING_PERIOD = 2  # frames; an update of the histograms takes a tenth of a frame's time
 _WARY_AREA_RATE = 0.01
-_WHOLLY_SEEN = 0.8  # agreement from which nothing of an object is hidden
+_WHOLLY_SEEN = 0.8  # agreement above which no part of the object is hidden
 _MIN_AREA = 16  # image pixels
-_LOST_AREA = 0.06  # area over usual area below which the object counts as hidden
-_MAX_SHARE = 0.9  # of the image
-_SHRUNK = 0.7  # area over usual area below which remembered views are looked for
+_LOST_AREA = 0.06  # area relative to the usual area below which the object counts as hidden
+_MAX_SHARE = 0.9  # largest area of an object, relative to the image
+_SHRUNK = 0.7  # area relative to the usual area below which remembered views are searched
 _MAX_DOUBTS = 2
-_MAX_NEW = 3  # points that a user adds at once
-_NEW_DISTANCE = 0.15  # from all points of the frame before, in object sizes
-_STRANGE_SPEED = 0.4  # change of the velocity, as a share of it, ...
-_STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, that is strange
-_TRUSTED_POINTS = 3  # positives of the frame before whose vanishing all at once is a doubt
-_VIEW_WEIGHT = 1.5  # of a remembered view that was found, in those of the motion
-_VIEW_PERIOD = 8  # frames between two remembered views
-_WHOLE = 0.8  # area over usual area from which a view is remembered
+_MAX_NEW = 3  # largest number of points that a user adds at once
+_NEW_DISTANCE = 0.15  # from all points of the previous frame, in object sizes
+_STRANGE_SPEED = 0.4  # change of the velocity, relative to it, ...
+_STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, above which motion is strange
+_TRUSTED_POINTS = 3  # number of positive points whose simultaneous loss raises a doubt
+_VIEW_WEIGHT = 1.5  # weight of a view that was found, relative to that of the motion
+_VIEW_PERIOD = 8  # frames between remembered views
+_WHOLE = 0.8  # area relative to the usual area from which a view is remembered
 _RIGID_INLIERS = 10
-_REAPPEARED = 0.2  # area over usual area from which a hidden object counts as found again
-_SEARCH_MARGIN = 0.8  # around a place that is searched, in object sizes
-_SEARCH_GROWTH = 0.3  # of it, as a share of the way that the object may have gone
-_SEARCH_FRAMES = 30  # in which the margin around the place last seen doubles
+_REAPPEARED = 0.2  # area relative to the usual area from which a hidden object counts as found
+_SEARCH_MARGIN = 0.8  # margin around a searched place, in object sizes
+_SEARCH_GROWTH = 0.3  # growth of the margin, relative to the distance the object may have moved
+_SEARCH_FRAMES = 30  # after which the margin around the last seen place has doubled
 
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """What is expected in a frame before its colours are looked at.
+    """The expectation for a frame, before its colours are evaluated.
 
     Attributes:
-        window: the crop that is worked on.
-        carried: ``float32 (h, w)``, probability of the object.
-        cue: ``float32 (h, w)``, evidence of the motion or of a remembered view, -1 to 1.
-        centre: of the object, working pixels.
-        size: of the whole object, working pixels.
-        velocity: image pixels per frame.
+        window: window of the object.
+        carried: ``float32 (h, w)``, expected probability of the object.
+        cue: ``float32 (h, w)``, evidence from the motion or from a remembered view.
+        centre: ``(2,)``, centre of the object, working pixels.
+        size: size of the whole object, working pixels.
+        velocity: ``(2,)``, image pixels per frame.
     """
 
     window: Window
@@ -107,10 +107,17 @@ def track(
     rivals: Sequence[State],
     options: ClassicalOptions,
 ) -> State:
-    """The state of an object in the next frame.
+    """Track an object into the next frame.
 
     Args:
-        rivals: the other objects, as they were before this frame.
+        before: state of the object before the frame.
+        frame: the frame.
+        prompt: the object's prompt in it.
+        rivals: states of the other objects before the frame.
+        options: options of the segmenter.
+
+    Returns:
+        The state after the frame.
     """
     if before.hidden:
         return _look_for(before, frame, prompt, rivals, options)
@@ -151,7 +158,7 @@ def track(
 
 
 def _follow(before: State, frame: Frame, prompt: Prompt, options: ClassicalOptions) -> Expectation:
-    """Expect the mask of the frame before where its pixels have moved to."""
+    """Expect the previous mask, warped by the motion of its pixels."""
     shift = _expected_shift(before, prompt.points[prompt.labels == 1])
     window = _next_window(before, shift, frame.size, options.object_size)
     old = window.moved(-float(shift[0]), -float(shift[1]))
@@ -178,7 +185,7 @@ def _look_for(
     rivals: Sequence[State],
     options: ClassicalOptions,
 ) -> State:
-    """Find a hidden object again, or not."""
+    """Search a hidden object."""
     box = _search_box(before, frame)
     sighting = views.find(before.views, frame, box)
     if sighting is None:
@@ -199,17 +206,17 @@ def _look_for(
 
 
 def _moves_strangely(before: State, expected: Expectation) -> bool:
-    """Whether a mask suddenly moves otherwise: with what hides the object, for example."""
+    """Whether the motion of a mask changes suddenly, for example to that of an occluder."""
     apart = float(np.linalg.norm(expected.velocity - before.velocity))
     usual = float(np.linalg.norm(before.velocity))
     return apart > max(_STRANGE_SPEED * usual, _STRANGE_SHIFT * before.size)
 
 
 def _new_points(before: State, prompt: Prompt) -> np.ndarray:
-    """Which points were put there just now by somebody, ``bool (N,)``.
+    """Which points of a prompt a user has just added, ``bool (N,)``.
 
-    They are few, and there was none of their kind near them in the frame before. With them
-    there are more than ever; a tracked point that comes back from hiding is no new one.
+    New points are few, are not near a point of the same label in the previous frame, and raise
+    the number of points to a new maximum. A tracked point that reappears does not do that.
     """
     fresh = np.zeros(len(prompt.points), np.bool_)
     most = before.most_points
@@ -225,13 +232,13 @@ def _new_points(before: State, prompt: Prompt) -> np.ndarray:
 
 
 def _counts(prompt: Prompt) -> tuple[int, int]:
-    """Positive and negative points of a prompt."""
+    """Numbers of positive and of negative points of a prompt."""
     on = int(np.count_nonzero(prompt.labels == 1))
     return on, len(prompt.labels) - on
 
 
 def _search_box(before: State, frame: Frame) -> tuple[float, float, float, float]:
-    """Where to look for a hidden object: in turns where it heads and where it was seen last."""
+    """Box in which to search a hidden object: in turns where it was heading and last seen."""
     heading = before.velocity * before.hidden
     x0, y0, x1, y1 = before.box
     margin = _SEARCH_MARGIN * before.size
@@ -251,7 +258,11 @@ def _decide(
     options: ClassicalOptions,
     expected: Expectation,
 ) -> tuple[np.ndarray, Bins]:
-    """Weigh the expectation, colours, motion and points; the object's probability."""
+    """Combine the expectation, colours, motion and points.
+
+    Returns:
+        The object's probability, ``float32 (h, w)``, and the histogram bins of the window.
+    """
     window, carried = expected.window, expected.carried
     lab = to_lab(window.crop(frame))
     bins = Bins.of(lab, expected.centre, expected.size)
@@ -293,7 +304,7 @@ def _seen(
     box: tuple[float, float, float, float],
     area: float,
 ) -> State:
-    """The state of an object that was seen; what it looks like is not learned yet."""
+    """The state of an object that was seen, before its appearance is updated."""
     on, beside = _counts(prompt)
     return replace(
         before,
@@ -312,7 +323,7 @@ def _seen(
 
 
 def _learn(state: State, bins: Bins) -> State:
-    """Let the models follow the newest frame, slowly where its area is implausible."""
+    """Update the models by the newest frame, slowly if its area is implausible."""
     usual, area = state.usual_area, state.area
     if not _PLAUSIBLE[0] < area / usual < _PLAUSIBLE[1]:
         return replace(state, usual_area=usual + _WARY_AREA_RATE * (area - usual))
@@ -324,17 +335,18 @@ def _learn(state: State, bins: Bins) -> State:
 
 
 def _hide(before: State, frame: Frame) -> State:
+    """The state of an object that is hidden from this frame on."""
     return replace(before, hidden=1, doubts=0, index=frame.index)
 
 
 def _is_object(area: float, before: State, frame: Frame) -> bool:
-    """Whether a mask's area can be that of the object."""
+    """Whether a mask's area is plausible for the object."""
     least = max(_MIN_AREA, _LOST_AREA * before.usual_area)
     return least <= area <= _MAX_SHARE * frame.height * frame.width
 
 
 def _remember_view(state: State) -> State:
-    """Remember how the object looks, now and then, while it is wholly visible."""
+    """Remember a view of the object from time to time, if it is wholly visible."""
     latest = state.views[-1]
     if (
         state.index - latest.index < _VIEW_PERIOD
@@ -350,7 +362,7 @@ def _remember_view(state: State) -> State:
 
 
 def _with_sighting(expected: Expectation, sighting: Sighting) -> Expectation:
-    """The expectation corrected by a view that was found."""
+    """Correct the expectation by a view that was found."""
     window = expected.window
     seen = window.resample(sighting.probability, sighting.window)
     whole = window.resample(sighting.whole, sighting.window)
@@ -365,7 +377,7 @@ def _with_sighting(expected: Expectation, sighting: Sighting) -> Expectation:
 def _from_sighting(
     sighting: Sighting, before: State, frame: Frame, options: ClassicalOptions
 ) -> Expectation:
-    """The expectation made by nothing but a view that was found."""
+    """The expectation from a view that was found, and nothing else."""
     box = bounding_box(sighting.whole) or (0.0, 0.0, 8.0, 8.0)
     corners = sighting.window.to_image(np.array([box[:2], box[2:]]))
     x0, y0, x1, y1 = corners.ravel().tolist()
@@ -381,11 +393,11 @@ def _from_sighting(
 
 
 def _expected_shift(before: State, positives: np.ndarray) -> np.ndarray:
-    """How far the object has probably moved, image pixels."""
+    """Probable motion of the object, ``(2,)`` image pixels; ``positives`` is ``(N, 2)``."""
     if len(positives) >= 3 and len(positives) == len(before.points):
         moved = positives - before.points
         middle = np.median(moved, axis=0)
-        # Points that were replaced, or are other ones, do not move all alike.
+        # If points were replaced, their differences are not a common motion.
         if float(np.median(np.abs(moved - middle))) < 0.1 * before.size:
             return middle.astype(np.float64)
     return before.velocity
@@ -394,7 +406,7 @@ def _expected_shift(before: State, positives: np.ndarray) -> np.ndarray:
 def _next_window(
     before: State, shift: np.ndarray, image_size: tuple[int, int], object_size: float
 ) -> Window:
-    """The crop around an object that has moved by ``shift`` image pixels."""
+    """The window around an object that has moved by ``shift (2,)`` image pixels."""
     x0, y0, x1, y1 = before.box
     dx, dy = float(shift[0]), float(shift[1])
     margin = _MARGIN * max(x1 - x0, y1 - y0, before.size)
@@ -406,7 +418,7 @@ def _next_window(
 def _extent(
     probability: np.ndarray, window: Window
 ) -> tuple[tuple[float, float, float, float] | None, float]:
-    """Box (edges) and area of an object in image pixels; None and 0 if it is empty."""
+    """Box (edges) and area of an object, image pixels; None and 0 if it is empty."""
     box = bounding_box(probability)
     if box is None:
         return None, 0.0
@@ -415,7 +427,7 @@ def _extent(
 
 
 def _centre(probability: np.ndarray) -> np.ndarray:
-    """Middle of the box of what is above 0.5, else of the crop, working pixels."""
+    """Centre of the box above 0.5, or of the crop if that is empty; ``(2,)`` working pixels."""
     box = bounding_box(probability)
     if box is None:
         return np.array(probability.shape[::-1]) / 2
@@ -425,4 +437,5 @@ def _centre(probability: np.ndarray) -> np.ndarray:
 def _grown(
     box: tuple[float, float, float, float], margin: float
 ) -> tuple[float, float, float, float]:
+    """A box, grown by a margin on every side."""
     return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin

@@ -1,9 +1,9 @@
-"""Remembered views of an object, and finding one of them again in a new frame.
+"""Remembered views of an object, and the search for them in a new frame.
 
-Keypoints (SIFT, Lowe 2004) of a view are matched with those of a region of the frame; a
-similarity transform is fitted robustly, and pixels where the moved view agrees with the frame
-are the object. Rigid textured things are found again so, turned and moved; others are not,
-and for them nothing is claimed.
+Keypoints (SIFT, Lowe 2004) of a view are matched with those of a region of the frame, and a
+similarity transform is fitted robustly. Pixels in which the transformed view agrees with the frame
+belong to the object. This finds rigid, textured objects, rotated and moved. Other objects are not
+found.
 """
 
 from __future__ import annotations
@@ -17,26 +17,35 @@ import numpy as np
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.classical.window import Window
 
-_SIZE = 90  # pixels that an object is scaled to in a view
+_SIZE = 90  # size to which an object is scaled in a view, pixels
 _MAX_SCALE = 1.5
-_MAX_PIXELS = 90_000  # of the region that is searched
+_MAX_PIXELS = 90_000  # largest searched region, pixels
 _CONTRAST = 0.02  # threshold of SIFT; lower gives more keypoints
 _RATIO = 0.8  # of Lowe's test
 _TOLERANCE = 3.0  # working pixels
 _MIN_INLIERS = 6
-_SCALES = (0.6, 1.7)  # of the object relative to the view
-_COLOUR_TOLERANCE = 22.0  # distance in 8-bit Lab of a pixel that agrees
-_TEMPLATE_SIZE = 24  # pixels that an object is scaled to where every place is tried
+_SCALES = (0.6, 1.7)  # allowed scale of the object relative to the view
+_COLOUR_TOLERANCE = 22.0  # distance in 8-bit Lab within which pixels agree
+_TEMPLATE_SIZE = 24  # size to which an object is scaled for template matching, pixels
 _MIN_TEMPLATE = 5
 _ANGLES = tuple(range(-40, 41, 10))  # degrees
-_SURE = 0.7  # agreement of a view that is found so; elsewhere it is below 0.5
-_MIN_CORRELATION = 0.35  # and of its luminance, lest a flat thing be found on any flat wall
-_MIN_AGREEMENT = 0.2  # share of the view that must agree
+_SURE = 0.7  # smallest agreement of a template match; wrong places are below 0.5
+_MIN_CORRELATION = (
+    0.35  # smallest correlation of luminance, so that a plain object is not found on a plain wall
+)
+_MIN_AGREEMENT = 0.2  # smallest share of the view that must agree
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A wholly visible object: crop ``uint8 (h, w, 3)`` and probability ``float32 (h, w)``."""
+    """A view of a wholly visible object.
+
+    Attributes:
+        window: window of the view.
+        rgb: ``uint8 (h, w, 3)``, the crop.
+        probability: ``float32 (h, w)``, probability of the object.
+        index: index of the frame.
+    """
 
     window: Window
     rgb: np.ndarray
@@ -45,7 +54,14 @@ class View:
 
     @classmethod
     def of(cls, frame: Frame, window: Window, probability: np.ndarray, size: float) -> View:
-        """Of an object of ``size`` image pixels, whose probability is known in ``window``."""
+        """Make a view of an object.
+
+        Args:
+            frame: the frame.
+            window: window in which the probability is known.
+            probability: ``float32 (h, w)``.
+            size: size of the object, image pixels.
+        """
         scale = min(_SIZE / max(size, 4.0), _MAX_SCALE)
         width = round(window.width / window.scale * scale)
         height = round(window.height / window.scale * scale)
@@ -54,21 +70,21 @@ class View:
 
     @cached_property
     def keypoints(self) -> tuple[np.ndarray, np.ndarray]:
-        """Places ``float32 (N, 2)`` and descriptors ``float32 (N, 128)`` on the object."""
+        """Keypoints: positions ``float32 (N, 2)`` and descriptors ``float32 (N, 128)``."""
         mask = cv2.erode((self.probability > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8))
         return _keypoints(self.rgb, mask)
 
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
-    """A view found in a frame.
+    """A view that was found in a frame.
 
     Attributes:
-        inliers: keypoints that agree on the transform.
+        inliers: number of keypoints that agree with the transform.
         agreement: share of the view that looks the same, 0 to 1.
         window: the searched region.
-        probability: ``float32 (h, w)`` in ``window`` of the part that looks the same.
-        whole: ``float32 (h, w)``, of the whole view, moved there.
+        probability: ``float32 (h, w)`` in ``window``, for the part that looks the same.
+        whole: ``float32 (h, w)`` in ``window``, for the whole view.
     """
 
     inliers: int
@@ -83,7 +99,16 @@ def find(
     frame: Frame,
     box: tuple[float, float, float, float],
 ) -> Sighting | None:
-    """The view that fits best somewhere in ``box`` (edges, image pixels); None if none does."""
+    """Find the best matching view in a box.
+
+    Args:
+        views: at least one view.
+        frame: the frame.
+        box: edges x min, y min, x max, y max, image pixels.
+
+    Returns:
+        The sighting; None if no view matches.
+    """
     scale = views[-1].window.scale
     pixels = (box[2] - box[0]) * (box[3] - box[1]) * scale**2
     scale *= min(1.0, float(np.sqrt(_MAX_PIXELS / max(pixels, 1.0))))
@@ -101,6 +126,7 @@ def find(
 
 
 def _keypoints(rgb: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """SIFT keypoints of RGB ``uint8 (h, w, 3)``: ``float32 (N, 2)`` and ``float32 (N, 128)``."""
     detector = cv2.SIFT_create(contrastThreshold=_CONTRAST)
     found, descriptors = detector.detectAndCompute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), mask)
     if descriptors is None:
@@ -111,6 +137,7 @@ def _keypoints(rgb: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np
 def _match(
     view: View, window: Window, rgb: np.ndarray, places: np.ndarray, descriptors: np.ndarray
 ) -> Sighting | None:
+    """Match a view with the keypoints of a region; None if too few agree on a transform."""
     known, wanted = view.keypoints
     if len(known) < _MIN_INLIERS:
         return None
@@ -137,7 +164,7 @@ def _match(
 def _sighting(
     view: View, window: Window, rgb: np.ndarray, transform: np.ndarray, inliers: int
 ) -> Sighting:
-    """What a view looks like when ``transform (2, 3)`` has moved it into the region."""
+    """Compare a view, moved into the region by ``transform (2, 3)``, with the region."""
     size = (window.width, window.height)
     whole = cv2.warpAffine(view.probability, transform, size)
     moved = cv2.warpAffine(view.rgb, transform, size, borderMode=cv2.BORDER_REPLICATE)
@@ -152,10 +179,18 @@ def _sighting(
 def find_whole(
     view: View, frame: Frame, box: tuple[float, float, float, float]
 ) -> Sighting | None:
-    """A wholly visible view somewhere in ``box``, turned but of the same size; or None.
+    """Find a wholly visible view in a box, possibly rotated but of the same size.
 
-    For what keypoints do not tell apart, such as stripes: every place and some angles are
-    tried at low resolution. Only a match in colours and in structure counts.
+    This serves objects without distinctive keypoints, such as stripes. It tries every position and
+    several angles at low resolution. A match must agree in colours and in structure.
+
+    Args:
+        view: the view.
+        frame: the frame.
+        box: edges x min, y min, x max, y max, image pixels.
+
+    Returns:
+        The sighting; None if there is no match.
     """
     scale = view.window.scale * _TEMPLATE_SIZE / _SIZE
     window = Window.around(box, scale, frame.size)
@@ -187,7 +222,7 @@ def find_whole(
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray) -> float:
-    """Of the luminance of two images within a mask, -1 to 1."""
+    """Correlation of the luminance of two RGB images within a mask, -1 to 1."""
     a, b = (
         cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[mask].astype(np.float32)
         for image in (first, second)
@@ -198,4 +233,5 @@ def _correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray) -> flo
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
+    """RGB ``uint8 (h, w, 3)`` to 8-bit Lab, ``float32 (h, w, 3)``."""
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The part of an image that an object is worked on in, at reduced resolution."""
+"""The part of an image in which an object is processed, at reduced resolution."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import numpy as np
 from sam_pt_ros.frames import Frame
 
 _PYRAMID = "classical/pyramid"
-_MIN_SIDE = 16  # working pixels; OpenCV's dense flow fails, or worse, below 12
+_MIN_SIDE = 16  # working pixels; OpenCV's dense flow fails or crashes below 12
 
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of the image, ``width`` x ``height`` working pixels.
+    """A rectangle of the image, resampled to working pixels.
 
-    ``x`` and ``y`` are its left and upper edge in image pixels, where pixel i reaches from
-    i - 0.5 to i + 0.5; ``scale`` is working pixels per image pixel.
+    Attributes:
+        x: left edge, image pixels; pixel i spans i - 0.5 to i + 0.5.
+        y: upper edge, image pixels.
+        width: width, working pixels.
+        height: height, working pixels.
+        scale: working pixels per image pixel.
     """
 
     x: float
@@ -34,7 +38,13 @@ class Window:
         scale: float,
         image_size: tuple[int, int],
     ) -> Window:
-        """The window of ``box`` (x min, y min, x max, y max, edges) cut to the image."""
+        """The window of a box, clipped to the image.
+
+        Args:
+            box: edges x min, y min, x max, y max, image pixels.
+            scale: working pixels per image pixel.
+            image_size: height, width of the image.
+        """
         left, top = max(box[0], -0.5), max(box[1], -0.5)
         least = _MIN_SIDE / scale
         right = min(max(box[2], left + least), image_size[1] - 0.5)
@@ -45,27 +55,28 @@ class Window:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """height, width in working pixels."""
         return self.height, self.width
 
     @property
     def centre(self) -> np.ndarray:
-        """x, y in image pixels."""
+        """Centre, ``(2,)``: x, y in image pixels."""
         return np.array([self.x, self.y]) + np.array([self.width, self.height]) / 2 / self.scale
 
     def moved(self, dx: float, dy: float) -> Window:
-        """The same window elsewhere; dx and dy in image pixels."""
+        """The window moved by dx and dy image pixels."""
         return Window(self.x + dx, self.y + dy, self.width, self.height, self.scale)
 
     def to_working(self, xy: np.ndarray) -> np.ndarray:
-        """``(N, 2)`` image pixels as working pixels of this window."""
+        """Convert image pixels ``(N, 2)`` to working pixels, ``float32 (N, 2)``."""
         return ((xy - (self.x, self.y)) * self.scale - 0.5).astype(np.float32)
 
     def to_image(self, xy: np.ndarray) -> np.ndarray:
-        """``(N, 2)`` working pixels of this window as image pixels."""
+        """Convert working pixels ``(N, 2)`` to image pixels, ``float32 (N, 2)``."""
         return ((np.asarray(xy) + 0.5) / self.scale + (self.x, self.y)).astype(np.float32)
 
     def crop(self, frame: Frame) -> np.ndarray:
-        """The frame in this window, RGB ``uint8 (height, width, 3)``; the border repeats."""
+        """The frame in this window, RGB ``uint8 (height, width, 3)``; the border is replicated."""
         shrink, level = 1, 0
         while shrink * self.scale < 0.75 and level < 4:
             shrink, level = shrink * 2, level + 1
@@ -87,7 +98,16 @@ class Window:
         )
 
     def resample(self, values: np.ndarray, source: Window, beyond: float = 0.0) -> np.ndarray:
-        """Values of another window in the pixels of this one; ``beyond`` outside of it."""
+        """Resample values of another window to this one.
+
+        Args:
+            values: ``float32 (h, w)`` in ``source``.
+            source: the other window.
+            beyond: value outside of it.
+
+        Returns:
+            ``float32 (height, width)``.
+        """
         ratio = source.scale / self.scale
         matrix = np.array(
             [
@@ -107,7 +127,15 @@ class Window:
     def enlarge(
         self, values: np.ndarray, image_size: tuple[int, int]
     ) -> tuple[np.ndarray, tuple[int, int]]:
-        """Values at image resolution where this window meets the image, and their origin."""
+        """Resample values of this window to image resolution, within the image.
+
+        Args:
+            values: ``float32 (height, width)`` in this window.
+            image_size: height, width of the image.
+
+        Returns:
+            ``float32 (h, w)``, and the x, y of its top-left pixel in the image.
+        """
         left, top = max(int(np.ceil(self.x)), 0), max(int(np.ceil(self.y)), 0)
         right = min(int(np.floor(self.x + self.width / self.scale)) + 1, image_size[1])
         bottom = min(int(np.floor(self.y + self.height / self.scale)) + 1, image_size[0])
@@ -128,7 +156,7 @@ class Window:
 
 
 def _pyramid(frame: Frame, level: int) -> np.ndarray:
-    """The frame at half the resolution, ``level`` times; made once per frame."""
+    """The frame, its resolution halved ``level`` times; cached in the frame."""
     levels: list[np.ndarray] = frame.features.setdefault(_PYRAMID, [frame.image])
     while len(levels) <= level:
         last = levels[-1]

@@ -1,15 +1,15 @@
 """SAM's mask decoder for many prompts of one image at a time (arXiv 2304.02643, appendix A).
 
-The function is the authors', with their weights; what is different is the order of its sums. Their
-own forward pass expands the image to every prompt, and for 16 prompts in a batch it was half as
-fast on a CPU as 16 calls. Here
+It computes the authors' function with their weights, but in another order. Their forward pass
+expands the image to every prompt; on a CPU, a batch of 16 prompts took twice as long as 16 calls.
+Here
 
-- what depends on the image alone is computed once an image: the first layer's projections of it;
-- a prompt's mask enters those projections by its 16 channels, and not by the 256 that they become;
-- the last attention, and what follows, is computed for the tokens that are asked for only, and its
+- what depends only on the image is computed once per image: its projections in the first layer;
+- a prompt's mask enters those projections by its 16 channels, before they are expanded to 256;
+- the last attention, and everything after it, is computed only for the requested tokens, and its
   projections of the image are applied to these few tokens instead;
-- the image stays a list of pixels with 256 values each, so that upscaling is two matrix products
-  and needs no reordering but that of the masks at the end.
+- the image remains a list of pixels with 256 values each, so that upscaling is two matrix products
+  and only the final masks are rearranged.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_STEP = 2  # of each of the two upscalings, per side
-_FEW = 64  # keys up to which PyTorch's own attention takes longer on a CPU, up to twice as long
+_STEP = 2  # factor of each of the two upscalings, per side
+_FEW = (
+    64  # number of keys up to which PyTorch's attention is slower on a CPU, by up to a factor of 2
+)
 _TAPS = 3  # side of HQ-SAM's last convolutions
 
 
 @dataclass(frozen=True, eq=False)
 class ImageEmbedding:
-    """What is kept of an image to decode from it.
+    """An encoded image, from which masks are decoded.
 
     Attributes:
-        pixels: ``(P, 256)``: the encoder's output, P = 64 x 64.
-        fine: ``(Q, 32)``, Q = 256 x 256: HQ-SAM's features; None for SAM.
+        pixels: ``(P, 256)``, P = 64 x 64, the encoder's output.
+        fine: ``(Q, 32)``, Q = 256 x 256, HQ-SAM's features; None for SAM.
     """
 
     pixels: Tensor
@@ -41,10 +43,10 @@ class ImageEmbedding:
 
 
 class MaskDecoder:
-    """The decoder of a SAM, with its prompt encoder's share in it.
+    """The mask decoder of a SAM, including the mask input of its prompt encoder.
 
     Args:
-        sam: the network of the authors' package, on its device, in the type to compute in.
+        sam: network of the authors' package, on its device and in the type of the computation.
     """
 
     def __init__(self, sam: Any) -> None:
@@ -68,7 +70,7 @@ class MaskDecoder:
         )
         places = encoder.get_dense_pe().flatten(2)[0].T
         self._places = places.to(self.dtype).contiguous()
-        # The first layer: keys, values, queries of image + mask + places, all linear.
+        # First layer: keys, values, queries of image + mask + positions, which are all linear.
         weight, bias = _projections(self._first)
         self._image_weight = weight.T.contiguous()
         self._image_bias = bias + _placed(self._places, weight)
@@ -77,7 +79,7 @@ class MaskDecoder:
         self._mask_bias = grown.bias.to(self.dtype)
         self._no_mask = encoder.no_mask_embed.weight[0].to(self.dtype)
         self._mask_projection = self._mask_weight @ self._image_weight
-        # The second layer: the same of what the first made of them.
+        # Second layer: the same for the output of the first.
         weight, bias = _projections(self._second)
         self._second_weight = weight.T.contiguous()
         self._second_bias = bias + _placed(self._places, weight)
@@ -86,11 +88,11 @@ class MaskDecoder:
         self._projected: tuple[ImageEmbedding, Tensor] | None = None
 
     def embed(self, features: Tensor, early: Tensor | None = None) -> ImageEmbedding:
-        """Prepare an image.
+        """Prepare an encoded image for decoding.
 
         Args:
             features: ``(1, 256, 64, 64)``, the image encoder's output.
-            early: ``(1, 64, 64, C)``, HQ-SAM's: its first intermediate output.
+            early: ``(1, 64, 64, C)``, for HQ-SAM the encoder's first intermediate output.
         """
         pixels = features[0].flatten(1).T.to(self.dtype).contiguous()
         fine = None
@@ -100,13 +102,13 @@ class MaskDecoder:
         return ImageEmbedding(pixels, fine)
 
     def forget(self) -> None:
-        """Keep nothing of the last image."""
+        """Drop everything kept for the last image."""
         self._projected = None
 
     def _projections(self, image: ImageEmbedding) -> Tensor:
         """Keys, values and queries of the image in the first layer, ``(P, 3 x 128)``.
 
-        They are as large as what they are made of, and kept of the last image only.
+        They are as large as the image embedding, and kept only for the last image.
         """
         if self._projected is None or self._projected[0] is not image:
             made = torch.addmm(self._image_bias, image.pixels, self._image_weight)
@@ -116,21 +118,24 @@ class MaskDecoder:
     def decode(
         self, image: ImageEmbedding, prompts: Tensor, masks: Tensor | None, candidates: bool
     ) -> tuple[Tensor, Tensor]:
-        """Masks for prompts of equal length.
+        """Decode masks for prompts of the same length.
 
         Args:
             image: the image.
-            prompts: ``(B, N, 256)``: the prompt encoder's sparse embeddings.
-            masks: ``(B, 64 x 64, 16)``: what the prompt encoder makes of mask inputs, before its
-                last convolution; None: there are none.
-            candidates: the three masks for a prompt that is not clear; else the single one.
+            prompts: ``(B, N, 256)``, sparse embeddings of the prompt encoder.
+            masks: ``(B, 64 x 64, 16)``, the prompt encoder's embeddings of mask inputs before its
+                last convolution; None without mask inputs.
+            candidates: whether to decode the three masks for an ambiguous prompt, or the single
+                one.
 
         Returns:
             Logits, ``(B, 3 or 1, 256, 256)``, and predicted IoUs, ``(B, 3 or 1)``.
         """
         count = len(prompts)
         starts = self._tokens.expand(count, -1, -1)
-        places = torch.cat([starts, prompts.to(self.dtype)], dim=1)  # of the tokens
+        places = torch.cat(
+            [starts, prompts.to(self.dtype)], dim=1
+        )  # positional encodings of the tokens
         tokens, pixels = self._first_layer(image, places, masks)
         tokens, pixels = self._second_layer(tokens, pixels, places)
         wanted = [1, 2, 3] if candidates else [0]
@@ -157,6 +162,7 @@ class MaskDecoder:
     def _first_layer(
         self, image: ImageEmbedding, places: Tensor, masks: Tensor | None
     ) -> tuple[Tensor, Tensor]:
+        """Tokens ``(B, N, 256)`` and pixels ``(B or 1, P, 256)`` after the first layer."""
         layer, projections = self._first, self._projections(image)
         tokens = layer.norm1(layer.self_attn(q=places, k=places, v=places))
         if masks is None:
@@ -181,6 +187,7 @@ class MaskDecoder:
     def _second_layer(
         self, tokens: Tensor, pixels: Tensor, places: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """Tokens ``(B, N, 256)`` and pixels ``(B, P, 256)`` after the second layer."""
         layer = self._second
         placed = tokens + places
         tokens = layer.norm1(tokens + layer.self_attn(q=placed, k=placed, v=tokens))
@@ -194,7 +201,7 @@ class MaskDecoder:
     def _attend(
         self, layer: Any, tokens: Tensor, places: Tensor, pixels: Tensor, projections: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Tokens look at the image, at themselves, and the image at them."""
+        """Attention of tokens to the image, their MLP, and attention of the image to tokens."""
         keys, values, queries = projections.chunk(3, dim=-1)
         heads = layer.cross_attn_token_to_image.num_heads
         to_image, to_tokens = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
@@ -214,14 +221,14 @@ class MaskDecoder:
         return tokens, layer.norm4(to_tokens.out_proj(_joined(seen)).add_(pixels))
 
     def _attend_last(self, tokens: Tensor, places: Tensor, pixels: Tensor) -> Tensor:
-        """Some tokens look at the image once more, whose projections move to their side."""
+        """Final attention of some tokens to the image, its projections applied to the tokens."""
         attention = self._last
         heads, inner = attention.num_heads, attention.internal_dim
         size = inner // heads
         count, rows, _ = tokens.shape
         queries = attention.q_proj(tokens + places).view(count, rows, heads, size)
         keys = attention.k_proj.weight.view(heads, size, -1)
-        # A key's bias adds the same to all pixels, which the softmax does not see.
+        # The bias of the keys adds the same to all pixels, which cancels in the softmax.
         asked = torch.einsum("brhs,hsc->brhc", queries * size**-0.5, keys).flatten(1, 2)
         logits = torch.baddbmm(asked @ self._places.T, asked, pixels.transpose(1, 2))
         seen = (logits.softmax(dim=-1) @ pixels).view(count, rows, heads, -1)
@@ -231,7 +238,7 @@ class MaskDecoder:
 
 
 class _Upscaling:
-    """From 64 x 64 pixels of 256 values to 256 x 256 of 32: each pixel into 4, twice."""
+    """Upscales 64 x 64 pixels of 256 values to 256 x 256 of 32, in two steps of factor 2."""
 
     def __init__(self, layers: Sequence[Any], side: int) -> None:
         first, self._norm, _, second, _ = layers
@@ -240,7 +247,7 @@ class _Upscaling:
         self._second = _split(second)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """``(B, 64 x 64, 256)`` to ``(B, 256 x 256, 32)``, in the order that they came about."""
+        """``(B, 64 x 64, 256)`` to ``(B, 256 x 256, 32)``, ordered pixel by divided pixel."""
         weight, bias = self._first
         half = F.linear(pixels, weight, bias).unflatten(-1, (_STEP**2, -1)).flatten(1, 2)
         norm = self._norm
@@ -250,7 +257,7 @@ class _Upscaling:
         return full.unflatten(-1, (_STEP**2, -1)).flatten(1, 2)
 
     def arrange(self, pixels: Tensor) -> Tensor:
-        """``(B, 256 x 256, C)`` in that order to ``(B, C, 256, 256)``."""
+        """Rearrange ``(B, 256 x 256, C)`` from that order to ``(B, C, 256, 256)``."""
         count, _, channels = pixels.shape
         side = self._side
         split = pixels.view(count, side, side, _STEP, _STEP, _STEP, _STEP, channels)
@@ -259,7 +266,7 @@ class _Upscaling:
 
 
 class _FineMasks:
-    """HQ-SAM's share of a mask (arXiv 2306.01567)."""
+    """HQ-SAM's contribution to a mask (arXiv 2306.01567)."""
 
     def __init__(self, decoder: Any, side: int) -> None:
         self._decoder = decoder
@@ -270,7 +277,12 @@ class _FineMasks:
         self._bias = last.bias
 
     def features(self, features: Tensor, early: Tensor) -> Tensor:
-        """What depends on the image alone, ``(256 x 256, 32)``."""
+        """Features that depend only on the image, ``(256 x 256, 32)``.
+
+        Args:
+            features: ``(1, 256, 64, 64)``.
+            early: ``(1, 64, 64, C)``.
+        """
         decoder = self._decoder
         fine = decoder.embedding_encoder(features)
         fine = fine + decoder.compress_vit_feat(early.permute(0, 3, 1, 2))
@@ -279,8 +291,13 @@ class _FineMasks:
     def __call__(self, upscaled: Tensor, hyper: Tensor, fine: Tensor) -> Tensor:
         """``(B, 32, 256, 256)`` and ``(B, 32)`` to logits ``(B, 1, 256, 256)``.
 
-        The last convolution's 32 outputs are weighted and summed by ``hyper``; so they are summed
-        first, and it has one.
+        The 32 outputs of the last convolution are summed with the weights ``hyper``. Summing its
+        kernels first leaves a convolution with one output.
+
+        Args:
+            upscaled: ``(B, 32, 256, 256)``.
+            hyper: ``(B, 32)``.
+            fine: ``(256 x 256, 32)``, from :meth:`features`.
         """
         first, norm = self._first, self._norm
         found = F.conv2d(
@@ -303,7 +320,7 @@ class _FineMasks:
 
 
 def _projections(layer: Any) -> tuple[Tensor, Tensor]:
-    """Weights ``(3 x 128, 256)`` and biases of an image's keys, values and queries."""
+    """Weights ``(3 x 128, 256)`` and biases of the image's keys, values and queries."""
     parts = (
         layer.cross_attn_token_to_image.k_proj,
         layer.cross_attn_token_to_image.v_proj,
@@ -313,24 +330,24 @@ def _projections(layer: Any) -> tuple[Tensor, Tensor]:
 
 
 def _placed(places: Tensor, weight: Tensor) -> Tensor:
-    """What places, ``(P, 256)``, add to projections: to keys and queries, and not to values."""
+    """What positional encodings ``(P, 256)`` add to projections; they do not affect values."""
     keys, values, queries = weight.chunk(3)
     nothing = places.new_zeros(len(places), len(values))
     return torch.cat([places @ keys.T, nothing, places @ queries.T], dim=1)
 
 
 def _heads(values: Tensor, count: int, heads: int) -> Tensor:
-    """``(count or 1, N, C)`` to ``(count, heads, N, C / heads)``."""
+    """Split heads: ``(count or 1, N, C)`` to ``(count, heads, N, C / heads)``."""
     return values.expand(count, -1, -1).unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def _joined(values: Tensor) -> Tensor:
-    """The reverse: ``(B, heads, N, C / heads)`` to ``(B, N, C)``."""
+    """Join heads: ``(B, heads, N, C / heads)`` to ``(B, N, C)``."""
     return values.transpose(1, 2).flatten(2)
 
 
 def _split(layer: Any) -> tuple[Tensor, Tensor]:
-    """A transposed convolution of 2 x 2 in steps of 2 as a matrix and a bias, parts first."""
+    """A transposed 2 x 2 convolution of stride 2 as a matrix and a bias, subdivisions first."""
     channels = layer.weight.shape[0]
     weight = layer.weight.permute(2, 3, 1, 0).reshape(-1, channels).contiguous()
     return weight, layer.bias.repeat(_STEP**2)

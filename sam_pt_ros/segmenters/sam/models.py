@@ -1,4 +1,4 @@
-"""The models of the SAM family, loaded through their authors' packages."""
+"""The models of the SAM family, built by their authors' packages."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sam_pt_ros.errors import UserError
 
 @dataclass(frozen=True)
 class SamModel:
-    """A model, and the package that it comes from.
+    """A model and the package that provides it.
 
     Attributes:
-        name: the segmenter's and the checkpoint's name.
-        title: the authors' name of it.
-        module: of the package.
-        requirement: what pip installs it by.
-        variant: its name in the package's ``sam_model_registry``.
-        high_quality: whether its decoder is HQ-SAM's.
-        imports: packages that it imports without asking pip for them.
+        name: name of the segmenter and of the checkpoint.
+        title: the authors' name of the model.
+        module: top-level module of the package.
+        requirement: name of the package for pip.
+        variant: key in the package's ``sam_model_registry``.
+        high_quality: whether the decoder is HQ-SAM's.
+        imports: packages that it needs without declaring them as dependencies.
     """
 
     name: str
@@ -57,50 +57,50 @@ MODELS: Mapping[str, SamModel] = _models()
 """The models by name."""
 
 CLASSIFIER = ("image_encoder.norm_head.", "image_encoder.head.")
-"""Weights of TinyViT's classifier, with which no mask is computed."""
+"""Prefixes of the weights of TinyViT's classifier, which masks do not depend on."""
 
 
 _IOU_OUTPUT = "mask_decoder.iou_prediction_head.layers.2."
 
 
-def require(model: SamModel) -> None:
-    """UserError if a package is not installed that the model needs."""
+def check_packages(model: SamModel) -> None:
+    """Raise UserError if a package that the model needs is not installed."""
     for package in (model.module, *model.imports):
         try:
             found = importlib.util.find_spec(package) is not None
-        except ValueError:  # it is imported already, in a way of its own
+        except ValueError:  # imported already, without a spec
             found = True
         if not found:
             raise UserError(_missing(model, package))
 
 
-def build(model: SamModel) -> Any:
-    """The network, with the weights that its package initialises it with.
+def build_network(model: SamModel) -> Any:
+    """Build the network, with the initial weights of its package.
 
     Raises:
         UserError: a package is not installed, or cannot be imported.
     """
     with warnings.catch_warnings():
-        # Of timm: of its own names that the packages use, and of models registered twice.
+        # timm warns of deprecated names that the packages use, and of models registered twice.
         warnings.simplefilter("ignore", (FutureWarning, UserWarning))
         try:
             package: Any = importlib.import_module(model.module)
             builder = package.sam_model_registry[model.variant]
         except ModuleNotFoundError as error:
             raise UserError(_missing(model, error.name or model.module)) from error
-        except Exception as error:  # whatever a foreign package raises while it is imported
+        except Exception as error:  # a third-party package may raise anything on import
             reason = " ".join(str(error).split())
             hint = ""
             if "torchvision" in reason:
-                hint = "; torch and torchvision must be of one release and one build"
+                hint = "; install torch and torchvision of the same release and build"
             raise UserError(
                 f"the segmenter '{model.name}': {model.module} cannot be imported ({reason}){hint}"
             ) from error
         return builder()
 
 
-def load_predictor_transform(model: SamModel) -> Any:
-    """The package's class that scales images for the network."""
+def image_transform(model: SamModel) -> Any:
+    """The class of the package that scales images for the network."""
     return importlib.import_module(f"{model.module}.utils.transforms").ResizeLongestSide
 
 
@@ -112,8 +112,8 @@ def _missing(model: SamModel, package: str) -> str:
     )
 
 
-def random_state_dict(network: Any) -> dict[str, Any]:
-    """Weights for tests: the same in every run; masks mean nothing."""
+def random_sam_weights(network: Any) -> dict[str, Any]:
+    """Weights for tests, the same in every run. Masks are meaningless."""
     from sam_pt_ros.weights.networks import pseudo_random
 
     state = {}
@@ -126,7 +126,7 @@ def random_state_dict(network: Any) -> dict[str, Any]:
         if name.endswith("positional_encoding_gaussian_matrix"):
             state[name] = drawn
         elif name.startswith(_IOU_OUTPUT):
-            # So that masks are accepted.
+            # High predicted IoUs, so that masks are accepted.
             state[name] = 0.02 * drawn + (0.9 if kind == "bias" else 0)
         elif value.ndim > 1:
             state[name] = drawn * (value.numel() / max(value.shape[:2])) ** -0.5

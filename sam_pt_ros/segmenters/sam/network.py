@@ -1,4 +1,4 @@
-"""A model of the SAM family, ready to run: images in, low-resolution logits out."""
+"""A model of the SAM family with its weights: images in, low-resolution logits out."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding, MaskDecoder
 from sam_pt_ros.segmenters.sam.models import (
     CLASSIFIER,
     SamModel,
-    build,
-    load_predictor_transform,
-    random_state_dict,
+    build_network,
+    image_transform,
+    random_sam_weights,
 )
 from sam_pt_ros.segmenters.sam.options import SamOptions
-from sam_pt_ros.weights.checkpoints import find_checkpoint, load_state_dict
-from sam_pt_ros.weights.networks import choose_device, fill, reproducible
+from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
+from sam_pt_ros.weights.networks import choose_device, load_weights, reproducible
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
-_ON_GPU = 64  # prompts at a time
-_ON_CPU = 4  # more do not fit into its caches
-_ON_CPU_FINE = 1  # of HQ-SAM
+_ON_GPU = 64  # largest batch of prompts
+_ON_CPU = 4  # a larger batch does not fit into the caches
+_ON_CPU_FINE = 1  # for HQ-SAM
 
 
 @dataclass(frozen=True, eq=False)
 class PromptBatch:
-    """Prompts of equal form, in pixels of the network's input.
+    """A batch of prompts of the same form, in pixels of the network's input.
 
     Attributes:
         points: ``float32 (B, N, 2)`` x, y; N may be 0.
         labels: ``int32 (B, N)``, 1 or 0.
         boxes: ``float32 (B, 4)`` x min, y min, x max, y max, inclusive; or None.
-        masks: ``float32 (B, 1, 256, 256)`` logits of an earlier answer; or None.
+        masks: ``float32 (B, 1, 256, 256)``, logits of an earlier pass; or None.
     """
 
     points: Tensor
@@ -49,7 +49,7 @@ class PromptBatch:
         return len(self.points)
 
     def part(self, rows: slice) -> PromptBatch:
-        """Some of them."""
+        """The prompts in these rows."""
         return PromptBatch(
             self.points[rows],
             self.labels[rows],
@@ -59,16 +59,16 @@ class PromptBatch:
 
 
 class Network(Protocol):
-    """What :mod:`~sam_pt_ros.segmenters.sam.passes` needs of a model."""
+    """The interface of a model that :mod:`~sam_pt_ros.segmenters.sam.passes` uses."""
 
     device: torch.device
     input_side: int
-    """Pixels that the longer side of an image is scaled to."""
+    """Length in pixels to which the longer side of an image is scaled."""
 
     def decode(
         self, image: ImageEmbedding, prompts: PromptBatch, candidates: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Masks for prompts of one image.
+        """Decode masks for prompts of one image.
 
         Returns:
             Logits ``float32 (B, C, 256, 256)`` and predicted IoUs ``float32 (B, C)``; C is 1, or 3
@@ -76,11 +76,11 @@ class Network(Protocol):
         """
 
     def enlarge(self, logits: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """Such logits at the image's size, ``float32 (B, C, H, W)``."""
+        """Scale logits ``(B, C, 256, 256)`` to the image's (height, width): ``(B, C, H, W)``."""
 
 
 def input_size(image_size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Height and width of an image whose longer side is scaled to ``side``."""
+    """Height and width of an image after scaling its longer side to ``side`` pixels."""
     scale = side / max(image_size)
     return int(image_size[0] * scale + 0.5), int(image_size[1] * scale + 0.5)
 
@@ -89,34 +89,34 @@ class SamNetwork:
     """A network with its weights, on its device.
 
     Args:
-        model: which.
+        model: the model.
         options: checkpoint, device and precision.
 
     Raises:
-        UserError: a package is missing, there is no such device, or the checkpoint is missing or
-            another model's.
+        UserError: a package is missing, the device is not available, or the checkpoint is missing
+            or another model's.
     """
 
     def __init__(self, model: SamModel, options: SamOptions) -> None:
         self.model = model
         self.device = choose_device(options.device)
-        path = None  # looked for first: a large network takes long to build
+        path = None  # first, because building a large network takes long
         if options.checkpoint != RANDOM:
             path = find_checkpoint(options.checkpoint or model.name, options.checkpoint_sha256)
-        sam = build(model)
+        sam = build_network(model)
         if path is None:
-            sam.load_state_dict(random_state_dict(sam))
+            sam.load_state_dict(random_sam_weights(sam))
         else:
-            fill(sam, load_state_dict(path), path, model.title, unused=CLASSIFIER)
+            load_weights(sam, read_state_dict(path), path, model.title, unused=CLASSIFIER)
         dtype = _DTYPES[options.precision]
         sam.to(self.device)
         sam.image_encoder.to(dtype)
         sam.mask_decoder.to(dtype)
-        # In this order: TinyViT makes tables of its weights, where they lie, when it is told to.
+        # Last, because eval() makes TinyViT compute tables from its weights, on their device.
         self.sam = sam.requires_grad_(False).train().eval()
         self._dtype = dtype
         self.input_side = int(sam.image_encoder.img_size)
-        self._transform = load_predictor_transform(model)(self.input_side)
+        self._transform = image_transform(model)(self.input_side)
         with torch.inference_mode():
             self._decoder = MaskDecoder(sam)
         if self.device.type == "cuda":
@@ -125,7 +125,7 @@ class SamNetwork:
             self._at_a_time = _ON_CPU_FINE if model.high_quality else _ON_CPU
 
     def embed(self, image: np.ndarray) -> ImageEmbedding:
-        """Encode an image, RGB ``uint8 (H, W, 3)``."""
+        """Encode an RGB image, ``uint8 (H, W, 3)``."""
         scaled = torch.from_numpy(self._transform.apply_image(image)).to(self.device)
         pixels = self.sam.preprocess(scaled.permute(2, 0, 1)[None].float())
         with reproducible(self.device):
@@ -136,7 +136,7 @@ class SamNetwork:
             return self._decoder.embed(found)
 
     def forget(self) -> None:
-        """Keep nothing of the last image."""
+        """Drop everything kept for the last image."""
         self._decoder.forget()
 
     def decode(
@@ -153,6 +153,7 @@ class SamNetwork:
     def _decode(
         self, image: ImageEmbedding, prompts: PromptBatch, candidates: bool
     ) -> tuple[Tensor, Tensor]:
+        """Decode one batch that fits the device; see :class:`Network`."""
         encoder = self.sam.prompt_encoder
         sparse, _ = encoder(
             points=(prompts.points, prompts.labels), boxes=prompts.boxes, masks=None

@@ -17,25 +17,27 @@ class SamOptions(NetworkOptions):
 
     precision: str = option(
         "float32",
-        "float32, or float16: image encoder and mask decoder compute in half precision, for GPUs.",
+        "float32: full precision. float16: runs the image encoder and the mask decoder in half "
+        "precision, for GPUs.",
         choices=("float32", "float16"),
     )
     refinement_iterations: int = option(
         12,
-        "Passes, at most, in which its last mask and its box refine a mask; each is a decoding.",
+        "Largest number of refinement passes per mask. Each pass runs the mask decoder once, "
+        "prompted with the previous mask and its box.",
         minimum=0,
         maximum=100,
     )
     refinement_tolerance: float = option(
         0.0,
-        "Stop refining a mask when its IoU with the one before is at least 1 less this; 0: never, "
-        "as published.",
+        "Stop refining a mask when its IoU with the previous one is at least 1 minus this; "
+        "0: never stop early, as published.",
         minimum=0.0,
         maximum=1.0,
     )
     iou_threshold: float = option(
         0.7,
-        "A mask whose predicted IoU is lower is taken for none.",
+        "Reject masks with a lower predicted IoU; the object is then not seen in the frame.",
         minimum=0.0,
         maximum=1.0,
     )

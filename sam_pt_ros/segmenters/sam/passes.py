@@ -1,8 +1,9 @@
-"""How SAM is asked for an object's mask: several times, each time with the answer before.
+"""Prompting SAM for an object's mask in several passes, each with the previous result.
 
-SAM-PT, arXiv 2307.01197, section 3.4, as its authors' code does it, except for their box, which is
-in the image's pixels where the points are in the network's: here both are in the network's. All
-objects of a frame go through a pass together, those whose prompts have the same form in one batch.
+This is section 3.4 of SAM-PT (arXiv 2307.01197) as implemented by its authors, with one exception:
+their box is in pixels of the image although the points are in pixels of the network's input; here
+both are in the network's. All objects of a frame go through each pass together, and those with
+prompts of the same form are decoded in one batch.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from sam_pt_ros.segmenters.sam.network import Network, PromptBatch, input_size
 from sam_pt_ros.segmenters.sam.options import SamOptions
 
 _SMALLEST = 2
-"""Masks of fewer pixels are not refined."""
+"""Masks with fewer pixels are not refined."""
 
 
 @dataclass(eq=False)
-class _Asked:
-    """An object on its way through the passes.
+class _Query:
+    """The state of an object between passes.
 
     Attributes:
         points: ``float32 (N, 2)``, pixels of the network's input, on the host.
-        labels: ``int32 (N,)``.
-        positives_first: whether the first pass has the positive points alone.
-        box: ``float32 (4,)``, that of the next pass, in the same pixels; None without.
-        low: ``float32 (1, 256, 256)``: logits of the last pass; None before it.
-        iou: what was predicted in it.
-        logits: ``float32 (H, W)`` of it; None as long as they were not needed.
-        extent: of the mask that they make.
+        labels: ``int32 (N,)``: 1 on the object, 0 not on it.
+        positives_first: whether the first pass uses only the positive points.
+        box: ``float32 (4,)``, box of the next pass, pixels of the network's input; or None.
+        low: ``float32 (1, 256, 256)``, logits of the last pass; None before the first.
+        iou: predicted IoU of the last pass.
+        logits: ``float32 (H, W)``, the logits at the image's size; None until they are needed.
+        bounds: bounds of the mask.
     """
 
     points: np.ndarray
@@ -46,12 +47,12 @@ class _Asked:
     low: Tensor | None = None
     iou: float = 0.0
     logits: Tensor | None = None
-    extent: Extent | None = None
+    bounds: MaskBounds | None = None
 
 
 @dataclass(frozen=True)
-class Extent:
-    """Where a mask lies: pixels in it, and its box, inclusive; the box of an empty one is 0."""
+class MaskBounds:
+    """Area of a mask, and its bounding box in inclusive pixel indices; all 0 if it is empty."""
 
     area: int
     x_min: int
@@ -61,12 +62,12 @@ class Extent:
 
     @property
     def box(self) -> np.ndarray:
-        """``float64 (4,)`` x min, y min, x max, y max."""
+        """Bounding box, ``float64 (4,)``: x min, y min, x max, y max."""
         return np.array([self.x_min, self.y_min, self.x_max, self.y_max], np.float64)
 
 
-def extents(masks: Tensor) -> list[Extent]:
-    """Of masks ``bool (B, H, W)``, with one transfer to the host."""
+def mask_bounds(masks: Tensor) -> list[MaskBounds]:
+    """Bounds of masks ``bool (B, H, W)``, with a single transfer to the host."""
     rows, columns = masks.any(dim=2), masks.any(dim=1)
     height, width = masks.shape[1:]
     found = torch.stack(
@@ -80,25 +81,25 @@ def extents(masks: Tensor) -> list[Extent]:
         dim=1,
     )
     return [
-        Extent(area, x_min, y_min, x_max, y_max) if area else Extent(0, 0, 0, 0, 0)
+        MaskBounds(area, x_min, y_min, x_max, y_max) if area else MaskBounds(0, 0, 0, 0, 0)
         for y_min, x_min, y_max, x_max, area in found.tolist()
     ]
 
 
 class Passes:
-    """The passes through one image.
+    """The passes for the objects of one image.
 
     Args:
-        network: what decodes.
-        image: the image.
-        image_size: its height and width.
-        options: how often, and when to stop.
-        deadline: no refining pass begins that would end later, if it takes as long as the last.
+        network: network that decodes.
+        image: the encoded image.
+        image_size: height, width of the image.
+        options: number of passes, and when to stop.
+        deadline: a refining pass is skipped if it would end later, judging by the previous pass.
 
     Attributes:
-        refining_from: when ``predict`` could have stopped, on the deadline's clock; None: at its
-            end, or without a deadline.
-        shortened: whether it has stopped for the deadline.
+        refining_from: time on the deadline's clock at which the mandatory passes were done; None
+            if there was nothing to refine, or without a deadline.
+        shortened: whether refining stopped because of the deadline.
     """
 
     def __init__(
@@ -120,9 +121,9 @@ class Passes:
         self._scale: np.ndarray = np.array([width / image_size[1], height / image_size[0]])
 
     def predict(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """The masks of tracked objects; without a point and a box there is none."""
-        asked = [self._asked(prompt) for prompt in prompts]
-        active = [each for each in asked if len(each.points) or each.box is not None]
+        """Predict the masks of tracked objects; a prompt without points and box has no mask."""
+        queries = [self._query(prompt) for prompt in prompts]
+        active = [each for each in queries if len(each.points) or each.box is not None]
         self._pass((e for e in active if e.positives_first), positives_only=True)
         begin = self._now()
         self._pass(active)
@@ -135,14 +136,15 @@ class Passes:
             begin = self._now()
             self._pass(active)
             active = self._unsettled(active, before)
-        self._measure(each for each in asked if each.low is not None)
-        return [self._prediction(each) for each in asked]
+        self._measure(each for each in queries if each.low is not None)
+        return [self._prediction(each) for each in queries]
 
     def _now(self) -> float:
+        """Time on the clock of the deadline; 0 without a deadline."""
         return 0.0 if self._deadline is None else self._deadline.clock()
 
     def _time_for_another(self, begin: float) -> bool:
-        """Whether another pass like the one that began then will be done in time."""
+        """Whether another pass would finish in time; the last one started at ``begin``."""
         if self._deadline is None:
             return True
         now = self._now()
@@ -152,35 +154,37 @@ class Passes:
         return not self.shortened
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
-        """The masks of what users point at: the best of the candidates for a single click."""
-        asked = [self._asked(prompt) for prompt in prompts]
-        active = [each for each in asked if len(each.points) or each.box is not None]
+        """Predict the masks of new objects; for a single click, the best of three candidates."""
+        queries = [self._query(prompt) for prompt in prompts]
+        active = [each for each in queries if len(each.points) or each.box is not None]
         self._pass((e for e in active if _ambiguous(e)), candidates=True)
         self._pass(e for e in active if not _ambiguous(e))
         self._measure(active)
-        return [self._prediction(each, threshold=0.0) for each in asked]
+        return [self._prediction(each, threshold=0.0) for each in queries]
 
-    def _asked(self, prompt: Prompt) -> _Asked:
+    def _query(self, prompt: Prompt) -> _Query:
+        """The state of an object before its first pass."""
         points = (prompt.points.astype(np.float64) * self._scale).astype(np.float32)
         box = None if prompt.box is None else self._scaled_box(prompt.box)
-        return _Asked(points, prompt.labels, prompt.positives_first, box)
+        return _Query(points, prompt.labels, prompt.positives_first, box)
 
     def _scaled_box(self, box: np.ndarray) -> np.ndarray:
+        """A box ``(4,)`` in image pixels as ``float32 (4,)`` in pixels of the network's input."""
         corners = box.astype(np.float64).reshape(2, 2) * self._scale
         return corners.reshape(4).astype(np.float32)
 
-    def _box_last_mask(self, asked: _Asked) -> bool:
-        """Have the next pass use the box of the last mask; false if that is too small."""
-        if asked.extent is None or asked.extent.area < _SMALLEST:
+    def _box_last_mask(self, query: _Query) -> bool:
+        """Set the box of the next pass to the last mask's; false if the mask is too small."""
+        if query.bounds is None or query.bounds.area < _SMALLEST:
             return False
-        asked.box = self._scaled_box(asked.extent.box)
+        query.box = self._scaled_box(query.bounds.box)
         return True
 
     def _pass(
-        self, objects: Iterable[_Asked], positives_only: bool = False, candidates: bool = False
+        self, objects: Iterable[_Query], positives_only: bool = False, candidates: bool = False
     ) -> None:
-        """Ask once for every object, and remember the answers."""
-        forms: dict[tuple[int, bool, bool], list[tuple[_Asked, np.ndarray, np.ndarray]]] = {}
+        """Decode once for every object, and store the results."""
+        forms: dict[tuple[int, bool, bool], list[tuple[_Query, np.ndarray, np.ndarray]]] = {}
         for each in objects:
             chosen = each.labels == 1 if positives_only else slice(None)
             points, labels = each.points[chosen], each.labels[chosen]
@@ -195,7 +199,9 @@ class Passes:
             for (each, _, _), its_low, iou in zip(group, low, ious[:, 0].tolist(), strict=True):
                 each.low, each.iou, each.logits = its_low, iou, None
 
-    def _batch(self, group: Sequence[tuple[_Asked, np.ndarray, np.ndarray]]) -> PromptBatch:
+    def _batch(self, group: Sequence[tuple[_Query, np.ndarray, np.ndarray]]) -> PromptBatch:
+        """The prompts of objects with the same form, on the device."""
+
         def sent(arrays: Iterable[np.ndarray]) -> Tensor:
             return torch.from_numpy(np.stack(list(arrays))).to(self._network.device)
 
@@ -208,20 +214,20 @@ class Passes:
             torch.stack(lows) if lows else None,
         )
 
-    def _measure(self, objects: Iterable[_Asked]) -> None:
-        """Enlarge the last answers, and find where their masks lie."""
+    def _measure(self, objects: Iterable[_Query]) -> None:
+        """Enlarge the last logits, and find the bounds of their masks."""
         objects = [each for each in objects if each.logits is None]
         if not objects:
             return
         low = torch.stack([each.low for each in objects if each.low is not None])
         logits = self._network.enlarge(low, self._size)[:, 0]
-        for each, its_logits, extent in zip(objects, logits, extents(logits > 0), strict=True):
-            each.logits, each.extent = its_logits, extent
+        for each, its_logits, bounds in zip(objects, logits, mask_bounds(logits > 0), strict=True):
+            each.logits, each.bounds = its_logits, bounds
 
     def _unsettled(
-        self, objects: Sequence[_Asked], before: Sequence[Tensor | None]
-    ) -> list[_Asked]:
-        """The objects whose masks still change."""
+        self, objects: Sequence[_Query], before: Sequence[Tensor | None]
+    ) -> list[_Query]:
+        """The objects whose masks still change by more than the tolerance."""
         if self._options.refinement_tolerance == 0:
             return list(objects)
         self._measure(objects)
@@ -231,21 +237,22 @@ class Passes:
         changed = common < (1 - self._options.refinement_tolerance) * either
         return [each for each, yes in zip(objects, changed.tolist(), strict=True) if yes]
 
-    def _prediction(self, asked: _Asked, threshold: float | None = None) -> MaskPrediction:
+    def _prediction(self, query: _Query, threshold: float | None = None) -> MaskPrediction:
+        """The last mask of an object; nothing if its predicted IoU is below the threshold."""
         limit = self._options.iou_threshold if threshold is None else threshold
-        extent = asked.extent
-        rejected = np.float32(asked.iou) < np.float32(limit)
-        if asked.logits is None or extent is None or extent.area == 0 or rejected:
+        bounds = query.bounds
+        rejected = np.float32(query.iou) < np.float32(limit)
+        if query.logits is None or bounds is None or bounds.area == 0 or rejected:
             return MaskPrediction.nothing(self._size)
-        cut = asked.logits[extent.y_min : extent.y_max + 1, extent.x_min : extent.x_max + 1]
+        cut = query.logits[bounds.y_min : bounds.y_max + 1, bounds.x_min : bounds.x_max + 1]
         return MaskPrediction(
             np.ascontiguousarray(cut.cpu().numpy()),
-            (extent.x_min, extent.y_min),
+            (bounds.x_min, bounds.y_min),
             self._size,
-            min(max(asked.iou, 0.0), 1.0),
+            min(max(query.iou, 0.0), 1.0),
         )
 
 
-def _ambiguous(asked: _Asked) -> bool:
-    """A single point may mean a thing or a part of it."""
-    return len(asked.points) == 1 and asked.box is None
+def _ambiguous(query: _Query) -> bool:
+    """Whether a prompt is a single point, which may mean an object or a part of it."""
+    return len(query.points) == 1 and query.box is None

@@ -12,39 +12,39 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter, TimedPredictions
-from sam_pt_ros.segmenters.sam.models import MODELS, require
+from sam_pt_ros.segmenters.sam.models import MODELS, check_packages
 from sam_pt_ros.segmenters.sam.options import SamOptions
 
 if TYPE_CHECKING:
     from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding
 
-_DRAWN = 32.0  # logit of a mask that its user drew
+_DRAWN = 32.0  # logit of a mask drawn by the user
 _SERIAL = itertools.count()
 
 
 class SamSegmenter(Segmenter):
-    """SAM (arXiv 2304.02643) or one of its kin, prompted as SAM-PT does.
+    """SAM (arXiv 2304.02643) or a model derived from it, prompted as in SAM-PT.
 
-    It has no memory. A frame is encoded once, when the first prompt for it comes; its embedding
-    (4 MB; 12 MB of HQ-SAM) is kept with the frame.
+    It has no memory. A frame is encoded once, on its first prompt, and its embedding (4 MB, or
+    12 MB for HQ-SAM) is cached in the frame.
 
     Raises:
-        UserError: a package is not installed, there is no such device, or the checkpoint is
+        UserError: a package is not installed, the device is not available, or the checkpoint is
             missing or another model's.
     """
 
     Options = SamOptions
     model: ClassVar[str]
-    """The model's name."""
+    """Name of the model, a key of ``MODELS``."""
 
     def __init__(self, options: SamOptions) -> None:
         super().__init__(options)
-        require(MODELS[self.model])
+        check_packages(MODELS[self.model])
         from sam_pt_ros.segmenters.sam.network import SamNetwork
 
         self.network = SamNetwork(MODELS[self.model], options)
         self._frame: Frame | None = None
-        # Frames keep what any model saw of them.
+        # Frames cache the embeddings of every model, so each model needs its own key.
         self._key = f"{self.model} {next(_SERIAL)}"
 
     @property
@@ -63,7 +63,7 @@ class SamSegmenter(Segmenter):
         return self._ask(prompts).masks
 
     def predict_until(self, prompts: Sequence[Prompt], deadline: Deadline) -> TimedPredictions:
-        """Like ``predict``, with as many refining passes as are done in time."""
+        """Like ``predict``, with as many refining passes as fit before the deadline."""
         return self._ask(prompts, deadline=deadline)
 
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
@@ -75,18 +75,19 @@ class SamSegmenter(Segmenter):
         candidates: bool = False,
         deadline: Deadline | None = None,
     ) -> TimedPredictions:
+        """Predict masks: for new objects with ``candidates``, else for tracked ones."""
         import torch
 
         from sam_pt_ros.segmenters.sam.passes import Passes
 
         frame = self._frame
         if frame is None:
-            raise UserError("set_image must be called before predict")
+            raise UserError("call set_image before predict")
         for prompt in prompts:
             if prompt.mask is not None and prompt.mask.shape != frame.size:
                 raise UserError(
-                    f"object {prompt.object_id}: a mask of {prompt.mask.shape} pixels does not "
-                    f"fit the image of {frame.size} (height, width)"
+                    f"object {prompt.object_id}: the mask has the size {prompt.mask.shape}, but "
+                    f"the image has {frame.size} (height, width)"
                 )
         begin = deadline.clock() if deadline is not None else 0.0
         needed, shortened = None, False
@@ -106,6 +107,7 @@ class SamSegmenter(Segmenter):
         return TimedPredictions(masks, needed, shortened)
 
     def _embedding(self, frame: Frame) -> ImageEmbedding:
+        """The embedding of a frame, cached in the frame."""
         found: ImageEmbedding | None = frame.features.get(self._key)
         if found is None:
             found = self.network.embed(frame.image)
@@ -114,7 +116,7 @@ class SamSegmenter(Segmenter):
 
 
 def _drawn(mask: np.ndarray) -> MaskPrediction:
-    """What a user drew is the object."""
+    """The prediction for a mask drawn by the user, ``bool (H, W)``: the mask itself."""
     logits = np.where(mask, np.float32(_DRAWN), np.float32(-_DRAWN))
     return MaskPrediction(logits, (0, 0), mask.shape[:2], 1.0)
 

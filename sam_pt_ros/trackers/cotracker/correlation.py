@@ -1,4 +1,4 @@
-"""What a point's surroundings have in common with those of its query (arXiv 2410.11831, 3.2)."""
+"""4D correlation of features around a point and its query (arXiv 2410.11831, section 3.2)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from torch import Tensor, nn
 from sam_pt_ros.trackers.cotracker.features import LEVELS, Pyramid
 
 RADIUS = 3
-"""Of the neighbourhood that is compared, in cells of each level."""
+"""Radius of the compared neighbourhood, in cells of each level."""
 EMBEDDED = 256
-"""Numbers that the comparison on one level is condensed to."""
+"""Width of the embedded correlations of one level."""
 
 _SIDE = 2 * RADIUS + 1
 
 NEIGHBOURS = _SIDE**2
-"""Places around a point on each level."""
+"""Sampled positions around a point on each level."""
 
 
 def sample_support(pyramid: Pyramid, xy: Tensor) -> Tensor:
-    """The features around query points.
+    """Sample the features around query points.
 
     Args:
-        pyramid: of the query frame.
+        pyramid: features of the query frame.
         xy: ``(N, 2)`` in cells of the finest level.
 
     Returns:
@@ -37,33 +37,37 @@ def sample_support(pyramid: Pyramid, xy: Tensor) -> Tensor:
 
 
 def correlate(pyramid: Pyramid, xy: Tensor, support: Tensor) -> Tensor:
-    """Dot products of the features around points with those around their queries.
+    """Compute dot products of the features around points with those around their queries.
 
     Args:
-        pyramid: of a frame.
-        xy: ``(N, 2)`` in cells of the finest level: where the points are in it.
+        pyramid: features of a frame.
+        xy: ``(N, 2)`` in cells of the finest level, positions of the points in the frame.
         support: ``(N, levels, 49, 128)``, from :func:`sample_support`.
 
     Returns:
-        ``(N, levels, 2401)``: for each of the 49 neighbours here the 49 of the query.
+        ``(N, levels, 2401)``: for each of the 49 neighbours here, the 49 of the query.
     """
     levels = []
     for level, features in enumerate(pyramid.levels):
         cells, fraction = _neighbourhood(features, xy / 2**level)
-        # Bilinear interpolation and the dot product commute: there are fewer products than
-        # features.
+        # Interpolation and the dot product commute. Interpolating the products is cheaper, because
+        # there are fewer of them than features.
         products = cells.flatten(1, 2) @ support[:, level].transpose(1, 2)
         levels.append(_interpolate(products.unflatten(1, (_SIDE + 1, -1)), fraction).flatten(1))
     return torch.stack(levels, 1)
 
 
 def _neighbourhood(features: Tensor, xy: Tensor) -> tuple[Tensor, Tensor]:
-    """The 8 x 8 cells around points, between which the 7 x 7 neighbours lie.
+    """The 8 x 8 cells around points from which the 7 x 7 neighbours are interpolated.
 
-    Beyond the border its cells repeat.
+    Border cells are replicated.
+
+    Args:
+        features: ``(h, w, 128)``.
+        xy: ``(N, 2)`` in cells.
 
     Returns:
-        cells ``(N, 8, 8, 128)``, x before y; the fractional part of the places, ``(N, 2)``.
+        Cells ``(N, 8, 8, 128)``, x before y; the fractional part of the positions, ``(N, 2)``.
     """
     height, width = features.shape[:2]
     corner = xy.floor()
@@ -76,14 +80,14 @@ def _neighbourhood(features: Tensor, xy: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _interpolate(cells: Tensor, fraction: Tensor) -> Tensor:
-    """``(N, 8, 8, C)`` to ``(N, 49, C)``."""
+    """Interpolate bilinearly: ``(N, 8, 8, C)``, with fractions ``(N, 2)``, to ``(N, 49, C)``."""
     x, y = fraction[:, :, None, None, None].unbind(1)
     cells = torch.lerp(cells[:, :-1], cells[:, 1:], x)
     return torch.lerp(cells[:, :, :-1], cells[:, :, 1:], y).flatten(1, 2)
 
 
 class CorrelationMlp(nn.Module):
-    """Condenses the correlations of one level; all levels share it."""
+    """Embeds the correlations of one level; all levels share it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,4 +100,4 @@ class CorrelationMlp(nn.Module):
 
 
 CORRELATION_WIDTH = LEVELS * EMBEDDED
-"""Numbers that a point's comparison on all levels is condensed to."""
+"""Width of a point's embedded correlations on all levels."""

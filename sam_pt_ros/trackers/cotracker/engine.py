@@ -1,4 +1,4 @@
-"""What the two modes have in common: tracks of points that come and go, on the model's device."""
+"""Common base of the two modes: tracks of points that come and go, on the model's device."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ TRACK = 4
 
 
 class Engine(ABC):
-    """Computes tracks when they are asked for, and again when points were added since.
+    """Computes tracks on demand, and again after points have been added.
 
-    Row i of every array and tensor belongs to point i. Frames have the numbers that they are
-    given to :meth:`extend` with: each one more than the one before.
+    Row i of every array and tensor belongs to point i. Frames are numbered consecutively, as given
+    to :meth:`extend`.
 
     Args:
-        network: with its weights, on its device.
-        cells: ``(2,)``: width and height of the model's resolution in cells, on the device.
-        iterations: updates of each frame or window.
-        look: gives the features of a frame.
-        capacity: how many frames, the newest included, points may be added in.
+        network: the network with its weights, on its device.
+        cells: ``(2,)``, width and height of the model's resolution in cells, on the device.
+        iterations: updates per frame or window.
+        features_of: returns the features of a frame, by number.
+        capacity: number of newest frames in which points may be added.
     """
 
     reach: ClassVar[int]
-    """Of how many frames more than ``capacity`` the features may be asked for."""
+    """Number of older frames, beyond ``capacity``, whose features may be requested."""
 
     def __init__(
         self,
         network: CoTrackerNetwork,
         cells: Tensor,
         iterations: int,
-        look: Callable[[int], Pyramid],
+        features_of: Callable[[int], Pyramid],
         capacity: int,
     ) -> None:
         self.network = network
         self.cells = cells
         self.iterations = iterations
-        self.look = look
+        self.features_of = features_of
         self.capacity = capacity
         self.newest = -1
         self.starts = np.zeros(0, np.int64)
@@ -54,18 +54,23 @@ class Engine(ABC):
         self._support = cells.new_zeros(0, LEVELS, NEIGHBOURS, CHANNELS)
 
     def extend(self, frame: int) -> None:
-        """Take note of the next frame."""
+        """Announce the next frame."""
         self.newest = frame
 
     def foresee(self, xy: np.ndarray, starts: np.ndarray) -> None:
-        """Take note of points, ``(N, 2)`` cells, that will be added in later frames."""
+        """Announce points that will be added in later frames.
+
+        Args:
+            xy: ``(N, 2)`` in cells.
+            starts: ``int64 (N,)``, frames in which they will be added.
+        """
 
     @torch.inference_mode()
     def add(self, xy: np.ndarray, frame: int) -> None:
-        """Add points at ``(N, 2)`` cells of a frame; they catch up when they are asked for."""
+        """Add points at ``xy (N, 2)`` cells of a frame; they are tracked when next requested."""
         places = self._on_device(xy)
-        # Whatever fails, for want of memory say, must leave all as it was.
-        support = torch.cat([self._support, sample_support(self.look(frame), places)])
+        # If anything fails, for example for lack of memory, the state must stay as it was.
+        support = torch.cat([self._support, sample_support(self.features_of(frame), places)])
         queries = torch.cat([self._queries, places])
         self._added(places, frame)
         self._support, self._queries = support, queries
@@ -73,7 +78,7 @@ class Engine(ABC):
 
     @torch.inference_mode()
     def keep(self, rows: np.ndarray) -> None:
-        """Free the state of all points but those in these rows, ``int64 (N,)``."""
+        """Free the state of all points except those in these rows, ``int64 (N,)``."""
         chosen = self._on_device(rows)
         queries, support = self._queries[chosen], self._support[chosen]
         self._kept(chosen)
@@ -81,10 +86,14 @@ class Engine(ABC):
 
     @torch.inference_mode()
     def answer(self, frame: int, rows: np.ndarray) -> np.ndarray:
-        """Where points are in a frame at or after their own: all that leaves the device.
+        """The tracks of points in a frame, copied to the host.
+
+        Args:
+            frame: number of the frame, not before the points' query frames.
+            rows: ``int64 (M,)``.
 
         Returns:
-            ``float32 (len(rows), 4)``: x and y in cells, visibility and confidence, 0 to 1.
+            ``float32 (M, 4)``: x and y in cells, visibility and confidence, 0 to 1.
         """
         tracks = self._tracks_of(rows, frame)
         found = torch.cat([tracks[:, :2], tracks[:, 2:].sigmoid()], 1)
@@ -93,26 +102,26 @@ class Engine(ABC):
 
     @abstractmethod
     def final(self) -> int:
-        """The newest frame whose tracks no later frame will change; less than the first: none."""
+        """The newest frame whose tracks are final; a number before the first frame if none is."""
 
     def _tracks_of(self, rows: np.ndarray, frame: int) -> Tensor:
-        """The tracks of these points in a frame at or after their own, ``(len(rows), 4)``."""
+        """The tracks of these points, ``(M, 4)``, in a frame not before their query frames."""
         return self._tracks_in(frame)[self._on_device(rows)]
 
     @abstractmethod
     def _tracks_in(self, frame: int) -> Tensor:
-        """The tracks of all points in a frame, ``(N, 4)``; of later ones anything."""
+        """The tracks of all points in a frame, ``(N, 4)``; undefined for points added later."""
 
     @abstractmethod
     def _added(self, xy: Tensor, frame: int) -> None:
-        """Make room for new points: all of it, or, if that fails, none."""
+        """Extend the state by points at ``xy (N, 2)`` cells; on failure, leave it unchanged."""
 
     @abstractmethod
     def _kept(self, rows: Tensor) -> None:
-        """Free what belongs to other rows: all of it, or, if that fails, nothing."""
+        """Reduce the state to these rows; on failure, leave it unchanged."""
 
     def _on_device(self, values: np.ndarray) -> Tensor:
-        """A small array, without waiting for the device."""
+        """Copy a small array to the device, without waiting for it."""
         made = torch.from_numpy(np.ascontiguousarray(values))
         if self.cells.is_cuda:
             made = made.pin_memory().to(self.cells.device, non_blocking=True)

@@ -1,10 +1,10 @@
-"""A 3 x 3 convolution of an enlarged map, computed before it is enlarged.
+"""A 3 x 3 convolution of an enlarged map, computed on the map before it is enlarged.
 
-The network enlarges its two coarsest stages to the finest's size and convolves them there, at
-four and sixteen times the cells. Enlarging and convolving are both linear: the products with the
-kernel's nine taps can be taken on the coarse map, and each tap's result be enlarged and shifted
-to its place, by one matrix along x and one along y. This is the same function, and on a CPU a
-third of the whole convolution less work.
+The network enlarges its two coarsest stages to the size of the finest and convolves them there, at
+four and sixteen times the number of cells. Enlarging and convolving are both linear, so the
+products with the kernel's nine taps can be computed on the coarse map, and the result of each tap
+enlarged and shifted to its place, by one matrix along x and one along y. The function is the same,
+and on a CPU it saves a third of the work of the whole convolution.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch import Tensor
 
 
 class EnlargedConvolution:
-    """Adds the convolution of an enlarged map to what is there.
+    """Adds the convolution of an enlarged map to another map.
 
     Args:
         weight: ``(O, C, 3, 3)``.
         coarse: height and width of the map before it is enlarged.
-        fine: height and width after.
+        fine: height and width afterwards.
     """
 
     def __init__(self, weight: Tensor, coarse: tuple[int, int], fine: tuple[int, int]) -> None:
         outputs, inputs = weight.shape[:2]
-        # By column of the kernel, then output, then row of the kernel.
+        # Order: column of the kernel, output, row of the kernel.
         self._taps = weight.permute(3, 0, 2, 1).reshape(3, 3 * outputs, inputs).contiguous()
         self._coarse = coarse
         self._along_x = [m.T.contiguous() for m in _enlarge_and_shift(coarse[1], fine[1], weight)]
@@ -45,10 +45,16 @@ class EnlargedConvolution:
 
 
 def _enlarge_and_shift(coarse: int, fine: int, like: Tensor) -> list[Tensor]:
-    """Bilinear enlargement along one axis, and its shifts by the kernel's taps, over zeros.
+    """Matrices of bilinear enlargement along one axis, shifted by the kernel's taps.
+
+    Args:
+        coarse: length before.
+        fine: length after.
+        like: tensor whose type and device they get.
 
     Returns:
-        three matrices ``(fine, coarse)``: of the taps before, at and after a place.
+        Three matrices ``(fine, coarse)``, for the taps before, at and after a position. Beyond
+        the border they are zero.
     """
     unit = torch.eye(coarse, dtype=torch.float32)[None]
     enlarge = F.interpolate(unit, fine, mode="linear", align_corners=True)[0].T

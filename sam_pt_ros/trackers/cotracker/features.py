@@ -1,4 +1,4 @@
-"""CoTracker3's feature network: what it sees of a single frame (arXiv 2410.11831, section 3).
+"""CoTracker3's feature network, which sees a single frame (arXiv 2410.11831, section 3).
 
 A *cell* is one vector of the feature map and covers ``STRIDE`` x ``STRIDE`` pixels of the model's
 resolution.
@@ -19,12 +19,12 @@ from sam_pt_ros.trackers.cotracker.enlarged import EnlargedConvolution
 STRIDE = 4
 """Pixels of the model's resolution per cell."""
 CHANNELS = 128
-"""Numbers per cell."""
+"""Features per cell."""
 LEVELS = 4
-"""Levels of the pyramid, each half as wide and half as high as the one before."""
+"""Levels of the pyramid, each with half the width and height of the previous one."""
 
-_WIDTHS = (64, 96, 128, 128)  # numbers per cell of the four stages
-_FINE = 2  # stages that are not coarser than the map; the others are enlarged
+_WIDTHS = (64, 96, 128, 128)  # features per cell of the four stages
+_FINE = 2  # number of stages that are not coarser than the map; the others are enlarged
 _BILINEAR: dict[str, Any] = {"mode": "bilinear", "align_corners": True}
 
 
@@ -33,32 +33,36 @@ class Pyramid:
     """The feature map of one frame at several scales.
 
     Attributes:
-        levels: one tensor ``(h, w, 128)`` per level, finest first; the finest is of the model's
-            resolution divided by 4.
+        levels: one tensor ``(h, w, 128)`` per level, finest first. The finest has a quarter of
+            the model's resolution.
     """
 
     levels: tuple[Tensor, ...]
 
     @classmethod
     def of(cls, finest: Tensor, dtype: torch.dtype = torch.float32) -> Pyramid:
-        """Average pooling of the finest map ``(h, w, 128)``; its vectors are not scaled again."""
-        maps = [finest.permute(2, 0, 1)[None]]  # in memory the numbers of a cell stay together
+        """Build the pyramid by average pooling of the finest map ``(h, w, 128)``.
+
+        The pooled vectors are not normalised again.
+        """
+        maps = [finest.permute(2, 0, 1)[None]]  # in memory, the features of a cell stay contiguous
         while len(maps) < LEVELS:
             maps.append(F.avg_pool2d(maps[-1], 2))
         return cls(tuple(each[0].permute(1, 2, 0).contiguous().to(dtype) for each in maps))
 
 
 def prepare(image: np.ndarray, resolution: tuple[int, int], device: torch.device) -> Tensor:
-    """An RGB image as the network wants it.
+    """Convert an RGB image to the input of the network.
 
     Args:
         image: ``uint8 (H, W, 3)``.
-        resolution: height and width of the model.
+        resolution: height and width of the model's input.
+        device: where the result is computed.
 
     Returns:
         ``float32 (1, 3, *resolution)``, -1 to 1.
     """
-    # Those of messages are read-only, which PyTorch does not know of and warns about.
+    # PyTorch warns about read-only arrays, such as those that share a message's memory.
     pixels = torch.from_numpy(image if image.flags.writeable else image.copy())
     if device.type == "cuda":
         pixels = pixels.pin_memory().to(device, non_blocking=True)
@@ -68,7 +72,7 @@ def prepare(image: np.ndarray, resolution: tuple[int, int], device: torch.device
 
 
 class FeatureNetwork(nn.Module):
-    """A frame to its feature map. Names of parameters are those of the published state dict."""
+    """Computes the feature map of a frame. Parameters are named as in the published state dict."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,14 +86,14 @@ class FeatureNetwork(nn.Module):
         self._enlarged: dict[tuple[int, int], EnlargedConvolution] = {}
 
     def raw(self, image: Tensor) -> Tensor:
-        """``(1, 3, H, W)`` to ``(1, 128, H / 4, W / 4)``."""
+        """``(1, 3, H, W)`` to ``(1, 128, H / 4, W / 4)``, not normalised."""
         size = image.shape[-2] // STRIDE, image.shape[-1] // STRIDE
         x = _standardized(self.conv1(image)).relu_()
         stages = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
             stages.append(x)
-        # The stages are brought to one size, joined, and convolved with conv2.
+        # Bring the stages to one size, concatenate them, and convolve with conv2.
         fine = [
             x if x.shape[-2:] == size else F.interpolate(x, size, **_BILINEAR)
             for x in stages[:_FINE]
@@ -106,13 +110,15 @@ class FeatureNetwork(nn.Module):
         return self.conv3(_standardized(joined).relu_())
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(1, 3, H, W)`` to ``(H / 4, W / 4, 128)``, every cell's vector scaled to length 1."""
+        """``(1, 3, H, W)`` to ``(H / 4, W / 4, 128)``; every cell's vector has length 1."""
         x = self.raw(image)[0].permute(1, 2, 0).contiguous().float()
         norm = torch.linalg.vector_norm(x, dim=2, keepdim=True)
         return x.div_(norm.clamp_(min=1e-6))
 
 
 class _Residual(nn.Module):
+    """A residual block of two 3 x 3 convolutions."""
+
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, after, 3, stride=stride, padding=1)
@@ -122,6 +128,7 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(1, before, H, W)`` to ``(1, after, H / stride, W / stride)``."""
         y = _standardized(self.conv1(x)).relu_()
         y = _standardized(self.conv2(y)).relu_()
         if self.downsample is not None:
@@ -134,9 +141,9 @@ def _stage(before: int, after: int, stride: int) -> nn.Sequential:
 
 
 def _standardized(x: Tensor) -> Tensor:
-    """Instance norm without parameters, in place.
+    """Instance norm of ``(1, C, H, W)``, without parameters and in place.
 
-    On a CPU these passes take less than half of the time of PyTorch's own.
+    On a CPU this takes less than half the time of PyTorch's own.
     """
     x.sub_(x.mean((2, 3), keepdim=True))
     norm = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""The network with its weights, on its device."""
+"""CoTracker3 with its weights on a device, ready to track."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from sam_pt_ros.trackers.cotracker.network import WINDOW, CoTrackerNetwork, time
 from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
 from sam_pt_ros.trackers.cotracker.windowed import WindowedEngine
-from sam_pt_ros.weights.checkpoints import find_checkpoint, load_state_dict
-from sam_pt_ros.weights.networks import choose_device, fill, pseudo_random, reproducible
+from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
+from sam_pt_ros.weights.networks import choose_device, load_weights, pseudo_random, reproducible
 
 _ENGINES: dict[str, tuple[type[Engine], int]] = {
     "streaming": (StreamingEngine, 1),
     "windowed": (WindowedEngine, 6),
 }
-"""By mode, with the number of updates as published."""
+"""Engines by mode, with the published number of updates."""
 
 _PRECISIONS = {
     "float32": (torch.float32, torch.float32),
     "mixed": (torch.float16, torch.float32),
     "float16": (torch.float16, torch.float16),
 }
-"""What features are kept as, and what the network computes with."""
+"""By precision: type in which features are kept, type in which the network computes."""
 
 _GRID_SIDE = 6  # support points in a row and in a column
-_GRID_MARGIN = 64  # of the grid: this part of the image's width
+_GRID_MARGIN = 64  # the margin of the grid is this fraction of the image's width
 _SERIAL = itertools.count()
 
 
-class Model:
-    """A network that is ready to run, and what goes before and after it.
+class CoTrackerModel:
+    """The network with its weights, ready to run, and the preparation of its inputs.
 
     Args:
         options: checkpoint, device, precision and resolution.
 
     Raises:
-        UserError: no such device, or a checkpoint that is missing or of another model.
+        UserError: the device is not available, or the checkpoint is missing or another model's.
     """
 
     def __init__(self, options: CoTrackerOptions) -> None:
@@ -56,57 +56,57 @@ class Model:
         self.options = options
         network = CoTrackerNetwork()
         if options.checkpoint == RANDOM:
-            network.load_state_dict(random_state_dict(network))
+            network.load_state_dict(random_cotracker_weights(network))
         else:
             path = find_checkpoint(options.checkpoint, options.checkpoint_sha256)
-            state = load_state_dict(path)
+            state = read_state_dict(path)
             _check_window(state, path)
-            fill(network, state, path, "CoTracker3 online")
+            load_weights(network, state, path, "CoTracker3 online")
         self.network = network.requires_grad_(False).eval().to(self.device)
         self._features_as, computed_as = _PRECISIONS[options.precision]
         with torch.inference_mode():
             self.network.prepare(computed_as)
         height, width = self.resolution
         self._cells = torch.tensor([width / STRIDE, height / STRIDE], device=self.device)
-        # Frames keep what any model saw of them.
+        # Frames cache the features of every model, so each model needs its own key.
         self._key = f"cotracker {next(_SERIAL)}"
 
     @property
     def resolution(self) -> tuple[int, int]:
-        """Height and width that frames are scaled to."""
+        """Height and width to which frames are scaled."""
         return self.options.model_resolution
 
     @property
     def stride(self) -> int:
-        """Pixels of that resolution per cell."""
+        """Pixels of the model's resolution per cell."""
         return STRIDE
 
     @property
     def reach(self) -> int:
-        """Of how many frames beyond the history the features may be asked for."""
+        """Number of older frames, beyond the history, whose features may be requested."""
         return _ENGINES[self.options.mode][0].reach
 
     def engine(self, frames: SeenFrames) -> Engine:
-        """What tracks points through these frames, in the mode that the options ask for."""
+        """Make the engine that tracks points through these frames, in the mode of the options."""
         kind, published = _ENGINES[self.options.mode]
         return kind(
             self.network,
             self._cells,
             self.options.iterations or published,
-            lambda index: self.look(frames.at(index)),
+            lambda index: self.features_of(frames.at(index)),
             frames.capacity,
         )
 
     def support_grid(self) -> np.ndarray:
-        """The authors' predictor's grid, ``float32 (36, 2)`` cells."""
+        """The support grid of the authors' predictor, ``float32 (36, 2)`` cells."""
         height, width = self.resolution
         margin = width / _GRID_MARGIN
         x = np.linspace(margin, width - margin, _GRID_SIDE)
         y = np.linspace(margin, height - margin, _GRID_SIDE)
         return (np.stack(np.meshgrid(x, y), -1).reshape(-1, 2) / STRIDE).astype(np.float32)
 
-    def look(self, frame: Frame) -> Pyramid:
-        """The features of a frame, computed once."""
+    def features_of(self, frame: Frame) -> Pyramid:
+        """The features of a frame, cached in the frame."""
         found: Pyramid | None = frame.features.get(self._key)
         if found is None:
             image = prepare(frame.image, self.resolution, self.device)
@@ -118,16 +118,17 @@ class Model:
 
 
 def _check_window(state: Mapping[str, Tensor], path: Path) -> None:
+    """UserError if the weights are those of the offline model, whose window is longer."""
     times = state.get("time_emb")
     if times is not None and times.ndim == 3 and times.shape[1] != WINDOW:
         raise UserError(
-            f"{path}: a model with a window of {times.shape[1]} frames, not of {WINDOW}: the "
-            "offline model's checkpoint? The online one is needed (scaled_online.pth)"
+            f"{path}: this model has a window of {times.shape[1]} frames, expected {WINDOW}; it "
+            "may be the offline model: use the online one (scaled_online.pth)"
         )
 
 
-def random_state_dict(network: CoTrackerNetwork) -> dict[str, Tensor]:
-    """Weights for tests: the same in every run; points move little, and not with the image."""
+def random_cotracker_weights(network: CoTrackerNetwork) -> dict[str, Tensor]:
+    """Weights for tests, the same in every run. Points move little, and not with the image."""
     state = {}
     for name, value in network.state_dict().items():
         drawn = pseudo_random(name, value)

@@ -1,4 +1,4 @@
-"""CoTracker3's network, written from its paper (Karaev et al., arXiv 2410.11831)."""
+"""CoTracker3's network, implemented from the paper (Karaev et al., arXiv 2410.11831)."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class CoTrackerNetwork(nn.Module):
         self.dtype = torch.float32
 
     def prepare(self, dtype: torch.dtype = torch.float32) -> None:
-        """Compute once what depends on the weights alone; to be called when they are loaded.
+        """Precompute what depends only on the weights. Call it after they are loaded.
 
         Args:
-            dtype: of the weights, and of what is computed with them. Places, logits and motion
-                stay ``float32``.
+            dtype: type of the weights and of the computation. Positions, logits and motion stay
+                ``float32``.
         """
         project = self.updateformer.input_transform
         rest = 2 + CORRELATION_WIDTH
         self._on_correlation = project.weight[:, 2:rest].to(dtype)
         self._on_rest = torch.cat([project.weight[:, :2], project.weight[:, rest:]], 1)
-        # The time embeddings of all lengths that a window can have, projected.
+        # Projected time embeddings for every possible length of a window.
         self._times = [
             project(F.interpolate(self.time_emb.mT, frames, mode="linear")[0].mT)
             for frames in range(1, WINDOW + 1)
@@ -53,7 +53,16 @@ class CoTrackerNetwork(nn.Module):
         self.dtype = dtype
 
     def embed(self, pyramid: Pyramid, xy: Tensor, support: Tensor) -> Tensor:
-        """What a frame says about points at ``(N, 2)`` cells, projected: ``(N, 384)``."""
+        """Embed the correlations of points in a frame, projected to the tokens' width.
+
+        Args:
+            pyramid: features of the frame.
+            xy: ``(N, 2)`` in cells.
+            support: ``(N, levels, 49, 128)``, from ``sample_support``.
+
+        Returns:
+            ``float32 (N, 384)``.
+        """
         correlations = correlate(pyramid, xy, support).to(self.dtype)
         return F.linear(self.corr_mlp(correlations), self._on_correlation).float()
 
@@ -65,16 +74,17 @@ class CoTrackerNetwork(nn.Module):
         active: Tensor | None = None,
         newest: bool = False,
     ) -> Tensor:
-        """How tracks are to be changed.
+        """Compute the update of tracks.
 
         Args:
             tracks: ``(N, T, 4)``.
             embedded: ``(N, T, 384)``, from :meth:`embed`.
-            cells: ``(2,)``: the width and the height of the model's resolution, in cells.
-            active, newest: see :class:`UpdateTransformer`.
+            cells: ``(2,)``, width and height of the model's resolution, in cells.
+            active: see :meth:`UpdateTransformer.forward`.
+            newest: see :meth:`UpdateTransformer.forward`.
 
         Returns:
-            to be added to the tracks: ``(N, T, 4)``, or ``(N, 1, 4)`` with ``newest``.
+            Changes to be added to the tracks, ``(N, T, 4)``, or ``(N, 1, 4)`` with ``newest``.
         """
         known = torch.cat([tracks[..., 2:], motion(tracks[..., :2], cells)], -1)
         tokens = F.linear(known, self._on_rest) + embedded + self._times[tracks.shape[1] - 1]
@@ -83,9 +93,15 @@ class CoTrackerNetwork(nn.Module):
 
 
 def motion(xy: Tensor, cells: Tensor) -> Tensor:
-    """The steps of points ``(N, T, 2)`` to the next and from the last frame, ``(N, T, 84)``.
+    """Encode the motion of points to the next frame and from the previous one.
 
-    As they are, in parts of the image, and as sines and cosines of ten frequencies.
+    Args:
+        xy: ``(N, T, 2)`` in cells.
+        cells: ``(2,)``, width and height of the image in cells.
+
+    Returns:
+        ``(N, T, 84)``: the steps relative to the size of the image, and their sines and cosines
+        at ten frequencies.
     """
     step = xy[:, 1:] - xy[:, :-1]
     none = xy.new_zeros(len(xy), 1, 2)
@@ -97,7 +113,7 @@ def motion(xy: Tensor, cells: Tensor) -> Tensor:
 
 
 def time_embedding() -> Tensor:
-    """Sines and cosines of the frame number, ``(1, 16, 1110)``; a buffer of the checkpoint."""
+    """Sinusoidal embedding of the frame number, ``(1, 16, 1110)``; a buffer of the checkpoint."""
     half = TOKEN_WIDTH // 2
     rates = 10000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
     angles = torch.arange(WINDOW, dtype=torch.float64)[:, None] * rates

@@ -20,41 +20,44 @@ class CoTrackerOptions(NetworkOptions):
 
     checkpoint: str = option(
         "cotracker3_online",
-        "Weights: the name of a published checkpoint, which is verified; the path of a file; or "
-        "random (see allow_random_weights).",
+        "Weights: the name of a published checkpoint, which is verified by its hash; the path of "
+        "a file; or random (see allow_random_weights).",
     )
     mode: str = option(
         "streaming",
-        "streaming: an answer on every frame (LiteTracker); windowed: the authors' predictor, "
-        "whose answers come 9 to 16 frames late, for recordings.",
+        "streaming: tracks every frame as it arrives (LiteTracker). windowed: the authors' "
+        "predictor, whose tracks are 9 to 16 frames late; for recordings.",
         choices=("streaming", "windowed"),
     )
     precision: str = option(
         "float32",
-        "float32; mixed: features are kept as float16, in half the memory, and points stay where "
-        "they are to 0.1 pixels; float16: all of the network, for GPUs, and points may go "
-        "elsewhere.",
+        "float32: full precision. mixed: keeps features as float16, which halves their memory and "
+        "moves points by at most 0.1 pixels. float16: runs the whole network in half precision, "
+        "for GPUs; points may move further.",
         choices=("float32", "mixed", "float16"),
     )
     model_resolution: tuple[int, int] = option(
         (384, 512),
-        "Height and width that images are scaled to, multiples of 16; the model was trained "
-        "with 384, 512.",
+        "Height and width to which images are scaled, multiples of 16. The model was trained with "
+        "384, 512.",
         minimum=64,
         maximum=4096,
     )
     iterations: int = option(
         0,
-        "Updates of each frame (streaming) or window (windowed); 0: as published, 1 and 6.",
+        "Updates per frame (streaming) or per window (windowed); 0: as published, 1 and 6.",
         minimum=0,
         maximum=32,
     )
     support_grid: bool = option(
         False,
-        "Track 36 more points on a grid, which help the others and are not answered for.",
+        "Track 36 additional points on a grid. They support the other points and are not output.",
     )
     max_points: int = option(
-        1024, "Points at a time; more are refused.", minimum=1, maximum=100000
+        1024,
+        "Largest number of points tracked at a time; adding more is refused.",
+        minimum=1,
+        maximum=100000,
     )
 
     def __post_init__(self) -> None:

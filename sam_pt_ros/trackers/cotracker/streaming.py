@@ -1,20 +1,19 @@
-"""One answer per frame, in the manner of LiteTracker (arXiv 2504.09904).
+"""Tracking frame by frame, as in LiteTracker (arXiv 2504.09904).
 
-Only the newest frame of a window of 16 is updated; of the others the tracks and what was seen
-around them are kept. A point's place in a new frame starts from an exponential moving average of
-its flow.
+Only the newest frame of a window of 16 is updated. For the others, the tracks and the embedded
+correlations are kept. The position of a point in a new frame is initialised by an exponential
+moving average of its flow.
 
-What points owe to each other, as published: points that are active in a frame see each other
-there, through the virtual tracks; a point is active from its query frame on, and not a token of
-it is seen before. Points that are added in a frame take part in it, so the frame is computed again
-with them (as are those after it, if it is an earlier one) before the next is: the tracks are then
-those of a run in which the points had been known. A frame in which no point is active does not
-exist for the model: LiteTracker, which is told of later points in advance, averages those in such
-a frame.
+Points influence each other as published. Points that are active in a frame attend to each other
+there, through the virtual tracks. A point is active from its query frame on; none of its tokens is
+attended to before. A point added in a frame takes part in that frame, so the frame, and every
+later one, is computed again with it before the next frame is computed. The tracks are then those
+of a run in which the point was known from the start. A frame without active points is skipped,
+whereas LiteTracker, which knows later points in advance, averages over them in such a frame.
 
-A point that is removed takes all its tokens with it: what is computed from then on, or computed
-again, is computed without it. If no frame was computed with it, it is as if it had never been;
-otherwise it lives on in the places that the others had in those frames, and in nothing else.
+Removing a point removes all its tokens: everything computed from then on, or again, is computed
+without it. If no frame was computed with it, it leaves no trace. Otherwise its only trace is in
+the positions of the other points in those frames.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ _QUERY_LOGIT = 4.6  # visibility and confidence of a point in its query frame
 
 
 class StreamingEngine(Engine):
-    """Keeps a ring of the newest frames; frame f lies in slot f modulo its length."""
+    """Keeps a ring buffer of the newest frames; frame f is in slot f modulo its length."""
 
-    reach = 1  # points are added in one frame, and catch up in the next
+    reach = 1  # points are added in one frame and tracked on in the next
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # To compute a frame again, the window before it is needed.
+        # Computing a frame again requires the window before it.
         self._slots = self.capacity + WINDOW
         self._tracks = self.cells.new_zeros(self._slots, 0, TRACK)
         self._flows = self.cells.new_zeros(self._slots, 0, 2)
         self._embedded = self.cells.new_zeros(self._slots, 0, HIDDEN)
-        self._done = -1  # the newest frame that is computed
-        self._first = 0  # no window reaches further back
+        self._done = -1  # newest computed frame
+        self._first = 0  # windows start here or later
 
     def final(self) -> int:
         return self.newest
@@ -65,7 +64,7 @@ class StreamingEngine(Engine):
         return self._tracks[frame % self._slots]
 
     def _added(self, xy: Tensor, frame: int) -> None:
-        # Until its frame a point stands still at its query, with logits of 0.
+        # Before its query frame, a point stands still at the query, with logits of 0.
         still = torch.cat([xy, torch.zeros_like(xy)], 1)
         self._tracks, self._flows, self._embedded = (
             torch.cat([self._tracks, still.expand(self._slots, -1, -1)], 1),
@@ -82,9 +81,9 @@ class StreamingEngine(Engine):
         )
 
     def _skip_forgotten(self) -> None:
-        """Leave out frames without points; and, after long failures, those that are gone.
+        """Skip frames without points and, after a long failure, frames no longer held.
 
-        Then the points go on from where they were last.
+        In the second case the points continue from their last positions.
         """
         self._done = max(self._done, int(self.starts.min()) - 1)
         oldest = self.newest - self.capacity - self.reach + 1
@@ -96,7 +95,7 @@ class StreamingEngine(Engine):
             self._done = self._first = oldest - 1
 
     def _compute(self, frame: int) -> None:
-        """The tracks in a frame, from those in the frames before it."""
+        """Compute the tracks in a frame from those in the frames before it."""
         known = np.flatnonzero(self.starts <= frame)
         first = max(int(self.starts.min()), frame - WINDOW + 1, self._first)
         slots = np.arange(first, frame + 1) % self._slots
@@ -119,12 +118,12 @@ class StreamingEngine(Engine):
         active = None
         if self.starts[known].max() > first:
             active = starts[:, None] <= torch.arange(first, frame + 1, device=starts.device)
-        pyramid = self.look(frame)
+        pyramid = self.features_of(frame)
         for _ in range(self.iterations):
             seen = self.network.embed(pyramid, track[:, :2], support)
             tracks[:, -1], embedded[:, -1] = track, seen
             if len(slots) == 1:
-                break  # all points begin here: there is nothing to compare them with
+                break  # all points start here, so there is nothing to update
             change = self.network.update(tracks, embedded, self.cells, active, newest=True)
             track = torch.where(begins, track, track + change[:, 0])
         self._tracks[now, rows], self._flows[now, rows], self._embedded[now, rows] = (
@@ -135,5 +134,5 @@ class StreamingEngine(Engine):
 
 
 def _widened(ring: Tensor, count: int) -> Tensor:
-    """The ring with rows of zeros for more points."""
+    """Append rows of zeros for ``count`` points: ``(S, N, C)`` to ``(S, N + count, C)``."""
     return torch.cat([ring, ring.new_zeros(len(ring), count, ring.shape[2])], 1)

@@ -1,4 +1,4 @@
-"""The tracker ``cotracker``: ids and pixels outside, rows and cells inside."""
+"""The tracker ``cotracker``: maps ids and pixels to the engine's rows and cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sam_pt_ros.trackers.cotracker.engine import Engine
 
 VISIBLE = 0.6
-"""A point is visible if the product of its visibility and its confidence is larger."""
+"""A point is visible if its visibility times its confidence exceeds this."""
 
 _SUPPORT = -1  # the id of support points
 
@@ -24,13 +24,13 @@ _SUPPORT = -1  # the id of support points
 class CoTracker(PointTracker):
     """CoTracker3 online (arXiv 2410.11831), by default frame by frame (arXiv 2504.09904).
 
-    Points influence each other, through the model's virtual tracks; how, and what is left of it
-    when points come and go, is said in the modules ``streaming`` and ``windowed``. The features
-    of a frame are computed once, and not before there is a point to be tracked in it.
+    Points influence each other through the model's virtual tracks. The modules ``streaming`` and
+    ``windowed`` describe how, and what happens when points come and go. The features of a frame
+    are computed once, as soon as there is a point to track in it.
 
     Raises:
-        UserError: PyTorch is not installed, there is no such device, or the checkpoint is
-            missing or not the right one.
+        UserError: PyTorch is not installed, the device is not available, or the checkpoint is
+            missing or another model's.
     """
 
     Options = CoTrackerOptions
@@ -38,7 +38,7 @@ class CoTracker(PointTracker):
     def __init__(self, options: CoTrackerOptions) -> None:
         super().__init__(options)
         try:
-            from sam_pt_ros.trackers.cotracker.model import Model
+            from sam_pt_ros.trackers.cotracker.model import CoTrackerModel
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
@@ -46,7 +46,7 @@ class CoTracker(PointTracker):
                 "the tracker 'cotracker' needs PyTorch; run `pip install torch`, or `make torch` "
                 "in the source folder"
             ) from error
-        self._model = Model(options)
+        self._model = CoTrackerModel(options)
         self.reset()
 
     @classmethod
@@ -71,7 +71,7 @@ class CoTracker(PointTracker):
     # --- points ---------------------------------------------------------------------------
 
     def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
-        """See :meth:`PointTracker.add_points`; UserError also for more than ``max_points``."""
+        """See :meth:`PointTracker.add_points`. Exceeding ``max_points`` is a UserError."""
         return self._add(xy, frame, np.zeros(0, np.int64))
 
     def replace_points(self, ids: np.ndarray, xy: np.ndarray, frame: Frame) -> np.ndarray:
@@ -80,15 +80,15 @@ class CoTracker(PointTracker):
         return added
 
     def _add(self, xy: np.ndarray, frame: Frame, leaving: np.ndarray) -> np.ndarray:
-        """Add points; those of the ids ``leaving`` do not count, because they leave at once."""
+        """Add points. The points ``leaving`` do not count, because they are removed next."""
         held = self._frames.since(frame)[0]
         points = check_query_points(xy, held)
         staying = (self._ids != _SUPPORT) & ~np.isin(self._ids, leaving)
         total = np.count_nonzero(staying) + len(points)
         if total > self.options.max_points:
             raise UserError(
-                f"{total} points would be tracked at a time, 'max_points' allows "
-                f"{self.options.max_points}; raise it, or track fewer points or objects"
+                f"{total} points would exceed 'max_points', which is {self.options.max_points}; "
+                "raise it, or track fewer points or objects"
             )
         ids = np.arange(self._next_id, self._next_id + len(points), dtype=np.int64)
         if len(points):
@@ -107,7 +107,7 @@ class CoTracker(PointTracker):
         if keep.all():
             return
         if (self._ids[keep] == _SUPPORT).all():
-            keep[:] = False  # support points support nobody any more
+            keep[:] = False  # there are no points left to support
         self._engine.keep(np.flatnonzero(keep))
         self._ids = self._ids[keep]
 
@@ -120,7 +120,7 @@ class CoTracker(PointTracker):
         """See :meth:`PointTracker.step`; UserError in mode ``windowed``, which answers late."""
         if self.options.mode != "streaming":
             raise UserError(
-                "the windowed mode answers late: use advance() and flush(), or 'mode: streaming'"
+                "mode 'windowed' answers late: use advance() and flush(), or 'mode: streaming'"
             )
         return self.advance(frame)[-1]
 
@@ -133,7 +133,7 @@ class CoTracker(PointTracker):
         self._frames.append(frame)
         self._engine.extend(frame.index)
         if first and len(self._foreseen):
-            # The authors' predictor knows all queries, and has its grid, from the start.
+            # The authors' predictor has all queries and its grid from the start.
             cells = self._foreseen[:, 1:] * self._cells_per_pixel(frame)
             self._engine.foresee(cells, frame.index + self._foreseen[:, 0].astype(np.int64))
             if self.options.support_grid:
@@ -148,17 +148,19 @@ class CoTracker(PointTracker):
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:
         """See :meth:`PointTracker.recall`.
 
-        In mode ``windowed`` the frames not answered for yet are as if the stream ended now.
+        In mode ``windowed``, frames that are not final yet get the tracks that they would have if
+        the stream ended now.
         """
         if not self._frames.reaches(index):
-            raise KeyError(f"frame {index} is not remembered")
+            raise KeyError(f"frame {index} is no longer held")
         row = {point: i for i, point in enumerate(self._ids.tolist())}
         rows = np.array([row[int(point)] for point in ids], np.int64)
         if (self._engine.starts[rows] > index).any():
-            raise KeyError(f"not all of the points are tracked yet in frame {index}")
+            raise KeyError(f"some of the points were added after frame {index}")
         return self._tracks(rows, index)
 
     def _answers_until(self, index: int) -> list[PointTracks]:
+        """The tracks of all frames up to ``index`` that have not been returned yet."""
         if len(self._frames) == 0:
             return []
         first = max(self._answered + 1, self._frames.oldest)
@@ -167,12 +169,15 @@ class CoTracker(PointTracker):
             known = self._engine.starts <= each
             rows = np.flatnonzero(known & (self._ids != _SUPPORT))
             if len(rows) == 0 and known.any():
-                self._engine.answer(each, np.flatnonzero(known))  # support points go on alone
+                self._engine.answer(
+                    each, np.flatnonzero(known)
+                )  # keep tracking the support points
             answers.append(self._tracks(rows, each))
             self._answered = each
         return answers
 
     def _tracks(self, rows: np.ndarray, index: int) -> PointTracks:
+        """The tracks of the points in these rows, ``int64 (N,)``, in a frame."""
         if len(rows) == 0:
             return PointTracks.empty(index)
         values = self._engine.answer(index, rows)
@@ -181,7 +186,7 @@ class CoTracker(PointTracker):
         return PointTracks(index, self._ids[rows], xy, visible, values[:, 3])
 
     def _cells_per_pixel(self, frame: Frame) -> np.ndarray:
-        """In x and y, ``float32 (2,)``; corner pixels lie on corners of the scaled image."""
+        """Scale in x and y, ``float32 (2,)``; corner pixels map to corners of the scaled image."""
         height, width = self._model.resolution
         pixels = np.array([frame.width - 1, frame.height - 1], np.float32)
         scale: np.ndarray = np.array([width - 1, height - 1], np.float32) / pixels

@@ -1,8 +1,8 @@
-"""CoTracker3's transformer: how tracks are to be changed (arXiv 2410.11831, section 3.3).
+"""CoTracker3's transformer, which updates tracks (arXiv 2410.11831, section 3.3).
 
-Tokens of N points in T frames attend along time, and, through 64 virtual tracks, to each other:
-in each of three rounds time attention, virtual tracks from points, virtual tracks among
-themselves, points from virtual tracks.
+Tokens of N points in T frames attend along time and, through 64 virtual tracks, to each other. In
+each of three rounds, all tracks attend along time, virtual tracks attend to points, virtual tracks
+attend to each other, and points attend to virtual tracks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FREQUENCIES = 10
 MOTION_WIDTH = 4 * (1 + 2 * FREQUENCIES)
 TOKEN_WIDTH = 2 + CORRELATION_WIDTH + MOTION_WIDTH
 HIDDEN = 384
-"""Width of the tokens inside."""
+"""Width of the tokens inside the transformer."""
 VIRTUAL_TRACKS = 64
 
 _HEADS = 8
@@ -25,7 +25,7 @@ _ROUNDS = 3
 
 
 class UpdateTransformer(nn.Module):
-    """Names of parameters are those of the published state dict (``virual`` included)."""
+    """The transformer. Parameters are named as in the published state dict (even ``virual``)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,21 +40,21 @@ class UpdateTransformer(nn.Module):
         self._first_virtual: Tensor | None = None
 
     def prepare(self) -> None:
-        """Compute once what depends on the weights alone; to be called when they are loaded."""
-        # A virtual track begins with the same token in every frame, so attention along time
-        # sees one frame, however long the window.
+        """Precompute what depends only on the weights. Call it after they are loaded."""
+        # A virtual track starts with the same token in every frame, so the first attention along
+        # time has the same result for any length of the window.
         self._first_virtual = self.time_blocks[0](self.virual_tracks[0])
 
     def forward(
         self, points: Tensor, active: Tensor | None = None, newest: bool = False
     ) -> Tensor:
-        """The change of each track in each frame.
+        """Compute the change of each track in each frame.
 
         Args:
-            points: ``(N, T, 384)`` tokens after the input projection.
-            active: ``bool (N, T)``: tokens that others may attend to; None for all of them.
-                Every point must be active in some frame, and in every frame some point.
-            newest: give the changes in the last frame only, for less.
+            points: ``(N, T, 384)``, tokens after the input projection.
+            active: ``bool (N, T)``, tokens that others may attend to; None for all. Every point
+                must be active in some frame, and every frame must have an active point.
+            newest: compute only the changes in the last frame, which is cheaper.
 
         Returns:
             ``(N, T, 4)``, or ``(N, 1, 4)`` with ``newest``: x, y in cells, visibility logit,
@@ -62,7 +62,7 @@ class UpdateTransformer(nn.Module):
         """
         count, frames = points.shape[:2]
         assert self._first_virtual is not None, "prepare() was not called"
-        virtual = self._first_virtual  # the same in all frames, until points have been seen
+        virtual = self._first_virtual  # equal in all frames until it attends to points
         along_time = across_points = None
         if active is not None:
             seen = torch.cat([active, active.new_ones(VIRTUAL_TRACKS, frames)])
@@ -86,6 +86,8 @@ class UpdateTransformer(nn.Module):
 
 
 class _Attention(nn.Module):
+    """Multi-head attention along either of the first two axes."""
+
     def __init__(self) -> None:
         super().__init__()
         self.to_q = nn.Linear(HIDDEN, HIDDEN)
@@ -93,14 +95,14 @@ class _Attention(nn.Module):
         self.to_out = nn.Linear(HIDDEN, HIDDEN)
 
     def along(self, queries: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        """``(B, Q, 384)`` attends to ``(B, K, 384)`` along the second axis."""
+        """Attention of ``(B, Q, 384)`` to ``(B, K, 384)`` along the second axis."""
         q = _split(self.to_q(queries))
         k, v = map(_split, self.to_kv(context).chunk(2, -1))
         found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.to_out(found.transpose(1, 2).flatten(2))
 
     def across(self, queries: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        """``(Q, B, 384)``, or ``(Q, 1, 384)``, attends to ``(K, B, 384)`` along the first axis."""
+        """Attention of ``(Q, B or 1, 384)`` to ``(K, B, 384)`` along the first axis."""
         q = _split_across(self.to_q(queries).expand(-1, context.shape[1], -1))
         k, v = map(_split_across, self.to_kv(context).chunk(2, -1))
         found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -118,23 +120,28 @@ def _split_across(x: Tensor) -> Tensor:
 
 
 class _Mlp(nn.Module):
+    """The feed-forward part of a block."""
+
     def __init__(self) -> None:
         super().__init__()
         self.fc1 = nn.Linear(HIDDEN, 4 * HIDDEN)
         self.fc2 = nn.Linear(4 * HIDDEN, HIDDEN)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(..., 384)`` to ``(..., 384)``."""
         return self.fc2(F.gelu(self.fc1(_norm(x)), approximate="tanh"))
 
 
 class _SelfBlock(nn.Module):
+    """A block of self-attention, along time or across tracks."""
+
     def __init__(self) -> None:
         super().__init__()
         self.attn = _Attention()
         self.mlp = _Mlp()
 
     def forward(self, x: Tensor, mask: Tensor | None = None, newest: bool = False) -> Tensor:
-        """Attention along time of ``(N, T, 384)``; of the last frame only with ``newest``."""
+        """Attention along time of ``(N, T, 384)``; with ``newest``, of the last frame only."""
         normal = _norm(x)
         if newest:
             found = self.attn.along(normal[:, -1:], normal, mask)
@@ -151,6 +158,8 @@ class _SelfBlock(nn.Module):
 
 
 class _CrossBlock(nn.Module):
+    """A block of attention from tracks to other tracks."""
+
     def __init__(self) -> None:
         super().__init__()
         self.norm_context = nn.LayerNorm(HIDDEN)
@@ -158,14 +167,16 @@ class _CrossBlock(nn.Module):
         self.mlp = _Mlp()
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The tracks ``(N, T or 1, 384)`` attend to others ``(M, T, 384)`` in each frame."""
+        """Attention of tracks ``(N, T or 1, 384)`` to others ``(M, T, 384)`` in each frame."""
         x = x + self.cross_attn.across(_norm(x), self.norm_context(context), mask)
         return x + self.mlp(x)
 
 
 def _norm(x: Tensor) -> Tensor:
+    """Layer norm of ``(..., 384)`` without parameters."""
     return F.layer_norm(x, (HIDDEN,), eps=1e-6)
 
 
 def _blocks(kind: type[nn.Module]) -> nn.ModuleList:
+    """One block of this kind per round."""
     return nn.ModuleList(kind() for _ in range(_ROUNDS))

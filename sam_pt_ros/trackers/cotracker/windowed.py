@@ -1,18 +1,18 @@
-"""The function of the authors' online predictor: windows of 16 frames that overlap by 8.
+"""Tracking as in the authors' online predictor: windows of 16 frames that overlap by 8.
 
-For evaluation on recordings, and as the reference. Window w covers the frames 8 w to 8 w + 15; it
-is computed when the frame after it has come, or when the stream ends, because points may still be
-added in its last frame. Its first 8 frames are final then.
+This mode serves evaluation on recordings, and as the reference. Window w covers the frames 8 w to
+8 w + 15. It is computed when the first frame after it arrives or the stream ends, because points
+may still be added in its last frame. Its first 8 frames are then final.
 
-What points owe to each other, as published: every point takes part in every window from the one
-on in which its query frame is new, in all 16 frames, also in those before its query. Points that
-are announced (``foresee``) take part in the windows before that too, as tokens that have seen
-nothing; so the authors' predictor has it, which is told of all queries in advance. Points added in
-an earlier frame make the windows from theirs on be computed again.
+Points influence each other as published. A point takes part in every window starting with the one
+in which its query frame is new, in all 16 frames, even those before its query. Announced points
+(``foresee``) take part in earlier windows as well, as tokens without features, because the
+authors' predictor knows all queries in advance. After points are added in an earlier frame, the
+windows starting with theirs are computed again.
 
-A removed point is in no window that is computed from then on, or computed again. If no window was
-computed with it, it is as if it had never been; otherwise it lives on in the others' tracks in
-those windows, from which the next ones start.
+Removing a point removes it from all windows that are computed from then on, or again. If no window
+was computed with it, it leaves no trace. Otherwise its trace is in the other points' tracks in
+those windows, from which the next windows start.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _STEP = WINDOW // 2
 class WindowedEngine(Engine):
     """Keeps the tracks of the newest windows."""
 
-    # A window begins up to 15 frames before a point that is new in it, and is computed when the
-    # first answer for such a point is due: up to 24 frames after it was added.
+    # A window starts up to 15 frames before the query frame of a point that is new in it, and is
+    # computed when the first track of the point is due, up to 24 frames after it was added.
     reach = 5 * _STEP
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._oldest: int | None = None  # the first frame of the stream, where window 0 begins
-        self._windows: dict[int, Tensor] = {}  # by number, (N, 16, 4)
-        self._open: Tensor | None = None  # the window after the last full one
+        self._oldest: int | None = None  # first frame of the stream, at which window 0 starts
+        self._windows: dict[int, Tensor] = {}  # full windows by number, (N, 16, 4)
+        self._open: Tensor | None = None  # the incomplete window after the last full one
         self._foreseen = (self._queries, self.starts)
 
     def foresee(self, xy: np.ndarray, starts: np.ndarray) -> None:
@@ -53,19 +53,20 @@ class WindowedEngine(Engine):
 
     @property
     def _first(self) -> int:
+        """Index of the first frame of the stream."""
         assert self._oldest is not None, "no frame has come yet"
         return self._oldest
 
     def final(self) -> int:
-        # The last full window is left out until a frame after it has come.
+        # The last full window is not final until the next frame has arrived.
         return self._first + self._full(self.newest - 1) * _STEP + _STEP - 1
 
     def _full(self, newest: int) -> int:
-        """The number of the last window that has all its frames; -1: none."""
+        """Number of the last window with all its frames; -1 if there is none."""
         return max((newest - self._first - WINDOW + 1) // _STEP, -1)
 
     def _tracks_in(self, frame: int) -> Tensor:
-        # What a newer window says of a frame replaces what an older one said.
+        # The tracks of a newer window replace those of an older one.
         full, place = self._full(self.newest), frame - self._first
         self._compute(full)
         number = min(place // _STEP, full + self._has_open(full))
@@ -76,7 +77,7 @@ class WindowedEngine(Engine):
         return self._open[:, place - number * _STEP]
 
     def _has_open(self, full: int) -> bool:
-        """Whether there are frames that the last full window does not reach."""
+        """Whether there are frames after the last full window."""
         return self.newest > self._first + full * _STEP + WINDOW - 1 or full < 0
 
     def _added(self, xy: Tensor, frame: int) -> None:
@@ -95,8 +96,8 @@ class WindowedEngine(Engine):
         )
 
     def _compute(self, last: int) -> None:
-        """All windows up to this one."""
-        # Windows before that of the first point have nothing to hand on.
+        """Compute all windows up to number ``last``."""
+        # Windows before that of the first point are skipped.
         first = max(*(n + 1 for n in self._windows), int(self._windows_of(self.starts).min()), 0)
         for number in range(first, last + 1):
             self._windows[number] = self._solve(number)
@@ -104,9 +105,9 @@ class WindowedEngine(Engine):
         self._windows = {n: window for n, window in self._windows.items() if n >= kept}
 
     def _solve(self, number: int) -> Tensor:
-        """The tracks of all points in a window, ``(N, 16, 4)``."""
+        """Compute the tracks of all points in a window, ``(N, 16, 4)``."""
         start = self._first + number * _STEP
-        # Frames that have not come are copies of the newest.
+        # Frames that have not arrived yet are copies of the newest.
         frames = [min(start + i, self.newest) for i in range(WINDOW)]
         rows = np.flatnonzero(self._windows_of(self.starts) <= number)
         joined = self._on_device(rows)
@@ -119,7 +120,7 @@ class WindowedEngine(Engine):
         for _ in range(self.iterations):
             embedded = torch.stack(
                 [
-                    self.network.embed(self.look(frame), tracks[:, i, :2], support)
+                    self.network.embed(self.features_of(frame), tracks[:, i, :2], support)
                     for i, frame in enumerate(frames)
                 ],
                 1,
@@ -130,7 +131,7 @@ class WindowedEngine(Engine):
         return window
 
     def _initial(self, number: int) -> Tensor:
-        """Where the updates start from."""
+        """Initial tracks of all points in a window, ``(N, 16, 4)``."""
         still = torch.cat([self._queries, torch.zeros_like(self._queries)], 1)
         tracks = still[:, None].expand(-1, WINDOW, -1)
         before = self._windows.get(number - 1)
@@ -141,6 +142,6 @@ class WindowedEngine(Engine):
         return tracks
 
     def _windows_of(self, starts: np.ndarray) -> np.ndarray:
-        """The numbers of the windows in which frames are new."""
+        """Numbers of the windows in which frames are new, ``int64 (N,)``."""
         numbers: np.ndarray = np.maximum((starts - self._first) // _STEP - 1, 0)
         return numbers

@@ -49,7 +49,7 @@ def test_a_checkpoint_with_another_hash_is_refused(
 ) -> None:
     monkeypatch.setenv("SAM_PT_CHECKPOINT_DIR", str(tmp_path))
     torch.save(golden.stand_in_state(), tmp_path / "scaled_online.pth")
-    refused("its SHA-256 is .*, expected 205d34789f19", checkpoint="cotracker3_online")
+    refused("the SHA-256 is .*, expected 205d34789f19", checkpoint="cotracker3_online")
     refused(f"expected {'01' * 32}", checkpoint_sha256="01" * 32)
 
 
@@ -74,7 +74,10 @@ def test_a_state_dict_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_the_offline_model_is_recognised(tmp_path: Path) -> None:
     offline = {**golden.stand_in_state(), "time_emb": torch.zeros(1, 60, 1110)}
-    refused("window of 60 frames, not of 16: the offline", checkpoint=saved(tmp_path, offline))
+    refused(
+        "window of 60 frames, expected 16; it may be the offline",
+        checkpoint=saved(tmp_path, offline),
+    )
 
 
 def test_random_weights_need_to_be_allowed() -> None:
@@ -92,9 +95,9 @@ def test_random_weights_need_to_be_allowed() -> None:
 @pytest.mark.parametrize(
     ("device", "says"),
     [
-        ("gpu", "there is no device 'gpu'; known are auto, cpu, cuda"),
+        ("gpu", "unknown device 'gpu'; use auto, cpu, cuda or cuda:N"),
         ("meta", "the device 'meta' is not supported"),
-        ("cuda:99", "the device 'cuda:99' is not there: PyTorch .* sees . CUDA devices"),
+        ("cuda:99", "the device 'cuda:99' is not available: PyTorch .* sees . CUDA devices"),
     ],
 )
 def test_devices_that_are_not_there_are_refused(device: str, says: str) -> None:

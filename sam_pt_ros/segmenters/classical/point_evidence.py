@@ -1,24 +1,26 @@
-"""What prompt points say about the pixels around them."""
+"""Evidence that prompt points give about the pixels around them."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-_CORE = 2.0  # working pixels around a point that are certain
+_CORE = 2.0  # radius around a point that is certain, working pixels
 _CORE_EVIDENCE = 6.0
-_CORRECTED_CORE = 12.0  # likewise, of a correction
-_COLOUR_SCALE = 14.0  # distance in 8-bit Lab over which a point's word fades
-_WIDE_COLOUR_SCALE = 32.0  # likewise, of a correction
-_TEXTURE = 5  # working pixels over which colours are averaged before
-_SPREAD = 0.10  # of a point's word, in object sizes
-_BELIEF_ZERO = 0.6  # distance from the points, in their spacings, where belief changes sides
+_CORRECTED_CORE = 12.0  # the same for a correction
+_COLOUR_SCALE = 14.0  # distance in 8-bit Lab over which a point's evidence fades
+_WIDE_COLOUR_SCALE = 32.0  # the same for a correction
+_TEXTURE = 5  # width of the window over which colours are averaged, working pixels
+_SPREAD = 0.10  # reach of a point's evidence, in object sizes
+_BELIEF_ZERO = (
+    0.6  # distance from the points at which belief changes its sign, in spacings of the points
+)
 _BELIEF_SLOPE = 8.0
 _BELIEF_LIMITS = (-6.0, 3.0)
-_LINKED_SLOPE = 3.0  # of few clicks, that say less about the extent
-_WIDE_SPREAD = 0.3  # of a point that contradicts what was known
-_CORRECTION = 14.0  # emphasis of a correction
-_DISSENT = 2.0  # emphasis of a tracked point that contradicts: it may have drifted
+_LINKED_SLOPE = 3.0  # slope for a few clicks, which say less about the extent
+_WIDE_SPREAD = 0.3  # reach of a point that contradicts the expectation
+_CORRECTION = 14.0  # weight of a correction
+_DISSENT = 2.0  # weight of a tracked point that contradicts the expectation: it may have drifted
 
 
 def point_evidence(
@@ -30,18 +32,17 @@ def point_evidence(
     strength: float,
     corrections: np.ndarray,
 ) -> np.ndarray:
-    """Evidence for the object around points, fading with distance and with colour.
+    """Evidence for the object around points. It fades with distance and with colour difference.
 
     Args:
-        points: ``float32 (N, 2)`` working pixels; those outside the crop say nothing.
-        labels: ``int32 (N,)``, 1 on the object, 0 not.
-        lab: ``uint8 (h, w, 3)``.
-        size: of the object, working pixels.
+        points: ``float32 (N, 2)`` working pixels; those outside the crop are ignored.
+        labels: ``int32 (N,)``: 1 on the object, 0 not on it.
+        lab: ``uint8 (h, w, 3)``, the crop in Lab.
+        size: size of the object, working pixels.
         known: ``float32 (h, w)``, probability of the object without the points. A point that
-            contradicts it is a correction, and reaches farther.
+            contradicts it reaches farther.
         strength: evidence next to a point.
-        corrections: ``bool (N,)``, points that somebody has put there just now; one that
-            contradicts what is known prevails.
+        corrections: ``bool (N,)``, points just added by a user. They prevail over ``known``.
 
     Returns:
         ``float32 (h, w)``.
@@ -80,7 +81,7 @@ def point_evidence(
 
 
 def spacing(points: np.ndarray) -> float:
-    """Median distance of each of at least two points to the nearest other one."""
+    """Median distance of points ``(N, 2)``, N at least 2, to their nearest neighbours."""
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(apart, np.inf)
     return max(float(np.median(apart.min(axis=1))), 2.0)
@@ -89,15 +90,16 @@ def spacing(points: np.ndarray) -> float:
 def spread_belief(
     points: np.ndarray, reach: float, shape: tuple[int, int], linked: bool = False
 ) -> np.ndarray:
-    """Where an object is whose points are spread over it, ``float32 (h, w)`` log odds.
+    """Belief in an object whose points cover it, as log odds, ``float32 (h, w)``.
 
-    Medoids of an object lie about a spacing apart, and its outline half a spacing beyond.
+    Medoids of an object are about one spacing apart, and its outline is half a spacing beyond.
 
     Args:
-        points: ``float32 (N, 2)`` positives, working pixels.
+        points: ``float32 (N, 2)``, positive points, working pixels.
         reach: their spacing, working pixels.
-        linked: whether the object lies between its points too: few clicks on one thing are
-            often farther apart than it is thick.
+        shape: height, width of the crop.
+        linked: whether to connect the points by lines that belong to the object. A few clicks
+            on one object are often farther apart than it is thick.
     """
     height, width = shape
     dots = np.full(shape, 255, np.uint8)
@@ -113,7 +115,7 @@ def spread_belief(
 
 
 def _spanning_tree(points: np.ndarray) -> list[tuple[int, int]]:
-    """The pairs of points whose connections, of least total length, connect all (Prim)."""
+    """Edges of the minimum spanning tree of points ``(N, 2)``, as pairs of rows (Prim)."""
     apart = np.linalg.norm((points[:, None] - points[None]).astype(np.float32), axis=2)
     reached, pairs = [0], []
     while len(reached) < len(points):

@@ -1,0 +1,73 @@
+"""The state of one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters.classical.colour import Appearance
+from sam_pt_ros.segmenters.classical.views import View
+from sam_pt_ros.segmenters.classical.window import Window
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The state of an object after one frame; immutable, so that a frame can be repeated.
+
+    Attributes:
+        frame: frame in which the object was last seen.
+        window: window of the object in that frame.
+        probability: ``float32 (h, w)``, probability of the object in the window.
+        box: edges of the object: x min, y min, x max, y max, image pixels.
+        area: area of the object, image pixels.
+        usual_area: slow running average of the area, image pixels.
+        velocity: ``float64 (2,)``, image pixels per frame.
+        appearance: colour model.
+        points: ``float32 (N, 2)``, positive points given with that frame, image pixels.
+        negatives: ``float32 (M, 2)``, negative points given with that frame, image pixels.
+        most_points: largest numbers of positive and of negative points given at once so far.
+        index: index of the newest frame in which the object was searched.
+        hidden: frames since ``frame`` in which it was not seen.
+        doubts: consecutive frames with signs that it is hidden.
+        recovering: whether it was found again but not yet seen as a whole.
+        views: remembered views, the first one and the latest ones.
+        rigid: whether the previous view was found again when the last one was remembered.
+    """
+
+    frame: Frame
+    window: Window
+    probability: np.ndarray
+    box: tuple[float, float, float, float]
+    area: float
+    usual_area: float
+    velocity: np.ndarray
+    appearance: Appearance
+    points: np.ndarray
+    negatives: np.ndarray
+    most_points: tuple[int, int]
+    index: int
+    hidden: int = 0
+    doubts: int = 0
+    recovering: bool = False
+    views: tuple[View, ...] = ()
+    rigid: bool = False
+
+    @property
+    def size(self) -> float:
+        """Size of the whole object: geometric mean of the sides of its box, image pixels.
+
+        If the object is partly hidden, the box is enlarged to the usual area.
+        """
+        x0, y0, x1, y1 = self.box
+        hidden_part = min(max(self.usual_area / max(self.area, 1.0), 1.0), 6.0)
+        return float(np.sqrt((x1 - x0) * (y1 - y0) * hidden_part))
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """An object before and after the newest frame, so that the frame can be repeated."""
+
+    before: State | None
+    now: State
