@@ -12,7 +12,7 @@ HEAD = """\
 
 # Messages and services
 
-The definitions of this package's own types, as `ros2 interface show sam_pt_ros/msg/TrackedObject` prints them.
+The definitions of this package's own types, as `ros2 interface show` prints them.
 [Topics and services](topics.md) says where they are used.
 """
 

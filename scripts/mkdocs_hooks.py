@@ -1,4 +1,4 @@
-"""What MkDocs does besides its plugins: pages that stand in the repository's root, and roles in docstrings."""
+"""MkDocs hooks: pages that stand in the repository's root, and roles in docstrings."""
 
 from __future__ import annotations
 

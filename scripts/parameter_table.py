@@ -19,7 +19,8 @@ HEAD = """\
 
 # Parameters
 
-A configuration is a ROS parameter file, like those in `config/`. `params:=FILE` overrides single values:
+A configuration is a ROS parameter file, like those in `config/`. `params:=FILE` overrides single
+values:
 
 ```yaml
 /**:
@@ -33,8 +34,8 @@ A configuration is a ROS parameter file, like those in `config/`. `params:=FILE`
 ```
 
 - The node reads parameters when it is configured, except those that may change at run time.
-- Options of a backend are nested under its name, such as `mobile_sam:`. All models of its family have the same options
-  under their own names, such as `sam_vit_h:`.
+- Options of a backend are nested under its name, such as `mobile_sam:`. All models of its family
+  have the same options under their own names, such as `sam_vit_h:`.
 - Options of backends that are not selected are ignored. Unknown names are refused.
 """
 
