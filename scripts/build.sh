@@ -97,6 +97,8 @@ build_package() {
   fi
   say "Building the messages and services, and installing the package into .venv"
   rm -f "$venv/.built-from"
+  # That of another version would stay beside the new one.
+  rm -rf "$venv"/lib/python3.*/site-packages/sam_pt_ros-*.egg-info
   mkdir -p "$build"
   {
     "$venv/bin/cmake" -S "$root" -B "$build" -G Ninja \
