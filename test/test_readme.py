@@ -110,3 +110,12 @@ def test_files_for_continuous_integration_and_forges_are_valid() -> None:
     steps = read["ci.yml"]["jobs"]["test"]["steps"]
     assert ".ci/run" in [step.get("run") for step in steps]
     assert (ROOT / ".ci/run").stat().st_mode & 0o100
+
+
+def test_the_page_on_the_architecture_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in ROOT.glob("sam_pt_ros/*/__init__.py")}
+    modules = {path.name for path in ROOT.glob("sam_pt_ros/*.py")} - {"__init__.py"}
+    assert "pipeline" in rooms and "objects.py" in modules
+    assert not {room for room in rooms if f"`{room}/`" not in page}
+    assert not {module for module in modules if f"`{module}`" not in page}

@@ -92,3 +92,17 @@ def test_the_example_of_a_tracker_and_a_segmenter_tracks_an_object(configuration
         expected[y : y + SIDE, x : x + SIDE] = True
         found = item.mask.full()
         assert (found & expected).sum() / (found | expected).sum() > 0.95, index
+
+
+def test_the_example_of_the_library_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(DOCS.parent)
+    code = blocks("library.md", "python")[0]
+    frames = [np.full((360, 640, 3), 40, np.uint8) for _ in range(4)]
+    for index, image in enumerate(frames):
+        image[160:200, 300 + index : 345 + index] = (200, 90, 40)
+    exec(compile(code, "library.md", "exec"), {"frames": frames})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3
+    assert all(line.startswith("1 TRACKING ") for line in printed)
