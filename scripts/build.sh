@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Makes .venv (argument "venv"), builds and installs the package into it (argument "build"), and
-# adds PyTorch (argument "torch").
+# adds PyTorch (argument "torch") or what the site needs (argument "docs").
 # Does only what is needed: a step is repeated when what it was made from has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 venv=$root/.venv
 build=$root/build/venv
-full_ros='see "On a full ROS 2" in README.md'
+full_ros='see "In a ROS 2 workspace" in docs/installing.md'
 header_test='import os, sysconfig; h = sysconfig.get_paths()["include"]; raise SystemExit(not os.path.exists(h + "/Python.h"))'
 
 say() { printf '==> %s\n' "$*"; }
@@ -97,6 +97,8 @@ build_package() {
   fi
   say "Building the messages and services, and installing the package into .venv"
   rm -f "$venv/.built-from"
+  # That of another version would stay beside the new one.
+  rm -rf "$venv"/lib/python3.*/site-packages/sam_pt_ros-*.egg-info
   mkdir -p "$build"
   {
     "$venv/bin/cmake" -S "$root" -B "$build" -G Ninja \
@@ -128,6 +130,21 @@ add_torch() {
   printf '%s\n' "$made_from" >"$venv/.torch-from"
 }
 
+add_docs() {
+  local made_from
+  made_from=$(sha256sum requirements/docs.txt | cut -d' ' -f1)
+  if [ "$(cat "$venv/.docs-from" 2>/dev/null)" = "$made_from" ]; then
+    return
+  fi
+  say "Installing the packages that build the site (requirements/docs.txt); once, some seconds"
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps \
+    --requirement requirements/docs.txt >build/pip.txt 2>&1 || {
+    tail -n 15 build/pip.txt >&2
+    fail "MkDocs could not be installed; all of pip's output is in build/pip.txt"
+  }
+  printf '%s\n' "$made_from" >"$venv/.docs-from"
+}
+
 # Two builds at the same time would spoil each other.
 mkdir -p build
 exec 9>build/lock
@@ -136,3 +153,4 @@ flock -n 9 || { say "Waiting for another build to end" && flock 9; }
 make_venv
 [ "${1:-build}" = venv ] || build_package
 [ "${1:-build}" != torch ] || add_torch
+[ "${1:-build}" != docs ] || add_docs

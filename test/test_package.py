@@ -109,6 +109,14 @@ def test_package_xml_is_valid() -> None:
     assert [group.name for group in package.member_of_groups] == ["rosidl_interface_packages"]
 
 
+def test_package_xml_has_no_pip_keys() -> None:
+    """The ROS build farm releases no package that has one."""
+    xml = (ROOT / "package.xml").read_text()
+    keys = re.findall(r"depend>([\w-]+)</", xml)
+    assert "python3-numpy" in keys
+    assert not [key for key in keys if key.endswith("-pip")]
+
+
 def test_versions_agree() -> None:
     version = sam_pt_ros.__version__
     xml = (ROOT / "package.xml").read_text()

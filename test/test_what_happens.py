@@ -1,4 +1,4 @@
-"""Every row of the README's table "What happens when" was seen by a test."""
+"""Every fault on the page "What happens when" was seen by a test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 TEST = Path(__file__).resolve().parent
-README = TEST.parent / "README.md"
+PAGE = TEST.parent / "docs" / "faults.md"
 
 FAULTS = "ros/test_faults.py"
 LIFE_CYCLE = "ros/test_life_cycle.py"
@@ -43,7 +43,10 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     ],
     "Two nodes publish": [
         (FAULTS, "test_two_cameras_on_one_topic_are_noticed"),
-        ("test_stream_order.py", "test_of_two_cameras_with_clocks_of_their_own_one_is_settled_on"),
+        (
+            "ros/test_stream_order.py",
+            "test_of_two_cameras_with_clocks_of_their_own_one_is_settled_on",
+        ),
     ],
     "Images come faster": [
         (FAULTS, "test_performance_says_what_each_image_cost_and_what_was_dropped"),
@@ -54,7 +57,7 @@ SEEN: dict[str, list[tuple[str, str]]] = {
         (FAULTS, "test_a_model_that_fails_costs_that_image_only"),
         (NODE, "test_a_failing_model_costs_no_frame_its_result"),
     ],
-    "The GPU has no room": [
+    "The GPU runs out of memory": [
         (FAULTS, "test_where_memory_is_scarce_objects_are_segmented_one_by_one")
     ],
     "Models fail in `max_failures`": [
@@ -70,7 +73,7 @@ SEEN: dict[str, list[tuple[str, str]]] = {
         (NODE, "test_a_bad_click_is_refused_and_the_node_lives"),
         (NODE, "test_other_bad_clicks_are_refused"),
     ],
-    "A service is asked for nonsense": [(FAULTS, "test_services_refuse_nonsense_with_a_reason")],
+    "A service request is invalid": [(FAULTS, "test_services_refuse_nonsense_with_a_reason")],
     "An output cannot be made": [
         (LIFE_CYCLE, "test_an_output_that_cannot_be_made_costs_no_other")
     ],
@@ -96,7 +99,7 @@ SEEN: dict[str, list[tuple[str, str]]] = {
 
 
 def rows() -> list[list[str]]:
-    section = README.read_text(encoding="utf-8").split("## What happens when\n", 1)[1]
+    section = PAGE.read_text(encoding="utf-8").split("## Faults\n", 1)[1]
     lines = re.findall(r"^\|(.*)\|$", section.split("\n## ", 1)[0], re.MULTILINE)
     return [[cell.strip() for cell in line.split("|")] for line in lines[2:]]
 

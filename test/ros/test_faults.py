@@ -1,6 +1,6 @@
 """Faults over real DDS: what subscribers receive while something fails, and afterwards.
 
-Each test ends with good images that are answered well. The rows of the README's "What happens
+Each test ends with good images that are answered well. The rows of the page "What happens
 when" name tests of this file; see test_what_happens.py.
 """
 

@@ -140,7 +140,7 @@ class Page:
         """Wait until an expression is true; its value."""
         deadline = time.monotonic() + TIMEOUT
         while not (value := self.run(script)):
-            said = self.run("document.body.innerText"), self.complaints
+            said = self.run("document.body?.innerText"), self.complaints
             assert time.monotonic() < deadline, f"waited in vain for {script} in {said}"
             time.sleep(0.02)
         return value

@@ -643,8 +643,8 @@ import sam_pt_ros.weights.download
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
-def test_the_readme_lists_what_there_is() -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_page_on_models_lists_what_there_is() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/models.md").read_text(encoding="utf-8")
     for name, known in checkpoints.CHECKPOINTS.items():
         size = checkpoints.format_bytes(known.size or known.rough_size or 0)
-        assert f"| `{name}` | `{known.file}` | {size} | {known.licence}" in readme
+        assert f"| `{name}` | `{known.file}` | {size} | {known.licence}" in page
