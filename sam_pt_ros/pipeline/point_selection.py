@@ -7,9 +7,9 @@ source of randomness.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import cv2
-import kmedoids
 import numpy as np
 
 from sam_pt_ros.errors import UserError
@@ -78,6 +78,8 @@ def _kmedoids(
     distances = squares[:, None] + squares[None, :] - 2 * pixels @ pixels.T
     np.sqrt(np.maximum(distances, 0), out=distances)
     start = rng.choice(len(pixels), count, replace=False).astype(np.uintp)
+    import kmedoids  # optional: it has no package in the ROS distributions
+
     # One thread: parallel sums come in another order, and results must not depend on that.
     result = kmedoids.fasterpam(distances, start, max_iter=100, n_cpu=1)
     return pixels[np.asarray(result.medoids, np.int64)]
@@ -155,3 +157,13 @@ _METHODS: dict[str, _Method] = {
 }
 METHODS = tuple(_METHODS)
 """Names of the methods."""
+_WITHOUT_KMEDOIDS = "random"
+
+
+def check_installed(*methods: str) -> None:
+    """UserError if one of the methods needs a package that is not installed."""
+    if set(methods) - {_WITHOUT_KMEDOIDS} and find_spec("kmedoids") is None:
+        raise UserError(
+            "the Python package 'kmedoids' is not installed; run `pip install kmedoids`, or set "
+            f"positive_selection and negative_selection to '{_WITHOUT_KMEDOIDS}'"
+        )

@@ -20,6 +20,7 @@ from sam_pt_ros.objects import (
 from sam_pt_ros.options import specs
 from sam_pt_ros.pipeline.observation import Observer, positives_by_object
 from sam_pt_ros.pipeline.options import SamPtOptions
+from sam_pt_ros.pipeline.point_selection import check_installed
 from sam_pt_ros.pipeline.problems import Problems
 from sam_pt_ros.pipeline.reinitialization import create_reinitialization
 from sam_pt_ros.pipeline.requests import Requests
@@ -46,6 +47,10 @@ class SamPt:
         options: everything else.
         clock: gives the seconds that budgets are compared with.
 
+    Raises:
+        UserError: the history is too short for the options, or the Python package kmedoids is
+            needed and not installed.
+
     Attributes:
         options: as given, or as last changed.
         history: the newest frames.
@@ -59,6 +64,7 @@ class SamPt:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.options = options = options or SamPtOptions()
+        check_installed(options.positive_selection, options.negative_selection)
         self.history = history = FrameHistory(options.history_length)
         self._problems = problems = Problems()
         self._stages = stages = Stages()

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.pipeline import point_selection as module
 from sam_pt_ros.pipeline.point_selection import (
     METHODS,
+    check_installed,
     corner_mask,
     erode_mask,
     mask_diameter,
@@ -236,3 +238,13 @@ def test_different_masks_of_equal_size_are_not_confused_by_clustering_fewer_pixe
     points = select("kmedoids", 16, mask, clustered_pixels=16)
     assert len(np.unique(points, axis=0)) == 16
     assert all(mask[int(y), int(x)] for x, y in points)
+
+
+def test_without_kmedoids_only_random_points_can_be_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    check_installed("random", "random")
+    for method in set(METHODS) - {"random"}:
+        with pytest.raises(UserError, match="run `pip install kmedoids`, or set"):
+            check_installed("random", method)
