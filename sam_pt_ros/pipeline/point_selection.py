@@ -47,7 +47,7 @@ def select_points(
         points repeats its pixels.
     """
     if method not in _METHODS:
-        raise UserError(f"unknown point selection '{method}'; known are {', '.join(METHODS)}")
+        raise UserError(f"unknown point selection '{method}'; available: {', '.join(METHODS)}")
     if count == 0 or not mask.any():
         return np.zeros((0, 2), np.float32)
     return _METHODS[method](count, image, mask, rng, clustered_pixels)

@@ -242,5 +242,5 @@ def create_reinitialization(variant: str, horizon: int) -> Reinitialization | No
     if variant == NO_REINITIALIZATION:
         return None
     if variant not in _VARIANTS:
-        raise UserError(f"unknown reinitialization '{variant}'; known are {', '.join(VARIANTS)}")
+        raise UserError(f"unknown reinitialization '{variant}'; available: {', '.join(VARIANTS)}")
     return _VARIANTS[variant](horizon)

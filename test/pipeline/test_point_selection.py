@@ -148,7 +148,7 @@ def test_an_empty_mask_has_no_point_to_give(method: str) -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(UserError, match="unknown point selection 'best'; known are"):
+    with pytest.raises(UserError, match="unknown point selection 'best'; available: "):
         select("best", 5, GOLDEN["ellipse_mask"])
 
 

@@ -267,5 +267,5 @@ def test_variants_are_made_by_name() -> None:
     assert create_reinitialization("none", 8) is None
     made = create_reinitialization("A", 8)
     assert isinstance(made, ReinitializeAtHorizon) and made.horizon == 8
-    with pytest.raises(UserError, match="unknown reinitialization 'Z'; known are"):
+    with pytest.raises(UserError, match="unknown reinitialization 'Z'; available: "):
         create_reinitialization("Z", 8)
