@@ -10,13 +10,8 @@ from typing import NoReturn
 
 from sam_pt_ros import __version__
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.arguments import (
-    add_clicks,
-    add_configuration,
-    add_evaluation_commands,
-    add_out,
-    seconds,
-)
+from sam_pt_ros.evaluation.arguments import add_clicks, add_configuration, add_out, seconds
+from sam_pt_ros.evaluation.command_line import add_evaluation_commands
 
 BAD_INPUT = 2
 """Exit code for what the user can put right."""

@@ -84,7 +84,7 @@ BAD = {
     "negative clicks only": (["demo", *FILM, "--click", "5,5,-"], "no positive click"),
     "click after the end": (["demo", *FILM, "--click", "5,5", "--start", "60"], "--start"),
     "start without click": (["demo", "--start", "1"], "--click"),
-    "negative start": (["demo", *FILM, "--click", "5,5", "--start", "-1"], "from 0 on"),
+    "negative start": (["demo", *FILM, "--click", "5,5", "--start", "-1"], "0 or more"),
     "out is a file": (["demo", *FILM, "--click", "5,5", "--out", "text.mp4"], "--out"),
 }
 

@@ -22,6 +22,7 @@ from sam_pt_ros.demo.node_process import sigterm_ends_it
 from sam_pt_ros.demo.summary import Summary, read_objects, summarize
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange.images import decode_image
+from sam_pt_ros.output.terminal import progress_display, progress_step
 from sam_pt_ros.paths import classical_configuration_file, configuration_file
 from sam_pt_ros.recordings.clicks import SYNTAX, Click
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
@@ -32,7 +33,6 @@ from sam_pt_ros.recordings.films import (
     write_image,
     write_strip,
 )
-from sam_pt_ros.recordings.progress import progress_display, step_of
 from sam_pt_ros.recordings.rosbag2 import remove_bag
 from sam_pt_ros.recordings.sources import BagSource, CameraSource, Source, VideoSource
 from sam_pt_ros.trackers import trackers
@@ -139,7 +139,7 @@ def run_demo(options: DemoOptions) -> None:
     except OSError as error:
         raise UserError(f"{out}: cannot be made a folder ({error.strerror}); see --out") from error
     with sigterm_ends_it(), progress_display(console) as progress:
-        with _measured(seconds, "input"), step_of(progress, "Cutting the bag") as advance:
+        with _measured(seconds, "input"), progress_step(progress, "Cutting the bag") as advance:
             source = options.open_source()
             if not options.clicks and not source.click_events:
                 raise _ask_for_clicks(source, options)
@@ -150,13 +150,13 @@ def run_demo(options: DemoOptions) -> None:
         start = time.monotonic()
         with ExitStack() as steps:
             starting = steps.enter_context(ExitStack())
-            starting.enter_context(step_of(progress, "Starting the node"))
+            starting.enter_context(progress_step(progress, "Starting the node"))
             advance_play: list[Callable[[], None]] = []
 
             def on_ready() -> None:
                 seconds["start"] = time.monotonic() - start
                 starting.close()
-                step = step_of(progress, _playing(options, bag), len(bag.stamps))
+                step = progress_step(progress, _playing(options, bag), len(bag.stamps))
                 advance_play.append(steps.enter_context(step))
 
             recording = run(
@@ -169,7 +169,7 @@ def run_demo(options: DemoOptions) -> None:
                 lambda: advance_play[0](),
             )
         seconds["play"] = time.monotonic() - start - seconds["start"]
-        with _measured(seconds, "pictures"), step_of(progress, "Drawing") as _:
+        with _measured(seconds, "pictures"), progress_step(progress, "Drawing") as _:
             history = read_objects(recording.path, OBJECTS_TOPIC)
             if recording.received[OVERLAY_TOPIC]:
                 write_film(

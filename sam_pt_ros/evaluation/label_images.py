@@ -5,8 +5,6 @@ OpenCV turns a palette PNG into colours, so these files go through Pillow.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.output.atomic_files import replacing
 
 if TYPE_CHECKING:
     from sam_pt_ros.evaluation.sequences import VideoSequence
@@ -128,16 +127,5 @@ def _check(labels: np.ndarray) -> None:
 
 
 def _save(path: Path, image: Image.Image) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, make_folder=True) as unfinished:
         image.save(unfinished, "PNG")
-        unfinished.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); check the folder and the "
-            "free space"
-        ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()

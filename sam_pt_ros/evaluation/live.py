@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from sam_pt_ros.evaluation.run_folder import (
 from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.output.csv_files import write_csv
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.films import choose_evenly, read_overlays, write_film, write_strip
@@ -178,15 +178,14 @@ def _results(
 
 
 def _write_latencies(path: Path, cut: CutBag, recording: Recording) -> None:
-    """For every image its latency from stamp to mask; an empty one was dropped."""
+    """Write the latency of every image from its stamp to its mask; empty if it was dropped."""
     received = dict(recording.received[LABEL_IMAGE_TOPIC])
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["frame", "stamp", "latency_ms"])
-        for index, stamp in enumerate(cut.stamps):
-            when = received.get(stamp)
-            late = "" if when is None else round((when - recording.due[stamp]) * 1e-6, 3)
-            writer.writerow([index, stamp, late])
+    rows = []
+    for index, stamp in enumerate(cut.stamps):
+        when = received.get(stamp)
+        late = None if when is None else round((when - recording.due[stamp]) * 1e-6, 3)
+        rows.append([index, stamp, late])
+    write_csv(path, ("frame", "stamp", "latency_ms"), rows)
 
 
 def _frame(result: TrackResult, labels: np.ndarray | None) -> InputFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation import charts
+from sam_pt_ros.evaluation.object_charts import MAX_OVERVIEW, object_chart, overview_chart
 from sam_pt_ros.evaluation.report_page import (
     Html,
     bullets,
@@ -27,7 +27,11 @@ from sam_pt_ros.evaluation.report_page import (
     table,
 )
 from sam_pt_ros.evaluation.results import NAN, ObjectRow, ScoreRow, TimingRow
+from sam_pt_ros.evaluation.score_charts import bar_chart
+from sam_pt_ros.evaluation.thinning import MAX_SAMPLES
+from sam_pt_ros.evaluation.timing_charts import histogram_chart, stage_chart
 from sam_pt_ros.objects import ObjectState
+from sam_pt_ros.output.atomic_files import write_text
 
 MAX_DRAWN = 12
 """Objects that have timelines of their own; all are in the table and in the overview."""
@@ -135,7 +139,7 @@ def write_report(path: Path, data: ReportData) -> None:
         section("Configuration", _two_columns("Parameter", data.configuration)),
         section("Versions", _two_columns("Of", data.versions)),
     ]
-    charts.write_text(path, page(data.title, *content))
+    write_text(path, page(data.title, *content))
 
 
 def write_dataset_report(
@@ -181,7 +185,7 @@ def write_dataset_report(
         section("Configuration", _two_columns("Parameter", configuration)),
         section("Versions", _two_columns("Of", versions)),
     ]
-    charts.write_text(path, page(title, *content))
+    write_text(path, page(title, *content))
 
 
 # --- both ------------------------------------------------------------------------------------
@@ -320,7 +324,7 @@ def _timeline_sections(data: ReportData, objects: Mapping[int, Sequence[ObjectRo
         )
     figures = [
         chart(
-            charts.object_chart(rows, origin, end),
+            object_chart(rows, origin, end),
             _thinned(rows).strip(),
             heading=object_name(object_id, rows[0].label),
         )
@@ -329,8 +333,10 @@ def _timeline_sections(data: ReportData, objects: Mapping[int, Sequence[ObjectRo
     pieces.append(element("div", *figures, style="charts"))
     found = [section("Objects over time", *pieces)]
     if len(objects) > 1:
-        rest = f"The first 100 of {len(objects)}." if len(objects) > 100 else ""
-        overview = chart(charts.overview_chart(objects, origin, end), rest)
+        rest = (
+            f"The first {MAX_OVERVIEW} of {len(objects)}." if len(objects) > MAX_OVERVIEW else ""
+        )
+        overview = chart(overview_chart(objects, origin, end), rest)
         found.insert(0, section("States of all objects", overview))
     return found
 
@@ -341,7 +347,7 @@ def _timing_sections(data: ReportData) -> list[Html]:
         origin, _ = _span(data)
         timings = sorted(data.timings, key=lambda timing: timing.frame)
         figures.append(
-            chart(charts.stage_chart(timings, origin), f"Stages of each frame.{_thinned(timings)}")
+            chart(stage_chart(timings, origin), f"Stages of each frame.{_thinned(timings)}")
         )
         totals = [timing.total for timing in timings]
         figures += _histogram(totals, "processing of a frame")
@@ -354,7 +360,7 @@ def _timing_sections(data: ReportData) -> list[Html]:
 
 def _thinned(values: Sequence[object]) -> str:
     """What a chart of so many values has to say."""
-    if len(values) <= charts.MAX_SAMPLES:
+    if len(values) <= MAX_SAMPLES:
         return ""
     return " Of each short stretch of frames the lowest and the highest are drawn."
 
@@ -362,7 +368,7 @@ def _thinned(values: Sequence[object]) -> str:
 def _histogram(milliseconds: Sequence[float], measure: str) -> list[Html]:
     if not any(map(math.isfinite, milliseconds)):
         return []
-    return [chart(charts.histogram_chart(milliseconds, measure))]
+    return [chart(histogram_chart(milliseconds, measure))]
 
 
 # --- a data set ------------------------------------------------------------------------------
@@ -382,7 +388,7 @@ def _sequence_chart(rows: Sequence[ScoreRow]) -> list[Html]:
     means = {name: _mean(found) for name, found in values.items()}
     if all(math.isnan(mean) for mean in means.values()):
         return []
-    svg = charts.bar_chart(list(means), list(means.values()), "J&F")
+    svg = bar_chart(list(means), list(means.values()), "J&F")
     return [section("J&F of each sequence", chart(svg, "Mean over its objects and the seeds."))]
 
 

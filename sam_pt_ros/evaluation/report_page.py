@@ -135,7 +135,7 @@ def bullets(items: Iterable[str]) -> Html:
 
 
 def chart(svg: str, caption: str = "", heading: str = "") -> Html:
-    """An SVG made by :mod:`~sam_pt_ros.evaluation.charts`."""
+    """A figure with a chart: SVG of the chart modules."""
     above = [element("h3", heading)] if heading else []
     below = [element("figcaption", caption)] if caption else []
     return element("figure", *above, Html(svg), *below)

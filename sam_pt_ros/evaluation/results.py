@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.output.csv_files import write_csv
 
 RESULTS_FILE = "results.csv"
 TIMINGS_FILE = "timings.csv"
@@ -129,16 +130,9 @@ Row = TypeVar("Row", ObjectRow, TimingRow, ScoreRow)
 
 
 def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
-    """Write rows as CSV, the names of the fields first.
-
-    Floats are written so that reading them gives the same double; NaN as an empty cell.
-    """
+    """Write rows as CSV, with the names of the fields as its head; UserError if that fails."""
     names = [field.name for field in fields(kind)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for row in rows:
-            writer.writerow([_text(getattr(row, name)) for name in names])
+    write_csv(path, names, ([getattr(row, name) for name in names] for row in rows))
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
@@ -158,12 +152,6 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     return rows
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else repr(float(value))
-    return str(value)
 
 
 def _value(text: str, kind: type) -> Any:

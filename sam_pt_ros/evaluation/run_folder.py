@@ -24,6 +24,7 @@ from sam_pt_ros.evaluation.results import (
     TimingRow,
     write_rows,
 )
+from sam_pt_ros.output.atomic_files import write_text
 from sam_pt_ros.recordings.films import write_image
 from sam_pt_ros.versions import versions
 
@@ -90,7 +91,7 @@ def write_run(folder: Path, run: RunResults) -> None:
     write_rows(folder / RESULTS_FILE, ObjectRow, run.rows)
     write_rows(folder / TIMINGS_FILE, TimingRow, run.timings)
     if run.partial is not None:
-        (folder / PARTIAL_FILE).write_text(run.partial + "\n", encoding="utf-8")
+        write_text(folder / PARTIAL_FILE, run.partial + "\n")
     else:
         (folder / PARTIAL_FILE).unlink(missing_ok=True)
     if run.strip is not None:
@@ -161,7 +162,7 @@ def score_summary(row: ScoreRow) -> dict[str, Any]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file for people and programs."""
     text = json.dumps(content, indent=2, ensure_ascii=False, default=str, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def check_folder(folder: Path) -> None:
@@ -184,7 +185,7 @@ def check_folder(folder: Path) -> None:
 def begin_run(folder: Path) -> None:
     """Take away what an earlier run left, and mark the folder until :func:`write_run`."""
     remove_run(folder)
-    (folder / PARTIAL_FILE).write_text("this evaluation has not ended\n", encoding="utf-8")
+    write_text(folder / PARTIAL_FILE, "this evaluation has not ended\n")
 
 
 def remove_run(folder: Path) -> None:

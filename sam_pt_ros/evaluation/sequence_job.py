@@ -12,8 +12,8 @@ import numpy as np
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.label_images import submission_path, write_gray, write_indexed
-from sam_pt_ros.evaluation.outputs import ResultWriter
 from sam_pt_ros.evaluation.protocol import Start, first_prompt
+from sam_pt_ros.evaluation.result_writer import ResultWriter
 from sam_pt_ros.evaluation.results import (
     RESULTS_FILE,
     SCORES_FILE,
@@ -29,6 +29,7 @@ from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.sequences import VideoSequence
 from sam_pt_ros.evaluation.stream import InputFrame, Sink, run_stream
 from sam_pt_ros.objects import PromptRequest, TrackResult
+from sam_pt_ros.output.atomic_files import write_text
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.recordings.rosbag2 import SECOND
 
@@ -100,7 +101,7 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in (SCORES_FILE, PROBLEMS_FILE):
         (job.folder / name).unlink(missing_ok=True)
-    (job.folder / INPUTS_FILE).write_text(_fingerprint(job.sequence), encoding="utf-8")
+    write_text(job.folder / INPUTS_FILE, _fingerprint(job.sequence))
     writer = ResultWriter(None, job.folder / FILM_FILE if job.film else None)
     if job.film:
         sinks.append(writer)
@@ -112,7 +113,7 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     scores = scorer.scores(sequence.name, job.seed, sequence.groups)
     if outcome.problems:
         lines = "".join(" ".join(text.split()) + "\n" for text in outcome.problems)
-        (job.folder / PROBLEMS_FILE).write_text(lines, encoding="utf-8")
+        write_text(job.folder / PROBLEMS_FILE, lines)
     if job.film:
         write_run(
             job.folder,

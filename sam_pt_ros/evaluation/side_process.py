@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.evaluation.bag_input import BagInput
-from sam_pt_ros.evaluation.outputs import ResultWriter, Strip
+from sam_pt_ros.evaluation.result_writer import ResultWriter, Strip
 from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.geometry.camera import CameraModel

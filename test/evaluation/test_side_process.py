@@ -15,8 +15,8 @@ pytest.importorskip("av")
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
-from sam_pt_ros.evaluation.outputs import ResultWriter
 from sam_pt_ros.evaluation.prompts import PromptSchedule
+from sam_pt_ros.evaluation.result_writer import ResultWriter
 from sam_pt_ros.evaluation.scoring import Protocol, Scorer
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import Sink, run_stream

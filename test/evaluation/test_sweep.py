@@ -14,22 +14,18 @@ from hypothesis import strategies as st
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.compare import load_run
 from sam_pt_ros.evaluation.results import SCORES_FILE, ScoreRow
+from sam_pt_ros.evaluation.scored_run import load_run
 from sam_pt_ros.evaluation.sweep import (
     CONFIGURATION_FILE,
-    LONGEST_NAME,
     MARKER_FILE,
-    Combination,
-    Entry,
-    Grid,
+    SweepEntry,
     SweepResult,
-    format_sweep,
-    over_seeds,
     run_sweep,
     write_configuration,
-    write_sweep,
 )
+from sam_pt_ros.evaluation.sweep_grid import LONGEST_NAME, Combination, Grid
+from sam_pt_ros.evaluation.sweep_table import format_sweep, over_seeds, write_sweep
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 CLASSICAL = CONFIG / "classical.yaml"
@@ -191,7 +187,7 @@ def test_nothing_is_evaluated_if_a_combination_is_wrong(tmp_path: Path) -> None:
 
 def test_a_sweep_evaluates_each_combination_into_its_folder(tmp_path: Path) -> None:
     grid = Grid.parse(["positive_points=8,16", "reinitialization=A,none"])
-    evaluate, seen = FormulaEvaluation(), list[Entry]()
+    evaluate, seen = FormulaEvaluation(), list[SweepEntry]()
     result = run_sweep(CLASSICAL, grid, tmp_path, evaluate, seen.append)
     assert evaluate.calls == [combination.name for combination in grid.combinations]
     assert tuple(seen) == result.entries and not any(entry.resumed for entry in seen)
@@ -296,7 +292,7 @@ def sweep_of(*rows_of: Sequence[ScoreRow] | None) -> SweepResult:
     return SweepResult(
         grid,
         tuple(
-            Entry(combination, tuple(rows or ()), None if rows else "out of memory")
+            SweepEntry(combination, tuple(rows or ()), None if rows else "out of memory")
             for combination, rows in zip(grid.combinations, rows_of)
         ),
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sam_pt_ros.evaluation.interactive.methods import (
     method_named,
 )
 from sam_pt_ros.interchange.visualization import PALETTE
+from sam_pt_ros.output.csv_files import write_csv
 
 COLUMNS = ("sequence", "method", *(field.name for field in fields(Interaction)))
 """Of the CSV file."""
@@ -71,42 +71,28 @@ def mean_curve(curves: Sequence[StudyCurve], length: int | None = None) -> np.nd
 
 
 def write_curves(path: Path, curves: Iterable[StudyCurve]) -> None:
-    """Write CSV: a line per interaction, and before them one with the number 0 per curve.
+    """Write CSV: for each curve a line with the number 0, then a line per interaction.
 
-    Floats are written so that reading them gives the same double. What an object without any
-    interaction has not got is an empty cell.
+    Cells that the first line has no value for are empty.
 
     Raises:
         UserError: the file cannot be written.
     """
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for curve in curves:
-                writer.writerow(_start(curve))
-                for interaction in curve.annotation.interactions:
-                    cells = map(_text, astuple(interaction))
-                    writer.writerow([curve.sequence, curve.method, *cells])
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    write_csv(path, COLUMNS, (line for curve in curves for line in _lines(curve)))
 
 
-def _start(curve: StudyCurve) -> list[str]:
-    """The line of an object that nothing was done to yet."""
-    known = {
+def _lines(curve: StudyCurve) -> Iterator[Sequence[object]]:
+    start = {
         "sequence": curve.sequence,
         "method": curve.method,
-        "number": "0",
-        "object_id": str(curve.object_id),
-        "mean_iou": _text(curve.annotation.start_iou),
-        "kept_iou": _text(curve.annotation.start_iou),
+        "number": 0,
+        "object_id": curve.object_id,
+        "mean_iou": curve.annotation.start_iou,
+        "kept_iou": curve.annotation.start_iou,
     }
-    return [known.get(name, "") for name in COLUMNS]
-
-
-def _text(value: float | str) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
+    yield [start.get(name) for name in COLUMNS]
+    for interaction in curve.annotation.interactions:
+        yield [curve.sequence, curve.method, *astuple(interaction)]
 
 
 def plot_curves(path: Path, curves: Sequence[StudyCurve], goal: float | None = None) -> None:
@@ -156,8 +142,9 @@ def plot_curves(path: Path, curves: Sequence[StudyCurve], goal: float | None = N
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     try:
         figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:  # ValueError: a kind of file that it does not know
-        raise _unwritable(path, error) from error
+    except (OSError, ValueError) as error:  # ValueError: an unknown kind of file
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UserError(f"{path}: cannot be written ({reason}); check the path") from error
 
 
 def _caption(title: str, curves: Sequence[StudyCurve]) -> str:
@@ -165,8 +152,3 @@ def _caption(title: str, curves: Sequence[StudyCurve]) -> str:
     spent = sum(curve.spent for curve in curves) / len(curves)
     final = sum(curve.final_iou for curve in curves) / len(curves)
     return f"{title}: {final:.3f} after {spent:.3g} ({objects})"
-
-
-def _unwritable(path: Path, error: Exception) -> UserError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or error
-    return UserError(f"{path}: cannot be written ({reason}); check the path")
