@@ -193,7 +193,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         import rclpy  # noqa: F401
 
         import sam_pt_ros.msg  # noqa: F401
-        from sam_pt_ros.demo.command import DemoOptions, run_demo
+        from sam_pt_ros.demo.demo_command import DemoOptions, run_demo
     except ImportError as error:
         raise UserError(_missing(error, "the demo")) from error
     run_demo(DemoOptions.from_arguments(arguments))
@@ -205,7 +205,7 @@ def _pick(arguments: argparse.Namespace) -> None:
         import rclpy  # noqa: F401
 
         import sam_pt_ros.msg  # noqa: F401
-        from sam_pt_ros.picker.command import PickOptions, run_pick
+        from sam_pt_ros.picker.pick_command import PickOptions, run_pick
     except ImportError as error:
         raise UserError(_missing(error, "the picker")) from error
     run_pick(PickOptions.from_arguments(arguments))

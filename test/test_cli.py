@@ -40,13 +40,13 @@ def test_help_names_every_option(capsys):
 def make_folder(path):
     """What the arguments of BAD name; and a film to click in."""
     from sam_pt_ros.recordings.cutting import image_message
-    from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, make_header
+    from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, make_bag_header
     from sam_pt_ros.recordings.sources import StampedImage
     from support.media import write_bag, write_video
 
     (path / "text.mp4").write_text(TEXT)
     (path / "empty").mkdir()
-    write_bag(path / "headers", [("/h", "std_msgs/msg/Header", make_header(1, ""), 1)])
+    write_bag(path / "headers", [("/h", "std_msgs/msg/Header", make_bag_header(1, ""), 1)])
     image = StampedImage(1, 20, 20, "32FC3", 20, np.zeros(400, np.uint8))
     write_bag(path / "floats", [("/raw", IMAGE_TYPE, image_message(image), 1)])
     (path / "unknown.yaml").write_text("/**:\n  ros__parameters:\n    trackre: lucas_kanade\n")

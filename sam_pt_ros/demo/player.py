@@ -15,14 +15,14 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sam_pt_ros.demo.recorder import Recorder
 from sam_pt_ros.msg import PointPromptArray
-from sam_pt_ros.recordings.cutting import CAMERA_INFO_TOPIC, IMAGE_TOPIC, POINTS_TOPIC
-from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of
+from sam_pt_ros.recordings.bag_topics import CAMERA_INFO_TOPIC, IMAGE_TOPIC, POINTS_TOPIC
+from sam_pt_ros.recordings.rosbag2 import open_bag, serialized_stamp
 
-IN_FLIGHT = 3
+IMAGES_IN_FLIGHT = 3
 """Images without an answer at a time in `play_every_frame`; fewer than the node's subscription
 queues, so that none can be pushed out of them."""
 
-ANSWER_TIMEOUT = 60.0
+IMAGE_TIMEOUT = 60.0
 """Seconds that the node may take for one image."""
 
 SETTLING = 0.3
@@ -85,7 +85,7 @@ class Player:
                     continue
                 if connection.topic == IMAGE_TOPIC:
                     check()
-                    self.due[stamp_of(raw)] = offset + stamp
+                    self.due[serialized_stamp(raw)] = offset + stamp
                     self._on_image()
                 self._publishers[connection.topic].publish(bytes(raw))
 
@@ -114,7 +114,7 @@ class Player:
                     self._publishers[connection.topic].publish(bytes(raw))
                     continue
                 check()
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 early = clicks.get(following.get(stamp, -1), [])
                 if early:
                     self._drain(recorder, sent, check)
@@ -124,7 +124,7 @@ class Player:
                 self._deliver(IMAGE_TOPIC, bytes(raw))
                 self._on_image()
                 sent += 1
-                self._drain(recorder, sent if early else sent - IN_FLIGHT + 1, check)
+                self._drain(recorder, sent if early else sent - IMAGES_IN_FLIGHT + 1, check)
             self._drain(recorder, sent, check)
 
     def _clicks(self) -> dict[int, list[bytes]]:
@@ -133,29 +133,29 @@ class Player:
         with open_bag(self._path) as bag:
             connections = [c for c in bag.connections if c.topic == POINTS_TOPIC]
             for _, _, raw in bag.messages(connections):
-                clicks.setdefault(stamp_of(raw), []).append(bytes(raw))
+                clicks.setdefault(serialized_stamp(raw), []).append(bytes(raw))
         return clicks
 
     def _stamps(self) -> list[int]:
         """Stamps of all images, in order."""
         with open_bag(self._path) as bag:
             connections = [c for c in bag.connections if c.topic == IMAGE_TOPIC]
-            return [stamp_of(raw) for _, _, raw in bag.messages(connections)]
+            return [serialized_stamp(raw) for _, _, raw in bag.messages(connections)]
 
     def _deliver(self, topic: str, message: bytes) -> None:
         """Publish a serialised message, and wait until the node's middleware has it."""
         publisher: Any = self._publishers[topic]
         publisher.publish(message)
-        if not publisher.wait_for_all_acked(Duration(seconds=ANSWER_TIMEOUT)):
+        if not publisher.wait_for_all_acked(Duration(seconds=IMAGE_TIMEOUT)):
             raise NoAnswerError(f"did not take a message on {topic}")
 
     def _drain(self, recorder: Recorder, count: int, check: Callable[[], None]) -> None:
         """Wait until ``count`` images have been answered."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT
+        deadline = time.monotonic() + IMAGE_TIMEOUT
         while not recorder.wait_until_answered(count, timeout=0.5):
             check()
             if time.monotonic() > deadline:
                 raise NoAnswerError(
                     f"answered {recorder.answered} of {count} images and then nothing for "
-                    f"{ANSWER_TIMEOUT:g} s"
+                    f"{IMAGE_TIMEOUT:g} s"
                 )

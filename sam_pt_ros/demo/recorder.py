@@ -15,9 +15,9 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from sam_pt_ros.msg import ObjectMaskArray, TrackedObjectArray, TrackedPointArray
-from sam_pt_ros.recordings.rosbag2 import create_bag, stamp_of, typestore
+from sam_pt_ros.recordings.bag_topics import NODE_NAME
+from sam_pt_ros.recordings.rosbag2 import create_bag, serialized_stamp, typestore
 
-NODE_NAME = "/sam_pt"
 OBJECTS_TOPIC = f"{NODE_NAME}/objects"
 LABEL_IMAGE_TOPIC = f"{NODE_NAME}/label_image"
 OVERLAY_TOPIC = f"{NODE_NAME}/overlay"
@@ -116,5 +116,5 @@ class Recorder:
                 self._failure = error
                 return
             if connection.topic in self.received:
-                self.received[connection.topic].append((stamp_of(message), monotonic))
+                self.received[connection.topic].append((serialized_stamp(message), monotonic))
                 self._changed.notify_all()

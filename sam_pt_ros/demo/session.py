@@ -19,8 +19,9 @@ from rclpy.signals import SignalHandlerOptions
 from sam_pt_ros.demo.node_process import NodeProcess
 from sam_pt_ros.demo.player import NoAnswerError, Player
 from sam_pt_ros.demo.private_graph import choose_domain, exchanged, private_environment
-from sam_pt_ros.demo.recorder import NODE_NAME, Recorder
-from sam_pt_ros.recordings.cutting import IMAGE_TOPIC, CutBag
+from sam_pt_ros.demo.recorder import Recorder
+from sam_pt_ros.recordings.bag_topics import IMAGE_TOPIC, NODE_NAME
+from sam_pt_ros.recordings.cutting import CutBag
 
 START_TIMEOUT = 60.0
 """Seconds that the node has to become active."""
@@ -53,7 +54,7 @@ class Recording:
     received: dict[str, list[tuple[int, int]]]
 
 
-def run(
+def play_and_record(
     bag: CutBag,
     configuration: Path,
     every_frame: bool,

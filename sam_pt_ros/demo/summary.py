@@ -11,7 +11,7 @@ import numpy as np
 
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.recordings.cutting import CutBag
-from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of, typestore
+from sam_pt_ros.recordings.rosbag2 import open_bag, serialized_stamp, typestore
 from sam_pt_ros.versions import versions
 
 OBJECTS_TYPE = "sam_pt_ros/msg/TrackedObjectArray"
@@ -50,7 +50,7 @@ class ObjectHistory:
 
 
 @dataclass(frozen=True)
-class Summary:
+class DemoSummary:
     """What ``summary.json`` holds.
 
     Attributes:
@@ -102,7 +102,7 @@ class Summary:
         return asdict(self)
 
 
-def summarize(
+def summarize_demo(
     bag: CutBag,
     due: dict[int, int],
     received: list[tuple[int, int]],
@@ -112,7 +112,7 @@ def summarize(
     configuration: Path,
     backends: dict[str, str],
     seconds: dict[str, float],
-) -> Summary:
+) -> DemoSummary:
     """Put the numbers together.
 
     Args:
@@ -129,7 +129,7 @@ def summarize(
     stamps = [stamp for stamp, _ in received]
     with_objects = set(history.stamps)
     tracking = [(stamp, when) for stamp, when in received if stamp in with_objects]
-    return Summary(
+    return DemoSummary(
         mode="every_frame" if every_frame else "latest",
         frames_in=len(due),
         frames_out=len(stamps),
@@ -166,7 +166,7 @@ def _latency(received: list[tuple[int, int]], due: dict[int, int]) -> dict[str, 
     return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
 
 
-def read_objects(path: Path, topic: str) -> ObjectHistory:
+def read_object_history(path: Path, topic: str) -> ObjectHistory:
     """Read how the objects fared out of a bag of the node's outputs."""
     labels: dict[int, str] = {}
     states: dict[int, Counter[str]] = {}
@@ -177,7 +177,7 @@ def read_objects(path: Path, topic: str) -> ObjectHistory:
         for _, _, raw in bag.messages(connections):
             message: Any = typestore().deserialize_cdr(raw, OBJECTS_TYPE)
             if message.objects:
-                stamps.append(stamp_of(raw))
+                stamps.append(serialized_stamp(raw))
             for item in message.objects:
                 state = ObjectState(item.state)
                 labels[item.id] = item.label

@@ -48,14 +48,14 @@ def _number(text: str, unit: str) -> float:
     return value
 
 
-def count(text: str) -> int:
+def positive_integer(text: str) -> int:
     """A whole number, 1 or more."""
     if not (text.isdecimal() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more; got '{text}'")
     return int(text)
 
 
-def seed(text: str) -> int:
+def natural_number(text: str) -> int:
     """A whole number, 0 or more."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number, 0 or more; got '{text}'")

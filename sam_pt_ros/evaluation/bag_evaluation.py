@@ -22,7 +22,7 @@ from sam_pt_ros.evaluation.run_folder import (
     check_folder,
     write_run,
 )
-from sam_pt_ros.evaluation.scoring import Protocol
+from sam_pt_ros.evaluation.scoring import ScoringProtocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import StreamOutcome, run_stream
 from sam_pt_ros.recordings.recovery import recover, storage_files
@@ -114,7 +114,7 @@ def evaluate_bag(
             SideJob(
                 bag,
                 options.truth,
-                Protocol(),
+                ScoringProtocol(),
                 options.out / BAG_FOLDER if options.write_bag else None,
                 options.out / FILM_FILE if options.write_film else None,
                 camera,

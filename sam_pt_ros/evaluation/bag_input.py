@@ -17,14 +17,14 @@ from sam_pt_ros.evaluation.truth import LabelRule, TruthFolder
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.images import decode_compressed, decode_image, decode_labels
 from sam_pt_ros.interchange.messages import prompt_stamp, requests_from_points
-from sam_pt_ros.recordings.cutting import POINTS_TOPIC, TRUTH_TOPIC
+from sam_pt_ros.recordings.bag_topics import POINTS_TOPIC, TRUTH_TOPIC
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
     PROMPTS_TYPE,
     open_bag,
-    stamp_of,
+    serialized_stamp,
     typestore,
 )
 
@@ -35,7 +35,7 @@ class UnreadableError(UserError):
     """A bag cannot be read from some message on."""
 
 
-class Truth(Protocol):
+class TruthSource(Protocol):
     """Where annotations come from."""
 
     def at(self, index: int, stamp: int) -> np.ndarray | None:
@@ -119,7 +119,7 @@ class BagInput:
         return cls(path, images, points, truth, counts[images])
 
     @contextmanager
-    def open_truth(self, folder: Path | None = None) -> Iterator[Truth]:
+    def open_truth(self, folder: Path | None = None) -> Iterator[TruthSource]:
         """The annotations: those of a folder, or those of the bag, if it has any.
 
         Raises:
@@ -133,7 +133,7 @@ class BagInput:
             with TruthTopic(self.path, self.truth_topic) as truth:
                 yield truth
 
-    def images(self, truth: Truth) -> Iterator[InputFrame]:
+    def images(self, truth: TruthSource) -> Iterator[InputFrame]:
         """The frames, decoded, in the order of the bag.
 
         Raises:
@@ -147,7 +147,7 @@ class BagInput:
             ):
                 where = f"{self.path}: image {index} on '{self.image_topic}'"
                 message: Any = _decode(raw, connection.msgtype, where)
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 if stamp <= newest:
                     raise UserError(
                         f"{where}: its stamp of {stamp} ns is not later than that of the image "
@@ -269,7 +269,7 @@ class TruthTopic:
             for _, _, raw in _messages(bag, connections, self._path):
                 where = f"{self._path}: the truth on '{self._topic}'"
                 message: Any = _decode(raw, IMAGE_TYPE, where)
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 try:
                     labels = rule(decode_labels(message))
                 except UserError as error:

@@ -16,11 +16,11 @@ from sam_pt_ros.evaluation.arguments import (
     add_clicks,
     add_configuration,
     add_out,
-    count,
     names,
+    natural_number,
+    positive_integer,
     rate,
     seconds,
-    seed,
     share,
 )
 
@@ -131,7 +131,11 @@ def _add_sequences(group: Container, required: bool = False) -> None:
 def _add_jobs(group: Container) -> None:
     """How sequences are run."""
     group.add_argument(
-        "--seeds", type=count, default=1, metavar="N", help="number of seeds (default: 1)"
+        "--seeds",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="number of seeds (default: 1)",
     )
     group.add_argument(
         "--start",
@@ -148,7 +152,7 @@ def _add_jobs(group: Container) -> None:
     )
     group.add_argument(
         "--workers",
-        type=count,
+        type=positive_integer,
         default=1,
         metavar="N",
         help="number of sequences to run at a time (default: 1)",
@@ -263,7 +267,9 @@ def _add_make_bag(commands: SubParsers) -> None:
         help="what is sampled from the annotations: 16 points on each object and one beside it "
         "(default), or one click on the object's innermost pixel",
     )
-    parser.add_argument("--seed", type=seed, default=0, help="seed of the sampling (default: 0)")
+    parser.add_argument(
+        "--seed", type=natural_number, default=0, help="seed of the sampling (default: 0)"
+    )
     parser.add_argument(
         "--rate",
         type=rate,
@@ -348,14 +354,14 @@ def _add_study(commands: SubParsers) -> None:
     )
     parser.add_argument(
         "--interactions",
-        type=count,
+        type=positive_integer,
         default=300,
         metavar="N",
         help="largest number of interactions per object (default: 300)",
     )
     parser.add_argument(
         "--per-frame",
-        type=count,
+        type=positive_integer,
         default=3,
         metavar="N",
         help="largest number of interactions per visit to a frame (default: 3)",

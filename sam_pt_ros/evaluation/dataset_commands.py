@@ -17,7 +17,7 @@ from sam_pt_ros.evaluation.dataset_evaluation import (
     DatasetResults,
     evaluate_dataset,
 )
-from sam_pt_ros.evaluation.datasets.base import Dataset, open_dataset
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, open_dataset
 from sam_pt_ros.evaluation.incomplete import IncompleteError
 from sam_pt_ros.evaluation.results import SUMMARY_FILE, ScoreRow
 from sam_pt_ros.evaluation.run_folder import REPORT_FILE

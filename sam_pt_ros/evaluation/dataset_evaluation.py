@@ -13,19 +13,30 @@ import numpy as np
 
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import Dataset, mean_and_deviation, summarize
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, mean_and_deviation, official_figures
 from sam_pt_ros.evaluation.engines import Outcome, run_jobs
-from sam_pt_ros.evaluation.protocol import Start
+from sam_pt_ros.evaluation.first_prompts import Start
 from sam_pt_ros.evaluation.report import write_dataset_report
 from sam_pt_ros.evaluation.results import SCORES_FILE, SUMMARY_FILE, ScoreRow, write_rows
-from sam_pt_ros.evaluation.run_folder import REPORT_FILE, RUN_FILE, known, remove_run, write_json
-from sam_pt_ros.evaluation.scoring import Protocol
-from sam_pt_ros.evaluation.sequence_job import SequenceJob, SequenceOutcome, finished, run_sequence
+from sam_pt_ros.evaluation.run_folder import (
+    CONFIGURATION_FILE,
+    REPORT_FILE,
+    RUN_FILE,
+    none_if_nan,
+    remove_run,
+    write_json,
+)
+from sam_pt_ros.evaluation.scoring import ScoringProtocol
+from sam_pt_ros.evaluation.sequence_job import (
+    SequenceJob,
+    SequenceOutcome,
+    earlier_outcome,
+    run_sequence,
+)
 from sam_pt_ros.versions import versions
 
 SEQUENCES_FOLDER = "sequences"
 SUBMISSION_FOLDER = "submission"
-CONFIGURATION_FILE = "configuration.yaml"
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,9 @@ def evaluate_dataset(
     text = options.configuration.read_bytes()
     (options.out / CONFIGURATION_FILE).write_bytes(text)
     jobs = _jobs(dataset, options, configuration)
-    known = {index: finished(job) for index, job in enumerate(jobs)} if options.resume else {}
+    known = (
+        {index: earlier_outcome(job) for index, job in enumerate(jobs)} if options.resume else {}
+    )
     outcomes: list[SequenceOutcome | None] = [known.get(index) for index in range(len(jobs))]
     todo = [index for index, outcome in enumerate(outcomes) if outcome is None]
     on_start(len(todo))
@@ -217,7 +230,7 @@ def _jobs(
     return [
         SequenceJob(
             sequence,
-            Protocol(dataset.skip_first, dataset.skip_last),
+            ScoringProtocol(dataset.skip_first, dataset.skip_last),
             dataset.scored,
             out / CONFIGURATION_FILE,
             seed,
@@ -253,7 +266,9 @@ def _results(
         by_sequence.setdefault(job.sequence.name, []).append(outcome)
     figures = {}
     if dataset.scored and by_seed:
-        figures = mean_and_deviation([summarize(dataset, rows) for rows in by_seed.values()])
+        figures = mean_and_deviation(
+            [official_figures(dataset, rows) for rows in by_seed.values()]
+        )
     return DatasetResults(
         dataset,
         [_figures(name, found) for name, found in by_sequence.items()],
@@ -292,19 +307,19 @@ def _write(options: DatasetOptions, configuration: Configuration, results: Datas
             "start": options.start,
             "seeds": options.seeds,
             "figures": {
-                name: {"mean": known(mean), "deviation": known(deviation)}
+                name: {"mean": none_if_nan(mean), "deviation": none_if_nan(deviation)}
                 for name, (mean, deviation) in results.figures.items()
             },
             "sequences": {
                 each.name: {
-                    "j": known(each.j),
-                    "f": known(each.f),
-                    "j_and_f": known(each.j_and_f),
-                    "fps": known(each.fps),
+                    "j": none_if_nan(each.j),
+                    "f": none_if_nan(each.f),
+                    "j_and_f": none_if_nan(each.j_and_f),
+                    "fps": none_if_nan(each.fps),
                 }
                 for each in results.sequences
             },
-            "fps": known(results.fps),
+            "fps": none_if_nan(results.fps),
             "failures": list(results.failures),
             "problems": list(results.problems),
             "configuration_name": options.configuration.name,

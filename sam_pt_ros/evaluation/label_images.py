@@ -111,7 +111,7 @@ def submission_path(folder: str | Path, sequence: VideoSequence, frame: int) -> 
 
     Args:
         folder: what the folders of the sequences lie in
-            (:attr:`~sam_pt_ros.evaluation.datasets.base.Dataset.submission_folder`).
+            (:attr:`~sam_pt_ros.evaluation.datasets.dataset.Dataset.submission_folder`).
         sequence: one of the data set.
         frame: index of the frame in ``sequence``.
     """

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.configuration import Configuration, load_configuration
-from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, NODE_NAME, OVERLAY_TOPIC
-from sam_pt_ros.demo.session import Recording, run
+from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OVERLAY_TOPIC
+from sam_pt_ros.demo.session import Recording, play_and_record
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
@@ -28,10 +28,11 @@ from sam_pt_ros.evaluation.run_folder import (
     check_folder,
     write_run,
 )
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.output.csv_files import write_csv
+from sam_pt_ros.recordings.bag_topics import NODE_NAME
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.films import choose_evenly, read_overlays, write_film, write_strip
@@ -96,7 +97,7 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             playing = step(f"Playing {cut.seconds:.1f} s in real time", len(cut.stamps))
             advances.append(steps.enter_context(playing))
 
-        recording = run(
+        recording = play_and_record(
             cut,
             options.configuration,
             False,
@@ -138,7 +139,7 @@ def _results(
     recording: Recording,
 ) -> RunResults:
     indices = {stamp: index for index, stamp in enumerate(cut.stamps)}
-    scorer = Scorer(Protocol())
+    scorer = Scorer(ScoringProtocol())
     with found.open_truth() as truth:
         for result in read_results(recording.path, NODE_NAME, indices):
             labels = truth.at(result.index, result.stamp)

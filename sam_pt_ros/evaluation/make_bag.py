@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.protocol import Start, first_prompt
+from sam_pt_ros.evaluation.first_prompts import Start, first_prompt
 from sam_pt_ros.evaluation.sequences import VOID, read_image
 from sam_pt_ros.evaluation.truth import TruthFolder
 from sam_pt_ros.pipeline.options import SamPtOptions

@@ -12,7 +12,7 @@ from sam_pt_ros.interchange.images import decode_labels
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.points import PointTracks
-from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of, typestore
+from sam_pt_ros.recordings.rosbag2 import open_bag, serialized_stamp, typestore
 
 _NEEDED = ("objects", "label_image", "tracked_points")
 
@@ -33,7 +33,7 @@ def read_results(path: Path, node: str, indices: Mapping[int, int]) -> Iterator[
     with open_bag(path) as bag:
         connections = [c for c in bag.connections if c.topic in topics]
         for connection, _, raw in bag.messages(connections) if connections else ():
-            stamp = stamp_of(raw)
+            stamp = serialized_stamp(raw)
             if stamp not in indices:
                 continue
             known = parts.setdefault(stamp, {})

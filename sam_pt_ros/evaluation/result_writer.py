@@ -13,18 +13,16 @@ from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.messages import KINDS, ResultMessages
 from sam_pt_ros.interchange.visualization import draw_overlay, film_strip
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.recordings.bag_topics import NODE_NAME
 from sam_pt_ros.recordings.films import STRIP_COLUMNS, STRIP_IMAGES, FilmWriter, choose_evenly
 from sam_pt_ros.recordings.rosbag2 import (
     SECOND,
     add_connection,
     create_bag,
-    make_header,
-    make_message,
+    make_bag_header,
+    make_bag_message,
     typestore,
 )
-
-NODE_NAME = "/sam_pt"
-"""Results are on the topics that the node of this name publishes."""
 
 TILE_WIDTH = 480
 """Width of a picture of the film strip, in pixels, at most."""
@@ -85,7 +83,7 @@ class ResultWriter:
         self._bag = None if bag is None else create_bag(bag)
         self._film = None if film is None else FilmWriter(film)
         self._camera = camera
-        self._messages = ResultMessages(make_message)
+        self._messages = ResultMessages(make_bag_message)
         self._first: int | None = None
         if self._bag is not None:
             self._bag.open()
@@ -102,7 +100,7 @@ class ResultWriter:
             self._write(frame, result, overlay)
 
     def _write(self, frame: InputFrame, result: TrackResult, overlay: np.ndarray) -> None:
-        header = make_header(frame.stamp, frame.frame_id)
+        header = make_bag_header(frame.stamp, frame.frame_id)
         made: dict[str, Any] = {
             "objects": self._messages.objects(result, header),
             "label_image": self._messages.label_image(result, header),

@@ -36,9 +36,11 @@ LATENCIES_FILE = "latencies.csv"
 PARTIAL_FILE = "PARTIAL.txt"
 """There exactly if the results are of a part of the input only; it says why."""
 
-
 RUN_FILE = "run.json"
 """In the folder of an evaluation of a data set: what was asked for."""
+
+CONFIGURATION_FILE = "configuration.yaml"
+"""In the folder of an evaluation of a data set: the configuration that it is run with."""
 
 _FILES = (
     RESULTS_FILE,
@@ -155,7 +157,8 @@ def score_summary(row: ScoreRow) -> dict[str, Any]:
         "j_and_f": row.j_and_f,
     }
     return {
-        name: known(value) if isinstance(value, float) else value for name, value in made.items()
+        name: none_if_nan(value) if isinstance(value, float) else value
+        for name, value in made.items()
     }
 
 
@@ -205,7 +208,7 @@ def _is_run(folder: Path) -> bool:
         return False
 
 
-def known(value: float) -> float | None:
+def none_if_nan(value: float) -> float | None:
     """The value, or None for NaN, which JSON has not got."""
     return None if math.isnan(value) else value
 

@@ -19,7 +19,7 @@ from sam_pt_ros.points import PointTracks
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ScoringProtocol:
     """Which frames count.
 
     Attributes:
@@ -44,7 +44,9 @@ class Scorer:
         annotated_frames: frames that had a truth.
     """
 
-    def __init__(self, protocol: Protocol, expected: Mapping[int, int] | None = None) -> None:
+    def __init__(
+        self, protocol: ScoringProtocol, expected: Mapping[int, int] | None = None
+    ) -> None:
         self.rows: list[ObjectRow] = []
         self._protocol = protocol
         self._expected = dict(expected or {})

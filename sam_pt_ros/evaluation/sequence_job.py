@@ -11,8 +11,8 @@ import numpy as np
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.first_prompts import Start, first_prompt
 from sam_pt_ros.evaluation.label_images import submission_path, write_gray, write_indexed
-from sam_pt_ros.evaluation.protocol import Start, first_prompt
 from sam_pt_ros.evaluation.result_writer import ResultWriter
 from sam_pt_ros.evaluation.results import (
     RESULTS_FILE,
@@ -25,7 +25,7 @@ from sam_pt_ros.evaluation.results import (
     write_rows,
 )
 from sam_pt_ros.evaluation.run_folder import FILM_FILE, REPORT_FILE, RunResults, write_run
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.sequences import VideoSequence
 from sam_pt_ros.evaluation.stream import InputFrame, Sink, run_stream
 from sam_pt_ros.objects import PromptRequest, TrackResult
@@ -60,7 +60,7 @@ class SequenceJob:
     """
 
     sequence: VideoSequence
-    protocol: Protocol
+    protocol: ScoringProtocol
     scored: bool
     configuration: Path
     seed: int
@@ -137,7 +137,7 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     return SequenceOutcome(tuple(scores), *_time(outcome.timings), outcome.problems)
 
 
-def finished(job: SequenceJob) -> SequenceOutcome | None:
+def earlier_outcome(job: SequenceJob) -> SequenceOutcome | None:
     """What an earlier run of the job found; None if there was none, or not all is there.
 
     Label images and a film are part of it if the job asks for them, which need not have been so

@@ -22,12 +22,12 @@ import numpy as np
 
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.result_writer import ResultWriter, Strip
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.objects import TrackResult
 
-Answer = TypeVar("Answer")
+_Answer = TypeVar("_Answer")
 
 _NO_LABELS = np.zeros((0, 0), np.uint16)
 
@@ -47,7 +47,7 @@ class SideJob:
 
     bag: BagInput
     truth: Path | None
-    protocol: Protocol
+    protocol: ScoringProtocol
     output: Path | None
     film: Path | None
     camera: CameraModel | None
@@ -96,7 +96,7 @@ class SideProcess:
             raise answer
         return answer
 
-    def _do(self, step: Callable[[], Answer]) -> Answer:
+    def _do(self, step: Callable[[], _Answer]) -> _Answer:
         try:
             return step()
         except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -26,7 +26,7 @@ READ_AHEAD = 8
 BEHIND = 16
 """Results that wait to be taken care of, at most."""
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,12 +205,12 @@ class _Consumer:
             raise self._failure
 
 
-def read_ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
+def read_ahead(items: Iterable[_Item], depth: int) -> Generator[_Item, None, None]:
     """The items, read in a thread of their own and ``depth`` ahead at most; raises as they do."""
-    ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(depth)
+    ready: queue.Queue[tuple[_Item | None, BaseException | None]] = queue.Queue(depth)
     stop = threading.Event()
 
-    def put(item: Item | None, error: BaseException | None) -> bool:
+    def put(item: _Item | None, error: BaseException | None) -> bool:
         while not stop.is_set():
             try:
                 ready.put((item, error), timeout=0.1)

@@ -14,11 +14,9 @@ import yaml
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.results import SCORES_FILE, ScoreRow, read_rows, write_rows
+from sam_pt_ros.evaluation.run_folder import CONFIGURATION_FILE
 from sam_pt_ros.evaluation.sweep_grid import Combination, Grid
 from sam_pt_ros.output.atomic_files import write_text
-
-CONFIGURATION_FILE = "configuration.yaml"
-"""In a combination's folder: what it is run with."""
 
 MARKER_FILE = "complete.txt"
 """In a combination's folder, written last: what its scores belong to."""

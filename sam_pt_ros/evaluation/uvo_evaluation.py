@@ -18,7 +18,7 @@ from sam_pt_ros.evaluation.datasets.uvo import InstanceVideo, read_uvo, write_re
 from sam_pt_ros.evaluation.engines import run_jobs
 from sam_pt_ros.evaluation.proposals import DEFAULTS, LIMIT, GeneratorOptions, propose_masks
 from sam_pt_ros.evaluation.results import SUMMARY_FILE
-from sam_pt_ros.evaluation.run_folder import known, write_json
+from sam_pt_ros.evaluation.run_folder import none_if_nan, write_json
 from sam_pt_ros.evaluation.sequence_job import FRAME_PERIOD
 from sam_pt_ros.evaluation.stream import InputFrame, run_stream
 from sam_pt_ros.evaluation.video_instances import (
@@ -26,7 +26,7 @@ from sam_pt_ros.evaluation.video_instances import (
     InstanceTrack,
     Rle,
     VideoMatches,
-    encode_mask,
+    encode_rle,
     match_video,
     score_videos,
 )
@@ -161,7 +161,7 @@ def evaluate_uvo(
             "videos": len(videos),
             "figures": None
             if scores is None
-            else {name: known(value) for name, value in asdict(scores).items()},
+            else {name: none_if_nan(value) for name, value in asdict(scores).items()},
             "failures": failures,
             "problems": [f"{v.name}: {text}" for v, result in done for text in result.problems],
             "configuration_name": configuration.name,
@@ -225,7 +225,7 @@ class _Tracks:
             masks = self._masks.setdefault(item.object_id, {})
             self._scores[item.object_id] = self._scores.get(item.object_id, 0.0) + item.score
             if item.state is ObjectState.TRACKING:
-                masks[frame.index] = encode_mask(item.mask.full())
+                masks[frame.index] = encode_rle(item.mask.full())
 
     def close(self) -> None:
         """Nothing is left to do."""

@@ -37,13 +37,13 @@ class Rle(TypedDict):
     counts: bytes
 
 
-def encode_mask(mask: np.ndarray) -> Rle:
+def encode_rle(mask: np.ndarray) -> Rle:
     """The code of a mask ``(H, W)``; what is not zero is the object."""
     code: Rle = coco.encode(np.asfortranarray(mask != 0).view(np.uint8))
     return code
 
 
-def decode_mask(code: Rle) -> np.ndarray:
+def decode_rle(code: Rle) -> np.ndarray:
     """The mask of a code, ``bool (H, W)``."""
     return np.ascontiguousarray(coco.decode(code)).view(np.bool_)
 
@@ -76,13 +76,13 @@ class InstanceTrack:
         cls, masks: Iterable[np.ndarray | None], score: float = 1.0, crowd: bool = False
     ) -> InstanceTrack:
         """From masks ``(H, W)``, one per frame, which may be made one at a time."""
-        codes = tuple(None if mask is None else encode_mask(mask) for mask in masks)
+        codes = tuple(None if mask is None else encode_rle(mask) for mask in masks)
         return cls(codes, score, crowd)
 
     def mask(self, index: int) -> np.ndarray | None:
         """The mask in a frame, ``bool (H, W)``; None where the object is not seen."""
         code = self.masks[index]
-        return None if code is None else decode_mask(code)
+        return None if code is None else decode_rle(code)
 
     @cached_property
     def areas(self) -> np.ndarray:

@@ -27,10 +27,17 @@ from sam_pt_ros.msg import (
     TrackedObject,
     TrackedObjectArray,
 )
-from sam_pt_ros.picker.tracker import Click, Listener, ObjectView, Picture, Started, TrackerError
+from sam_pt_ros.picker.tracker_interface import (
+    Listener,
+    ObjectView,
+    PickerClick,
+    Picture,
+    Started,
+    TrackerError,
+)
 from sam_pt_ros.srv import AddObjects, RemoveObject
 
-ANSWER_TIMEOUT = 35.0
+SERVICE_TIMEOUT = 35.0
 """Seconds to wait for an answer; the node itself says after 30 that it is busy."""
 
 _LOOK_PERIOD = 0.3  # seconds between two looks at who is there
@@ -55,7 +62,7 @@ class Bridge:
     """All of rclpy happens in the thread of its executor, all else in that of the event loop."""
 
     def __init__(
-        self, name: str, points_topic: str, answer_timeout: float = ANSWER_TIMEOUT
+        self, name: str, points_topic: str, answer_timeout: float = SERVICE_TIMEOUT
     ) -> None:
         """Make the node; rclpy has been initialized.
 
@@ -160,13 +167,13 @@ class Bridge:
         if subscription is not None:
             self._node.destroy_subscription(subscription)
 
-    async def add_object(self, click: Click) -> Started:
+    async def add_object(self, click: PickerClick) -> Started:
         prompt = ObjectPrompt(points=[_prompt(click, 0, True)])
         request = AddObjects.Request(header=_header(click), objects=[prompt])
         response = await self._call("add_objects", request)
         return Started(int(response.object_ids[0]), response.message)
 
-    async def add_point(self, object_id: int, click: Click, positive: bool) -> str:
+    async def add_point(self, object_id: int, click: PickerClick, positive: bool) -> str:
         message = PointPromptArray(
             header=_header(click), prompts=[_prompt(click, object_id, positive)]
         )
@@ -257,12 +264,12 @@ def _fail(answer: asyncio.Future[Any], error: TrackerError) -> None:
         answer.set_exception(error)
 
 
-def _header(click: Click) -> Header:
+def _header(click: PickerClick) -> Header:
     seconds, nanoseconds = click.stamp
     return Header(stamp=Time(sec=seconds, nanosec=nanoseconds))
 
 
-def _prompt(click: Click, object_id: int, positive: bool) -> PointPrompt:
+def _prompt(click: PickerClick, object_id: int, positive: bool) -> PointPrompt:
     label = PointPrompt.POSITIVE if positive else PointPrompt.NEGATIVE
     return PointPrompt(object_id=object_id, x=click.x, y=click.y, label=label)
 

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sam_pt_ros.picker import protocol
-from sam_pt_ros.picker.tracker import ObjectView, Picture
+from sam_pt_ros.picker import page_messages
+from sam_pt_ros.picker.tracker_interface import ObjectView, Picture
 
-IN_FLIGHT = 2
+PICTURES_IN_FLIGHT = 2
 """Pictures on their way to a page: one that is drawn, and one to go on with."""
 
 _MAX_TOLD = 50  # messages that wait for a page; beyond that the oldest is dropped
@@ -35,7 +35,7 @@ class Client:
         self._picture: bytes | None = None
         self._states: dict[str, str] = {}
         self._told: deque[str] = deque(maxlen=_MAX_TOLD)
-        self._credit = IN_FLIGHT
+        self._credit = PICTURES_IN_FLIGHT
         self._changed = asyncio.Event()
 
     def show(self, picture: bytes) -> None:
@@ -55,7 +55,7 @@ class Client:
 
     def drawn(self) -> None:
         """The page has shown a picture."""
-        self._credit = min(IN_FLIGHT, self._credit + 1)
+        self._credit = min(PICTURES_IN_FLIGHT, self._credit + 1)
         self._changed.set()
 
     async def send_to(self, socket: Socket) -> None:
@@ -99,7 +99,7 @@ class Hub:
         client = Client()
         client.update("status", self._status())
         if self._objects is not None:
-            client.update("objects", protocol.objects_message(self._objects))
+            client.update("objects", page_messages.objects_message(self._objects))
         self._clients.add(client)
         if len(self._clients) == 1:
             self._want_pictures(True)
@@ -117,7 +117,7 @@ class Hub:
         self._tell_status()
 
     def on_picture(self, picture: Picture) -> None:
-        message = protocol.picture_message(picture)
+        message = page_messages.picture_message(picture)
         for client in self._clients:
             client.show(message)
 
@@ -133,7 +133,7 @@ class Hub:
 
     def _list(self, objects: Sequence[ObjectView]) -> None:
         self._objects = tuple(objects)
-        self._update("objects", protocol.objects_message(self._objects))
+        self._update("objects", page_messages.objects_message(self._objects))
 
     def on_presence(self, present: bool, active: bool) -> None:
         self._present, self._active = present, active
@@ -144,11 +144,11 @@ class Hub:
 
     def on_notice(self, level: str, text: str) -> None:
         for client in self._clients:
-            client.tell(protocol.notice_message(level, text))
+            client.tell(page_messages.notice_message(level, text))
 
     def _status(self) -> str:
         paused = self._paused_at is not None
-        return protocol.status_message(self._node, self._present, self._active, paused)
+        return page_messages.status_message(self._node, self._present, self._active, paused)
 
     def _tell_status(self) -> None:
         self._update("status", self._status())

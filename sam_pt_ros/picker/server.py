@@ -8,11 +8,11 @@ from pathlib import Path
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from sam_pt_ros.picker import protocol
+from sam_pt_ros.picker import page_messages
 from sam_pt_ros.picker.hub import Client, Hub
-from sam_pt_ros.picker.protocol import Command, Drawn, ProtocolError
+from sam_pt_ros.picker.page_messages import Command, Drawn, ProtocolError
 from sam_pt_ros.picker.security import Access
-from sam_pt_ros.picker.tracker import Tracker, TrackerError
+from sam_pt_ros.picker.tracker_interface import Tracker, TrackerError
 
 MAX_PAGES = 16
 """Pages at the same time."""
@@ -110,7 +110,7 @@ class PickerServer:
         if len(self.hub) >= MAX_PAGES:
             raise web.HTTPServiceUnavailable(text=f"{MAX_PAGES} pages are open already.")
         socket = web.WebSocketResponse(
-            heartbeat=_HEARTBEAT, max_msg_size=protocol.MAX_MESSAGE, compress=False
+            heartbeat=_HEARTBEAT, max_msg_size=page_messages.MAX_MESSAGE, compress=False
         )
         await socket.prepare(request)
         client = self.hub.join()
@@ -122,7 +122,7 @@ class PickerServer:
                 if message.type is WSMsgType.TEXT:
                     self._hear(client, message.data, waiting)
                 else:
-                    client.tell(protocol.error_message("only text is understood"))
+                    client.tell(page_messages.error_message("only text is understood"))
         finally:
             self._sockets.discard(socket)
             self.hub.leave(client)
@@ -141,15 +141,15 @@ class PickerServer:
 
     def _hear(self, client: Client, text: str, waiting: set[asyncio.Task[None]]) -> None:
         try:
-            message = protocol.parse(text)
+            message = page_messages.parse(text)
         except ProtocolError as error:
-            client.tell(protocol.error_message(str(error)))
+            client.tell(page_messages.error_message(str(error)))
             return
         if isinstance(message, Drawn):
             client.drawn()
         elif len(waiting) >= MAX_COMMANDS:
             text = "too much at once; wait for the answers"
-            client.tell(protocol.answer_message(message.request, False, text))
+            client.tell(page_messages.answer_message(message.request, False, text))
         else:
             task = asyncio.ensure_future(self._answer(client, message))
             for tasks in (waiting, self._commands):
@@ -159,9 +159,9 @@ class PickerServer:
     async def _answer(self, client: Client, command: Command) -> None:
         try:
             done, object_id = await self._do(command)
-            answer = protocol.answer_message(command.request, True, done, object_id)
+            answer = page_messages.answer_message(command.request, True, done, object_id)
         except TrackerError as error:
-            answer = protocol.answer_message(command.request, False, str(error))
+            answer = page_messages.answer_message(command.request, False, str(error))
         client.tell(answer)
 
     async def _do(self, command: Command) -> tuple[str, int | None]:

@@ -14,6 +14,12 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange.messages import ResultMessages
+from sam_pt_ros.recordings.bag_topics import (
+    CAMERA_INFO_TOPIC,
+    IMAGE_TOPIC,
+    POINTS_TOPIC,
+    TRUTH_TOPIC,
+)
 from sam_pt_ros.recordings.clicks import Click, ClickEvent, check_clicks
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
@@ -21,17 +27,12 @@ from sam_pt_ros.recordings.rosbag2 import (
     PROMPTS_TYPE,
     SECOND,
     create_bag,
-    make_header,
-    make_message,
+    make_bag_header,
+    make_bag_message,
     remove_bag,
     typestore,
 )
 from sam_pt_ros.recordings.sources import Source, StampedImage
-
-IMAGE_TOPIC = "/image"
-CAMERA_INFO_TOPIC = "/camera_info"
-POINTS_TOPIC = "/points"
-TRUTH_TOPIC = "/truth"
 
 FOCAL_LENGTH = 0.87
 """Of a camera that was never calibrated, in image widths: it sees 60 degrees."""
@@ -188,9 +189,9 @@ def _write(
 
 def image_message(image: StampedImage) -> Any:
     """``sensor_msgs/msg/Image``."""
-    return make_message(
+    return make_bag_message(
         IMAGE_TYPE,
-        header=make_header(image.stamp, image.frame_id),
+        header=make_bag_header(image.stamp, image.frame_id),
         height=image.height,
         width=image.width,
         encoding=image.encoding,
@@ -214,19 +215,19 @@ def label_message(labels: np.ndarray, image: StampedImage) -> Any:
         )
     deep = labels.max(initial=0) > 255
     pixels = labels.astype(np.uint16 if deep else np.uint8)
-    header = make_header(image.stamp, image.frame_id)
-    make_image = ResultMessages(make_message).image
+    header = make_bag_header(image.stamp, image.frame_id)
+    make_image = ResultMessages(make_bag_message).image
     return make_image(pixels, "mono16" if deep else "mono8", header)
 
 
 def camera_info_message(image: StampedImage, known: Any | None) -> Any:
     """``sensor_msgs/msg/CameraInfo``: what is known, or a plausible pinhole camera."""
-    header = make_header(image.stamp, image.frame_id)
+    header = make_bag_header(image.stamp, image.frame_id)
     if known is not None:
         return replace(known, header=header)
     focal = FOCAL_LENGTH * image.width
     cx, cy = (image.width - 1) / 2, (image.height - 1) / 2
-    return make_message(
+    return make_bag_message(
         CAMERA_INFO_TYPE,
         header=header,
         height=image.height,
@@ -242,7 +243,7 @@ def camera_info_message(image: StampedImage, known: Any | None) -> Any:
 def prompts_message(clicks: Sequence[Click], image: StampedImage) -> Any:
     """``PointPromptArray`` of clicks on an image."""
     prompts = [
-        make_message(
+        make_bag_message(
             PROMPTS_TYPE.removesuffix("Array"),
             object_id=click.object_id,
             object_label=click.name,
@@ -252,5 +253,5 @@ def prompts_message(clicks: Sequence[Click], image: StampedImage) -> Any:
         )
         for click in clicks
     ]
-    header = make_header(image.stamp, image.frame_id)
-    return make_message(PROMPTS_TYPE, header=header, prompts=prompts)
+    header = make_bag_header(image.stamp, image.frame_id)
+    return make_bag_message(PROMPTS_TYPE, header=header, prompts=prompts)

@@ -43,14 +43,14 @@ def typestore() -> Typestore:
     return store
 
 
-def stamp_of(cdr: bytes | memoryview) -> int:
+def serialized_stamp(cdr: bytes | memoryview) -> int:
     """The stamp (nanoseconds) of a serialised message that begins with a header."""
     order = "<" if cdr[1] & 1 else ">"
     seconds, nanoseconds = struct.unpack_from(f"{order}iI", cdr, 4)
     return int(seconds) * SECOND + int(nanoseconds)
 
 
-def make_message(kind: str, **fields: Any) -> Any:
+def make_bag_message(kind: str, **fields: Any) -> Any:
     """One of rosbags' messages, as :class:`~sam_pt_ros.interchange.messages.Maker` makes them."""
     message_class, described = _type(kind)
     if len(fields) < len(described):
@@ -68,17 +68,17 @@ def _type(kind: str) -> tuple[Any, dict[str, Any]]:
     return typestore().types[kind], dict(typestore().fielddefs[kind][1])
 
 
-def make_header(stamp: int, frame_id: str) -> Any:
+def make_bag_header(stamp: int, frame_id: str) -> Any:
     """``std_msgs/msg/Header`` of a stamp in nanoseconds."""
     seconds, nanoseconds = divmod(stamp, SECOND)
-    time = make_message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
-    return make_message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+    time = make_bag_message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return make_bag_message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
 
 
 def _zero(description: Any) -> Any:
     node, detail = description
     if node is Nodetype.NAME:
-        return make_message(detail)
+        return make_bag_message(detail)
     if node is Nodetype.BASE:
         return _zero_number(detail[0])
     (inner, inner_detail), length = detail

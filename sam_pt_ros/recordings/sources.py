@@ -24,7 +24,7 @@ from sam_pt_ros.recordings.rosbag2 import (
     PROMPTS_TYPE,
     SECOND,
     open_bag,
-    stamp_of,
+    serialized_stamp,
     typestore,
 )
 
@@ -292,7 +292,7 @@ class BagSource:
             connections = [c for c in bag.connections if c.topic == self.topic]
             for connection, _, raw in bag.messages(connections):
                 message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 if stamp <= newest:
                     raise UserError(
                         f"{self.path}: the stamps on '{self.topic}' do not increase ({stamp} ns "
@@ -322,7 +322,7 @@ class BagSource:
             if all(c.topic == self.topic for c in wanted):
                 return ()
             for connection, _, raw in bag.messages(wanted):
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 if connection.topic == self.topic:
                     if unstamped:
                         events.append(ClickEvent(stamp, tuple(unstamped)))

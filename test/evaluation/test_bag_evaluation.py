@@ -44,8 +44,8 @@ from sam_pt_ros.recordings.rosbag2 import (
     IMAGE_TYPE,
     PROMPTS_TYPE,
     add_connection,
-    make_header,
-    make_message,
+    make_bag_header,
+    make_bag_message,
     open_bag,
     typestore,
 )
@@ -247,7 +247,7 @@ def test_compressed_images_are_decoded(tmp_path: Path) -> None:
             if kind == IMAGE_TYPE:
                 rgb = message.data.reshape(message.height, message.width, 3)
                 kind = COMPRESSED_IMAGE_TYPE
-                message = make_message(
+                message = make_bag_message(
                     kind,
                     header=message.header,
                     format="png",
@@ -275,7 +275,7 @@ def replace_time(message: Message, time: int) -> Message:
 def test_clicks_without_a_stamp_are_on_the_image_recorded_before_them(tmp_path: Path) -> None:
     recorded = list(messages())
     topic, kind, message, _ = recorded.pop(0)
-    unstamped = replace(message, header=make_header(0, ""))
+    unstamped = replace(message, header=make_bag_header(0, ""))
     bag = [*recorded[:6], (topic, kind, unstamped, recorded[5][3] + 1), *recorded[6:]]
     results_of(write_bag(tmp_path / "bag", bag), tmp_path / "out")
     rows = read_rows(tmp_path / "out/results.csv", ObjectRow)
@@ -388,7 +388,7 @@ def changed(name: str) -> Iterator[Message]:
     for number, (topic, kind, message, stamp) in enumerate(messages()):
         if number == 8:  # image 7
             if name == "backwards":
-                message = replace(message, header=make_header(stamp - 80_000_000, ""))
+                message = replace(message, header=make_bag_header(stamp - 80_000_000, ""))
             elif name == "size":
                 message = image_message(stamped(7, (120, 90)))
             elif name == "encoding":
@@ -505,7 +505,7 @@ def refused(folder: Path, name: str) -> tuple[Path, list[str]]:
         (folder / "bag.mcap").write_text("no bag")
         return folder / "bag.mcap", []
     if name == "no image":
-        header = make_header(1, "")
+        header = make_bag_header(1, "")
         return write_bag(folder / "b", [("/h", "std_msgs/msg/Header", header, 1)]), []
     if name == "no click":
         return write_bag(folder / "b", images), []
@@ -600,7 +600,7 @@ def test_files_of_others_are_never_replaced(
         assert run(bag, tmp_path / name) == 2
         assert words in capsys.readouterr().err
         assert [path.name for path in (tmp_path / name).iterdir()] == [name]
-    header = make_header(1, "")
+    header = make_bag_header(1, "")
     camera = [("/image", "std_msgs/msg/Header", header, 1)]
     robot = write_bag(tmp_path / "out/output", camera)
     assert run(bag, tmp_path / "out") == 2

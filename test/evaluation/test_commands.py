@@ -15,8 +15,8 @@ pytest.importorskip("matplotlib")
 
 from sam_pt_ros.cli import main
 from sam_pt_ros.evaluation.command_line import DATASET_NAMES, STUDY_METHODS
-from sam_pt_ros.evaluation.datasets.base import DATASETS
-from sam_pt_ros.evaluation.interactive.methods import METHODS
+from sam_pt_ros.evaluation.datasets.dataset import DATASETS
+from sam_pt_ros.evaluation.interactive.methods import ANNOTATION_METHODS
 from sam_pt_ros.evaluation.results import ScoreRow, read_rows, write_rows
 from support.media import read, write_sequence
 
@@ -48,7 +48,7 @@ def test_help_does_not_import_what_a_run_needs(command: str) -> None:
 
 def test_the_names_in_the_help_are_those_that_there_are() -> None:
     assert set(DATASET_NAMES) == {*DATASETS, "uvo"}
-    assert tuple(METHODS) == STUDY_METHODS
+    assert tuple(ANNOTATION_METHODS) == STUDY_METHODS
 
 
 def test_from_frames_to_a_bag_to_results(

@@ -27,7 +27,7 @@ from sam_pt_ros.evaluation.dataset_evaluation import (
     DatasetResults,
     evaluate_dataset,
 )
-from sam_pt_ros.evaluation.datasets.base import open_dataset
+from sam_pt_ros.evaluation.datasets.dataset import open_dataset
 from sam_pt_ros.evaluation.davis_metrics import boundary_accuracy
 from sam_pt_ros.evaluation.label_images import davis_palette, read_indexed, write_indexed
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, read_rows

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import Dataset, region_and_boundary
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, mean_region_and_boundary
 from sam_pt_ros.evaluation.label_images import (
     davis_palette,
     read_indexed,
@@ -186,6 +186,6 @@ def test_a_submission_has_the_layout_of_its_server() -> None:
     )
     for folder, wanted in (("", "dog/00005.png"), ("Annotations", "Annotations/dog/00005.png")):
         dataset = Dataset(
-            "a", "test", (sequence,), False, True, False, region_and_boundary, folder
+            "a", "test", (sequence,), False, True, False, mean_region_and_boundary, folder
         )
         assert submission_path(dataset.submission_folder, sequence, 1) == Path(wanted)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.results import SCORES_FILE, ScoreRow
+from sam_pt_ros.evaluation.run_folder import CONFIGURATION_FILE
 from sam_pt_ros.evaluation.scored_run import load_run
 from sam_pt_ros.evaluation.sweep import (
-    CONFIGURATION_FILE,
     MARKER_FILE,
     SweepEntry,
     SweepResult,

@@ -27,8 +27,8 @@ from sam_pt_ros.evaluation.video_instances import (
     InstanceScores,
     InstanceTrack,
     VideoMatches,
-    decode_mask,
-    encode_mask,
+    decode_rle,
+    encode_rle,
     match_video,
     score_videos,
     track_ious,
@@ -118,7 +118,7 @@ def write_data_set(folder: Path, videos: Sequence[Video]) -> None:
                     "segmentations": [
                         None
                         if code is None
-                        else {"size": list(SIZE), "counts": runs(decode_mask(code))}
+                        else {"size": list(SIZE), "counts": runs(decode_rle(code))}
                         for code in track.masks
                     ],
                 }
@@ -403,11 +403,11 @@ def test_videos_may_be_matched_elsewhere() -> None:
 
 def test_codes_come_back_as_masks() -> None:
     mask = box(3, 2, 5, 4, (11, 13))
-    np.testing.assert_array_equal(decode_mask(encode_mask(mask)), mask)
-    np.testing.assert_array_equal(decode_mask(encode_mask(mask * np.uint8(255))), mask)
+    np.testing.assert_array_equal(decode_rle(encode_rle(mask)), mask)
+    np.testing.assert_array_equal(decode_rle(encode_rle(mask * np.uint8(255))), mask)
     cut = np.asfortranarray(mask)[1:9, 2:12]
-    np.testing.assert_array_equal(decode_mask(encode_mask(cut)), cut)
-    assert decode_mask(encode_mask(mask)).dtype == np.bool_
+    np.testing.assert_array_equal(decode_rle(encode_rle(cut)), cut)
+    assert decode_rle(encode_rle(mask)).dtype == np.bool_
     assert track((0, 3), None).mask(1) is None
 
 

@@ -25,9 +25,14 @@ def test_text_replaces_what_was_there(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="no luck"), replacing(path) as unfinished:
-        unfinished.write_text("half of it")
-        raise RuntimeError("no luck")
+
+    def fail() -> None:
+        with replacing(path) as unfinished:
+            unfinished.write_text("half of it")
+            raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        fail()
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 

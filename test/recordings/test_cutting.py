@@ -20,9 +20,9 @@ from sam_pt_ros.recordings.rosbag2 import (
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
     SECOND,
-    make_header,
+    make_bag_header,
     open_bag,
-    stamp_of,
+    serialized_stamp,
     typestore,
 )
 from sam_pt_ros.recordings.sources import (
@@ -38,7 +38,7 @@ from support.media import RATE, SIZE, frame, read, write_bag, write_video
 
 def order(path):
     with open_bag(path) as bag:
-        return [(c.topic, stamp_of(raw)) for c, _, raw in bag.messages()]
+        return [(c.topic, serialized_stamp(raw)) for c, _, raw in bag.messages()]
 
 
 def test_a_video_becomes_images_a_calibration_and_clicks(tmp_path):
@@ -130,7 +130,7 @@ def test_both_storages_and_foreign_encodings_are_taken_as_they_are(tmp_path, plu
 
 def compressed(data, stamp):
     kind = typestore().types[COMPRESSED_IMAGE_TYPE]
-    return kind(make_header(stamp, "eye"), "jpeg", np.frombuffer(data, np.uint8))
+    return kind(make_bag_header(stamp, "eye"), "jpeg", np.frombuffer(data, np.uint8))
 
 
 def test_compressed_images_are_decoded(tmp_path):
@@ -152,7 +152,7 @@ def test_bad_bags_are_refused(tmp_path):
     broken = ("/image", COMPRESSED_IMAGE_TYPE, compressed(b"nonsense", 5), 5)
     with pytest.raises(UserError, match="cannot be decoded"):
         BagSource(write_bag(tmp_path / "broken", [broken]))
-    header = ("/header", "std_msgs/msg/Header", make_header(1, ""), 1)
+    header = ("/header", "std_msgs/msg/Header", make_bag_header(1, ""), 1)
     with pytest.raises(UserError, match="no images in this bag"):
         BagSource(write_bag(tmp_path / "empty", [header]))
     with pytest.raises(UserError, match="there are some on /image"):

@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     Dataset,
     check_sizes,
-    choose,
+    choose_sequences,
     folder_names,
     frames_and_annotations,
+    mean_region_and_boundary,
     need_folder,
-    region_and_boundary,
 )
 from sam_pt_ros.evaluation.results import ScoreRow
 from sam_pt_ros.evaluation.sequences import VideoSequence
@@ -50,10 +50,10 @@ def open_bdd100k(root: Path, split: str, chosen: Sequence[str] | None) -> Datase
     videos = None if chosen is None else [_video_of(name) for name in chosen]
     sequences = [
         sequence
-        for video in choose(folder_names(bitmasks), videos, where)
+        for video in choose_sequences(folder_names(bitmasks), videos, where)
         for sequence in _sequences(video, images / video, bitmasks / video)
     ]
-    wanted = set(choose((sequence.name for sequence in sequences), chosen, where))
+    wanted = set(choose_sequences((sequence.name for sequence in sequences), chosen, where))
     return Dataset(
         "bdd100k",
         split,
@@ -91,10 +91,10 @@ def bdd100k_measures(rows: Sequence[ScoreRow]) -> dict[str, float]:
     J and F as 1, and so does this.
     """
     rows = [replace(row, j_mean=1.0, f_mean=1.0) if row.frames == 1 else row for row in rows]
-    figures = region_and_boundary(rows)
+    figures = mean_region_and_boundary(rows)
     for group in (SHORT, MEDIUM, LONG):
         of = [row for row in rows if row.group == group]
-        figures[f"J&F {group}"] = region_and_boundary(of)["J&F"]
+        figures[f"J&F {group}"] = mean_region_and_boundary(of)["J&F"]
     return figures
 
 

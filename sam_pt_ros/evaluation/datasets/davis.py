@@ -15,17 +15,17 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     Dataset,
     check_complete,
     check_sizes,
-    choose,
+    choose_sequences,
     folder_names,
     frames_and_annotations,
     labels_in,
     mean,
+    mean_region_and_boundary,
     need_folder,
-    region_and_boundary,
     unannotated,
 )
 from sam_pt_ros.evaluation.label_images import read_indexed
@@ -52,7 +52,9 @@ def open_davis2016(root: Path, split: str, chosen: Sequence[str] | None) -> Data
             break
     else:
         names = folder_names(need_folder(root / "JPEGImages" / RESOLUTION, "the frames"))
-    return _open("davis2016", root, split, choose(names, chosen, str(root)), read_foreground)
+    return _open(
+        "davis2016", root, split, choose_sequences(names, chosen, str(root)), read_foreground
+    )
 
 
 def open_davis2017(root: Path, split: str, chosen: Sequence[str] | None) -> Dataset:
@@ -63,7 +65,9 @@ def open_davis2017(root: Path, split: str, chosen: Sequence[str] | None) -> Data
     """
     folder = need_folder(root / "ImageSets" / "2017", "the lists of the splits")
     names = _names_of_split(folder, split)
-    return _open("davis2017", root, split, choose(names, chosen, str(root)), read_objects)
+    return _open(
+        "davis2017", root, split, choose_sequences(names, chosen, str(root)), read_objects
+    )
 
 
 def read_foreground(path: Path) -> np.ndarray:
@@ -83,7 +87,7 @@ def read_objects(path: Path) -> np.ndarray:
 
 def davis_measures(rows: Sequence[ScoreRow]) -> dict[str, float]:
     """J&F, and mean, recall and decay of J and of F: plain means over all objects."""
-    both = region_and_boundary(rows)
+    both = mean_region_and_boundary(rows)
     return {
         "J&F": both["J&F"],
         "J mean": both["J mean"],

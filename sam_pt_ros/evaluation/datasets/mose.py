@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     Dataset,
     check_complete,
     check_sizes,
-    choose,
+    choose_sequences,
     first_appearances,
     frames_and_annotations,
-    region_and_boundary,
+    mean_region_and_boundary,
     unannotated,
 )
 from sam_pt_ros.evaluation.datasets.youtube_vos import split_folders
@@ -33,7 +33,7 @@ def open_mose2023(root: Path, split: str, chosen: Sequence[str] | None) -> Datas
     images, annotations, names = split_folders(root / split)
     sequences = tuple(
         _sequence(name, images / name, annotations / name)
-        for name in choose(names, chosen, str(root / split))
+        for name in choose_sequences(names, chosen, str(root / split))
     )
     if split == "train":
         check_complete(sequences)
@@ -44,7 +44,7 @@ def open_mose2023(root: Path, split: str, chosen: Sequence[str] | None) -> Datas
         scored=not any(unannotated(sequence) for sequence in sequences),
         skip_first=True,
         skip_last=False,
-        measures=region_and_boundary,
+        measures=mean_region_and_boundary,
     )
 
 

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     Dataset,
     Measures,
     check_complete,
     check_sizes,
-    choose,
+    choose_sequences,
     first_appearances,
     folder_names,
     frames_and_annotations,
     mean,
+    mean_region_and_boundary,
     need_folder,
-    region_and_boundary,
     unannotated,
 )
 from sam_pt_ros.evaluation.label_images import read_indexed
@@ -62,7 +62,7 @@ def open_youtube_vos2018(root: Path, split: str, chosen: Sequence[str] | None) -
         trained = meta if split == "train" else read_meta(train_file)
         seen = frozenset(item.category for video in trained.values() for item in video.values())
     sequences = []
-    for name in choose(names, chosen, str(root / split)):
+    for name in choose_sequences(names, chosen, str(root / split)):
         if meta is not None and name not in meta:
             raise UserError(f"{meta_file}: says nothing of '{name}'; get the data set again")
         listed = None if meta is None else meta[name]
@@ -126,7 +126,7 @@ def youtube_vos_measures(rows: Sequence[ScoreRow]) -> dict[str, float]:
 def _measures(sequences: Sequence[VideoSequence]) -> Measures:
     """G needs both groups; where one is missing, J&F says more."""
     groups = {group for sequence in sequences for group in sequence.groups.values()}
-    return youtube_vos_measures if {SEEN, UNSEEN} <= groups else region_and_boundary
+    return youtube_vos_measures if {SEEN, UNSEEN} <= groups else mean_region_and_boundary
 
 
 def _sequence(

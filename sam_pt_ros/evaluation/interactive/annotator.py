@@ -13,7 +13,7 @@ from sam_pt_ros.objects import NEGATIVE, POSITIVE
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class FrameTruth:
     """Where one object is in one frame.
 
     Attributes:
@@ -72,7 +72,9 @@ class Edit:
     removes: int | None = None
 
 
-def next_edit(truth: Truth, prediction: np.ndarray, points: Sequence[PlacedPoint]) -> Edit | None:
+def next_edit(
+    truth: FrameTruth, prediction: np.ndarray, points: Sequence[PlacedPoint]
+) -> Edit | None:
     """What the annotator does next in a frame.
 
     The first point that is not where its label says is taken away, negatives before positives.
@@ -105,7 +107,7 @@ def next_edit(truth: Truth, prediction: np.ndarray, points: Sequence[PlacedPoint
     return Edit(x, y, label)
 
 
-def _is_wrong(point: PlacedPoint, truth: Truth) -> bool:
+def _is_wrong(point: PlacedPoint, truth: FrameTruth) -> bool:
     row, column = _pixel(point, truth.mask.shape)
     if truth.void[row, column]:
         return False

@@ -10,7 +10,7 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.interactive.methods import (
-    METHODS,
+    ANNOTATION_METHODS,
     Annotation,
     Interaction,
     method_named,
@@ -22,7 +22,9 @@ COLUMNS = ("sequence", "method", *(field.name for field in fields(Interaction)))
 """Of the CSV file."""
 
 # Not only told apart by their colours.
-_STYLES = dict(zip(METHODS, ((PALETTE[5], "--"), (PALETTE[6], "-"), (PALETTE[4], "-."))))
+_STYLES = dict(
+    zip(ANNOTATION_METHODS, ((PALETTE[5], "--"), (PALETTE[6], "-"), (PALETTE[4], "-.")))
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class StudyCurve:
     Attributes:
         sequence: its name.
         method: name of the way of working, a key of
-            :data:`~sam_pt_ros.evaluation.interactive.methods.METHODS`.
+            :data:`~sam_pt_ros.evaluation.interactive.methods.ANNOTATION_METHODS`.
         object_id: 1 to 65534.
         annotation: what was done, and what came of it.
     """
@@ -120,7 +122,7 @@ def plot_curves(path: Path, curves: Sequence[StudyCurve], goal: float | None = N
     length = max(len(curve.annotation.kept_ious) for curve in curves)
     if goal is not None:
         axes.axhline(goal, color="0.6", linewidth=1, linestyle=":", label=f"Goal, {goal:g}")
-    for name, method in METHODS.items():
+    for name, method in ANNOTATION_METHODS.items():
         chosen = [curve for curve in curves if curve.method == name]
         if not chosen:
             continue

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.interactive.annotator import Edit, Truth, next_edit
-from sam_pt_ros.evaluation.interactive.prompted import Checkpoint, PromptedObject
+from sam_pt_ros.evaluation.interactive.annotator import Edit, FrameTruth, next_edit
+from sam_pt_ros.evaluation.interactive.prompted import ClickCheckpoint, PromptedObject
 from sam_pt_ros.options import did_you_mean
 
 ADD = "add"
@@ -74,7 +74,7 @@ class Method:
         return budget.thresholds if self.several_passes else (budget.iou,)
 
 
-METHODS: dict[str, Method] = {
+ANNOTATION_METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("sam_only", "SAM only", tracked=False, several_passes=False),
@@ -87,12 +87,12 @@ METHODS: dict[str, Method] = {
 
 def method_named(name: str) -> Method:
     """The method of that name; UserError if there is no such one."""
-    if name not in METHODS:
+    if name not in ANNOTATION_METHODS:
         raise UserError(
             f"unknown way of working '{name}' in the interactive study"
-            f"{did_you_mean(name, METHODS)}"
+            f"{did_you_mean(name, ANNOTATION_METHODS)}"
         )
-    return METHODS[name]
+    return ANNOTATION_METHODS[name]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Annotation:
 
 def annotate(
     prompted: PromptedObject,
-    truths: Mapping[int, Truth],
+    truths: Mapping[int, FrameTruth],
     method: Method,
     budget: Budget,
     object_id: int = 1,
@@ -194,7 +194,7 @@ class _Work:
     def __init__(
         self,
         prompted: PromptedObject,
-        truths: Mapping[int, Truth],
+        truths: Mapping[int, FrameTruth],
         budget: Budget,
         object_id: int,
     ) -> None:
@@ -208,7 +208,7 @@ class _Work:
         self._ious: dict[int, float] = {}
         self._measure()
         self.start_iou = self.mean_iou
-        self._best: tuple[float, Checkpoint] | None = None
+        self._best: tuple[float, ClickCheckpoint] | None = None
 
     @property
     def mean_iou(self) -> float:

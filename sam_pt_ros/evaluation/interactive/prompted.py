@@ -101,7 +101,7 @@ class _Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class ClickCheckpoint:
     """The points of a :class:`PromptedObject` at some time, to come back to."""
 
     points: tuple[_Point, ...]
@@ -192,11 +192,11 @@ class PromptedObject:
             )
         )
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> ClickCheckpoint:
         """The points as they are, for :meth:`restore`."""
-        return Checkpoint(self._points)
+        return ClickCheckpoint(self._points)
 
-    def restore(self, checkpoint: Checkpoint) -> None:
+    def restore(self, checkpoint: ClickCheckpoint) -> None:
         """Go back to the points that there were."""
         self._use(checkpoint.points)
 

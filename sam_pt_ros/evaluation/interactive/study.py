@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.interactive.annotator import Truth
+from sam_pt_ros.evaluation.interactive.annotator import FrameTruth
 from sam_pt_ros.evaluation.interactive.curve import StudyCurve
-from sam_pt_ros.evaluation.interactive.methods import METHODS, Budget, annotate, method_named
+from sam_pt_ros.evaluation.interactive.methods import (
+    ANNOTATION_METHODS,
+    Budget,
+    annotate,
+    method_named,
+)
 from sam_pt_ros.evaluation.interactive.prompted import Footage, PromptedObject
 from sam_pt_ros.evaluation.sequences import VOID, VideoSequence
 from sam_pt_ros.pipeline import SamPt
@@ -16,7 +21,7 @@ from sam_pt_ros.pipeline import SamPt
 def run_study(
     sequence: VideoSequence,
     create: Callable[[], SamPt],
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = tuple(ANNOTATION_METHODS),
     budget: Budget | None = None,
     object_ids: Sequence[int] | None = None,
 ) -> list[StudyCurve]:
@@ -70,7 +75,7 @@ def run_study(
     return curves
 
 
-def _truths(sequence: VideoSequence, footage: Footage, object_id: int) -> dict[int, Truth]:
+def _truths(sequence: VideoSequence, footage: Footage, object_id: int) -> dict[int, FrameTruth]:
     """The truth of all annotated frames that the object counts in, by index."""
     truths = {}
     for index in sorted(sequence.annotations):
@@ -83,5 +88,5 @@ def _truths(sequence: VideoSequence, footage: Footage, object_id: int) -> dict[i
                 f"{sequence.annotations[index]}: the annotation is {labels.shape[1]}x"
                 f"{labels.shape[0]} pixels, its frame {width}x{height}; get the files again"
             )
-        truths[index] = Truth(labels == object_id, labels == VOID)
+        truths[index] = FrameTruth(labels == object_id, labels == VOID)
     return truths

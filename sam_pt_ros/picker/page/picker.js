@@ -1,4 +1,4 @@
-// The page of `sam-pt pick`. What is said over the socket: see protocol.py.
+// The page of `sam-pt pick`. What is said over the socket: see page_messages.py.
 
 const byId = (id) => document.getElementById(id);
 const canvas = byId("picture"), context = canvas.getContext("2d", { alpha: false });

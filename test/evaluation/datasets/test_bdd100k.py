@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import Dataset, open_dataset, summarize
 from sam_pt_ros.evaluation.datasets.bdd100k import read_bitmask
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, official_figures, open_dataset
 from sam_pt_ros.evaluation.label_images import submission_path
 from sam_pt_ros.evaluation.results import ScoreRow
 
@@ -146,7 +146,7 @@ def test_figures_overall_and_by_length(tmp_path: Path) -> None:
         # Not annotated after its first frame: not counted.
         row(4, "long", math.nan, math.nan, frames=5),
     ]
-    figures = summarize(dataset, rows)
+    figures = official_figures(dataset, rows)
     assert list(figures) == [
         "J&F", "J mean", "F mean", "J&F short", "J&F medium", "J&F long"
     ]  # fmt: skip

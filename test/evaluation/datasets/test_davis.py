@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import open_dataset, summarize
+from sam_pt_ros.evaluation.datasets.dataset import official_figures, open_dataset
 from sam_pt_ros.evaluation.label_images import submission_path, write_indexed
 from sam_pt_ros.evaluation.results import ScoreRow
 
@@ -176,7 +176,7 @@ def test_figures_are_in_the_order_of_the_toolkit(tmp_path: Path) -> None:
         ScoreRow("bear", 0, 2, "", "", 3, 1, 1, 1, 0.3, 0.6, -0.1, 0.8, 0.7, 0.2),
         ScoreRow("dog", 0, 1, "", "", 3, 1, 1, 1, 0.8, 1.0, 0.1, 0.9, 0.9, 0.1),
     ]
-    figures = summarize(open_dataset("davis2016", tmp_path), rows)
+    figures = official_figures(open_dataset("davis2016", tmp_path), rows)
     assert list(figures) == [
         "J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay"
     ]  # fmt: skip

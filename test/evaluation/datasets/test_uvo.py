@@ -17,8 +17,8 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.datasets.uvo import InstanceVideo, _code, _runs, read_uvo, write_results
 from sam_pt_ros.evaluation.video_instances import (
     InstanceTrack,
-    decode_mask,
-    encode_mask,
+    decode_rle,
+    encode_rle,
     match_video,
     score_videos,
 )
@@ -31,7 +31,7 @@ RUNS = [9, 2, 2, 2, 2, 2, 5]
 
 
 def text_code(mask: np.ndarray) -> dict[str, Any]:
-    code = encode_mask(mask)
+    code = encode_rle(mask)
     return {"size": code["size"], "counts": code["counts"].decode("ascii")}
 
 
@@ -109,7 +109,7 @@ def test_codes_of_all_masks_are_taken_as_they_are(seed: int) -> None:
         mask = cv2.dilate(mask.astype(np.uint8), np.ones((9, 40))) > 0
     edges = np.flatnonzero(np.diff(mask.T.ravel().astype(int), prepend=0))
     wanted = np.diff(edges, prepend=0, append=mask.size)
-    code = encode_mask(mask)
+    code = encode_rle(mask)
     np.testing.assert_array_equal(_runs(code["counts"]), wanted)
     assert _code(text_code(mask), mask.shape) == code  # type: ignore[arg-type]
 
@@ -163,7 +163,7 @@ def test_results_are_what_evaluations_take(tmp_path: Path) -> None:
     segmentations = found[0]["segmentations"]
     assert segmentations == [text_code(MASK), None, text_code(~MASK)]
     code = {"size": segmentations[2]["size"], "counts": segmentations[2]["counts"].encode()}
-    np.testing.assert_array_equal(decode_mask(code), ~MASK)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(decode_rle(code), ~MASK)  # type: ignore[arg-type]
 
 
 def test_results_of_nothing_are_an_empty_list(tmp_path: Path) -> None:
@@ -179,8 +179,7 @@ def test_the_truth_handed_in_scores_one(tmp_path: Path) -> None:
     for each in json.loads(path.read_text()):
         codes = each["segmentations"]
         masks = [
-            None if c is None else decode_mask({**c, "counts": c["counts"].encode()})
-            for c in codes
+            None if c is None else decode_rle({**c, "counts": c["counts"].encode()}) for c in codes
         ]
         found.append(InstanceTrack.of_masks(masks, each["score"]))
     assert score_videos([match_video(video.tracks, found)]).ap == 1

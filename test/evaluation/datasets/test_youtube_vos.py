@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import Dataset, open_dataset, summarize
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, official_figures, open_dataset
 from sam_pt_ros.evaluation.label_images import submission_path, write_indexed
 from sam_pt_ros.evaluation.results import ScoreRow
 
@@ -99,15 +99,15 @@ def test_categories_of_the_training_split_are_seen(valid: Path) -> None:
         row("v2", 1, "seen", 0.5, 0.9),
         row("v2", 2, "seen", 0.2, 0.0),
     ]
-    figures = summarize(dataset, rows)
+    figures = official_figures(dataset, rows)
     assert list(figures) == ["G", "J seen", "J unseen", "F seen", "F unseen"]
     # Not the mean over the four objects, which would be 0.475.
     assert list(figures.values()) == pytest.approx([0.45, 0.5, 0.3, 0.5, 0.5])
-    assert math.isnan(summarize(dataset, rows[:1])["G"])
+    assert math.isnan(official_figures(dataset, rows[:1])["G"])
 
 
 def test_without_both_groups_the_figure_is_j_and_f(valid: Path) -> None:
-    figures = summarize(
+    figures = official_figures(
         open_dataset("youtube_vos2018", valid.parent), [row("v1", 1, "", 0.2, 0.6)]
     )
     assert figures == pytest.approx({"J&F": 0.4, "J mean": 0.2, "F mean": 0.6})
@@ -124,7 +124,7 @@ def test_full_annotations_are_scored(tmp_path: Path) -> None:
         assert dataset.scored
         assert dict(dataset.sequences[0].first_frames) == {2: 1, 5: 2}
         assert groups(dataset) == [{2: "seen", 5: "seen"}]
-        assert list(summarize(dataset, [])) == ["J&F", "J mean", "F mean"]
+        assert list(official_figures(dataset, [])) == ["J&F", "J mean", "F mean"]
         (tmp_path / split / "Annotations/v1/00015.png").unlink()
     assert not open_dataset("youtube_vos2018", tmp_path, "valid").scored
     with pytest.raises(UserError, match=r"v1/00015\.png: this annotation is missing"):

@@ -18,7 +18,12 @@ from sam_pt_ros.evaluation.interactive.curve import (
     plot_curves,
     write_curves,
 )
-from sam_pt_ros.evaluation.interactive.methods import METHODS, Annotation, Budget, annotate
+from sam_pt_ros.evaluation.interactive.methods import (
+    ANNOTATION_METHODS,
+    Annotation,
+    Budget,
+    annotate,
+)
 from sam_pt_ros.interchange.visualization import PALETTE
 from support.oracle import small_film
 
@@ -30,9 +35,9 @@ def curve(
 ) -> StudyCurve:
     film = small_film()
     found = annotate(
-        film.prompted(tracked=METHODS[method].tracked),
+        film.prompted(tracked=ANNOTATION_METHODS[method].tracked),
         film.annotated,
-        METHODS[method],
+        ANNOTATION_METHODS[method],
         Budget(interactions, per_frame),
         object_id,
     )

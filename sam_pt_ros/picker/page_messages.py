@@ -20,7 +20,7 @@ from typing import Any
 
 from sam_pt_ros.interchange.visualization import object_colour
 from sam_pt_ros.masks import MAX_OBJECT_ID
-from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
+from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick, Picture
 
 PICTURE_HEADER = struct.Struct("<iId")
 """Stamp in seconds and nanoseconds, and its age in seconds."""
@@ -55,7 +55,7 @@ class Command:
 
     request: int
     action: str
-    click: Click | None = None
+    click: PickerClick | None = None
     object_id: int = 0
     on: bool = True
 
@@ -84,7 +84,7 @@ def parse(text: str) -> Drawn | Command:
     return Command(request, action, click, object_id, on)
 
 
-def _click(content: dict[str, Any]) -> Click:
+def _click(content: dict[str, Any]) -> PickerClick:
     stamp = content.get("stamp")
     if not (isinstance(stamp, list) and len(stamp) == 2):
         raise ProtocolError("'stamp' must be [seconds, nanoseconds]")
@@ -92,7 +92,7 @@ def _click(content: dict[str, Any]) -> Click:
     seconds = _integer(parts, "seconds", 0, 2**31 - 1)
     nanoseconds = _integer(parts, "nanoseconds", 0, 999_999_999)
     x, y = (_pixel(content, name) for name in ("x", "y"))
-    return Click((seconds, nanoseconds), x, y)
+    return PickerClick((seconds, nanoseconds), x, y)
 
 
 def _integer(content: dict[str, Any], name: str, low: int, high: int) -> int:

@@ -29,8 +29,8 @@ from std_srvs.srv import Trigger
 from sam_pt_ros.cli import main
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.picker.bridge import Bridge
-from sam_pt_ros.picker.command import TOKEN_VARIABLE, PickOptions
-from sam_pt_ros.picker.tracker import Click, TrackerError
+from sam_pt_ros.picker.pick_command import TOKEN_VARIABLE, PickOptions
+from sam_pt_ros.picker.tracker_interface import PickerClick, TrackerError
 from support.picker_process import PickerProcess
 from support.rig import ROOT, free_domain
 
@@ -246,7 +246,7 @@ def test_a_node_that_does_not_answer_is_not_waited_for_for_ever(silent_node: int
         bridge.start(Deaf(), failures.append)  # type: ignore[arg-type]
         try:
             with pytest.raises(TrackerError, match="does not listen to /points; activate it"):
-                await bridge.add_point(1, Click((1, 2), 3.0, 4.0), True)
+                await bridge.add_point(1, PickerClick((1, 2), 3.0, 4.0), True)
             while True:
                 with pytest.raises(TrackerError) as refusal:
                     await bridge.reset()
@@ -342,7 +342,7 @@ def test_points_keep_their_order_whatever_the_executor_begins_with(
     async def click() -> None:
         bridge._loop = asyncio.get_running_loop()
         clicks = [
-            asyncio.ensure_future(bridge.add_point(1, Click((1, 2), float(x), 0.0), True))
+            asyncio.ensure_future(bridge.add_point(1, PickerClick((1, 2), float(x), 0.0), True))
             for x in range(5)
         ]
         await asyncio.sleep(0)

@@ -19,7 +19,7 @@ from rich.table import Table
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.demo.bunny import BunnySource
 from sam_pt_ros.demo.node_process import sigterm_ends_it
-from sam_pt_ros.demo.summary import Summary, read_objects, summarize
+from sam_pt_ros.demo.summary import DemoSummary, read_object_history, summarize_demo
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange.images import decode_image
 from sam_pt_ros.output.terminal import progress_display, progress_step
@@ -122,7 +122,7 @@ def run_demo(options: DemoOptions) -> None:
     """
     # Imported here, so that bad arguments are reported even where ROS is missing.
     from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OBJECTS_TOPIC, OVERLAY_TOPIC
-    from sam_pt_ros.demo.session import run
+    from sam_pt_ros.demo.session import play_and_record
 
     configuration = load_configuration(options.configuration)
     tracker = trackers.load(configuration.backends.tracker)
@@ -159,7 +159,7 @@ def run_demo(options: DemoOptions) -> None:
                 step = progress_step(progress, _playing(options, bag), len(bag.stamps))
                 advance_play.append(steps.enter_context(step))
 
-            recording = run(
+            recording = play_and_record(
                 bag,
                 options.configuration,
                 options.every_frame,
@@ -170,7 +170,7 @@ def run_demo(options: DemoOptions) -> None:
             )
         seconds["play"] = time.monotonic() - start - seconds["start"]
         with _measured(seconds, "pictures"), progress_step(progress, "Drawing") as _:
-            history = read_objects(recording.path, OBJECTS_TOPIC)
+            history = read_object_history(recording.path, OBJECTS_TOPIC)
             if recording.received[OVERLAY_TOPIC]:
                 write_film(
                     out / "overlay.mp4", read_overlays(recording.path, OVERLAY_TOPIC), bag.stamps
@@ -181,7 +181,7 @@ def run_demo(options: DemoOptions) -> None:
                     choose_evenly(history.stamps),
                     bag.stamps,
                 )
-    summary = summarize(
+    summary = summarize_demo(
         bag,
         recording.due,
         recording.received[LABEL_IMAGE_TOPIC],
@@ -234,7 +234,7 @@ def _measured(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = time.monotonic() - begin
 
 
-def _print_summary(console: Console, summary: Summary, out: Path) -> None:
+def _print_summary(console: Console, summary: DemoSummary, out: Path) -> None:
     title = f"{summary.source}, {summary.configuration}, mode {summary.mode}"
     caption = f"latency from {summary.latency_from} to receipt of the label image"
     table = Table(title=escape(title), caption=caption, show_header=False)

@@ -159,7 +159,7 @@ def open_dataset(
     return opener(root.absolute(), split, sequences)
 
 
-def summarize(dataset: Dataset, rows: Sequence[ScoreRow]) -> dict[str, float]:
+def official_figures(dataset: Dataset, rows: Sequence[ScoreRow]) -> dict[str, float]:
     """The figures of one seed, in the order of the data set's publications.
 
     Objects without a row, or whose row has no scores, are not counted. What there is nothing
@@ -173,9 +173,9 @@ def summarize(dataset: Dataset, rows: Sequence[ScoreRow]) -> dict[str, float]:
         ValueError: several seeds, or two rows of one object.
     """
     if len({row.seed for row in rows}) > 1:
-        raise ValueError("summarize() takes the rows of one seed")
+        raise ValueError("official_figures() takes the rows of one seed")
     if len({(row.sequence, row.object_id) for row in rows}) < len(rows):
-        raise ValueError("summarize() takes one row per object")
+        raise ValueError("official_figures() takes one row per object")
     return dataset.measures(rows)
 
 
@@ -188,7 +188,7 @@ def mean_and_deviation(
     all. It is NaN for one seed, and both are NaN if a seed's figure is.
 
     Args:
-        summaries: of :func:`summarize`, one per seed, at least one, with the same figures.
+        summaries: of :func:`official_figures`, one per seed, at least one, with the same figures.
     """
     if not summaries or any(set(each) != set(summaries[0]) for each in summaries):
         raise ValueError("mean_and_deviation() takes one or more summaries of the same figures")
@@ -209,13 +209,13 @@ def mean(values: Iterable[float]) -> float:
     return statistics.fmean(known) if known else math.nan
 
 
-def region_and_boundary(rows: Sequence[ScoreRow]) -> dict[str, float]:
+def mean_region_and_boundary(rows: Sequence[ScoreRow]) -> dict[str, float]:
     """J&F, J and F: plain means over objects, whatever sequence they are of (a measure)."""
     j, f = mean(row.j_mean for row in rows), mean(row.f_mean for row in rows)
     return {"J&F": (j + f) / 2, "J mean": j, "F mean": f}
 
 
-def choose(names: Iterable[str], chosen: Sequence[str] | None, where: str) -> list[str]:
+def choose_sequences(names: Iterable[str], chosen: Sequence[str] | None, where: str) -> list[str]:
     """Those of ``names`` that were chosen, in the order of ``names``.
 
     Args:

@@ -53,7 +53,7 @@ class ObjectView:
 
 
 @dataclass(frozen=True)
-class Click:
+class PickerClick:
     """A pixel of an image.
 
     Attributes:
@@ -102,10 +102,10 @@ class Tracker(Protocol):
     def want_pictures(self, wanted: bool) -> None:
         """Whether anybody looks."""
 
-    async def add_object(self, click: Click) -> Started:
+    async def add_object(self, click: PickerClick) -> Started:
         """Start an object at a pixel that is on it."""
 
-    async def add_point(self, object_id: int, click: Click, positive: bool) -> str:
+    async def add_point(self, object_id: int, click: PickerClick, positive: bool) -> str:
         """Add a pixel on, or beside, an object."""
 
     async def remove_object(self, object_id: int) -> str:
