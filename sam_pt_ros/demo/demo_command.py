@@ -1,4 +1,4 @@
-"""`sam-pt demo`: from its arguments to its pictures."""
+"""The command ``sam-pt demo``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.progress import Progress
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.demo.bunny import BunnySource
 from sam_pt_ros.demo.node_process import sigterm_ends_it
-from sam_pt_ros.demo.summary import DemoSummary, read_object_history, summarize_demo
+from sam_pt_ros.demo.summary import (
+    DemoSummary,
+    ObjectHistory,
+    read_object_history,
+    summarize_demo,
+)
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange.images import decode_image
-from sam_pt_ros.output.terminal import progress_display, progress_step
+from sam_pt_ros.output.atomic_files import write_text
+from sam_pt_ros.output.terminal import make_table, print_line, progress_display, progress_step
 from sam_pt_ros.paths import classical_configuration_file, configuration_file
 from sam_pt_ros.recordings.clicks import SYNTAX, Click
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
@@ -37,9 +43,12 @@ from sam_pt_ros.recordings.rosbag2 import remove_bag
 from sam_pt_ros.recordings.sources import BagSource, CameraSource, Source, VideoSource
 from sam_pt_ros.trackers import trackers
 
+if TYPE_CHECKING:
+    from sam_pt_ros.demo.session import Recording
+
 
 class OutputLostError(RuntimeError):
-    """A run of every frame that has not answered every frame."""
+    """The node did not answer every frame, or none at all."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +57,15 @@ class DemoOptions:
 
     Attributes:
         out: folder to write to.
-        video: a video file; with ``camera`` and ``bag`` None too: the clip of the demo.
+        video: a video file. Without a video, a camera and a bag the demo's own clip is played.
         camera: number of a camera.
         bag: folder of a rosbag2.
-        image_topic: of the bag; empty: its first one with images.
-        clicks: in pixels of the source's images; empty: those that come with it.
+        image_topic: of the bag; empty: its first topic with images.
+        clicks: in pixels of the source's images; empty: the clicks that come with the source.
         start: seconds from the first image to the one that is clicked on.
-        duration: seconds of images to take; None: all there are.
+        duration: seconds of images to take; None: all.
         configuration: the node's parameter file.
-        every_frame: process all images; else play in real time.
+        every_frame: whether all images are processed; otherwise they are played in real time.
     """
 
     out: Path
@@ -74,9 +83,9 @@ class DemoOptions:
     def from_arguments(cls, arguments: argparse.Namespace) -> DemoOptions:
         """Check the arguments of the command line; UserError says what is wrong."""
         if arguments.image_topic and arguments.bag is None:
-            raise UserError("--image-topic says which topic of a bag; it needs --bag")
+            raise UserError("--image-topic names a topic of a bag; give the bag with --bag")
         if arguments.start and not arguments.click:
-            raise UserError("--start says when to click; it needs --click")
+            raise UserError("--start says when to click; give clicks with --click")
         duration = arguments.duration
         if duration is None and arguments.camera is not None:
             duration = CAMERA_SECONDS
@@ -96,7 +105,7 @@ class DemoOptions:
         )
 
     def open_source(self) -> Source:
-        """The images; UserError if there are none."""
+        """Open the input; UserError if it holds no images."""
         if self.video is not None:
             return VideoSource(self.video)
         if self.camera is not None:
@@ -107,29 +116,28 @@ class DemoOptions:
 
 
 CAMERA_SECONDS = 10.0
-"""How long a camera is recorded, unless told otherwise."""
+"""How long a camera is recorded by default."""
 
 RESULTS = ("overlay.mp4", "filmstrip.png", "summary.json", "node.log")
 """Files that a run writes beside its bags."""
 
 
 def run_demo(options: DemoOptions) -> None:
-    """Do it all.
+    """Cut the input, play it to the node, and draw and print what the node published.
 
     Raises:
         UserError: bad input.
-        RuntimeError: the node failed, or has not answered every frame when it had to.
+        RuntimeError: the node failed, or did not answer every frame when it had to.
     """
     # Imported here, so that bad arguments are reported even where ROS is missing.
-    from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OBJECTS_TOPIC, OVERLAY_TOPIC
-    from sam_pt_ros.demo.session import play_and_record
+    from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC
 
     configuration = load_configuration(options.configuration)
     tracker = trackers.load(configuration.backends.tracker)
     if late := tracker.lag(configuration.tracker):
         raise UserError(
-            f"{options.configuration}: the tracker answers up to {late} frames late, and the demo "
-            "waits for every answer; use one that streams (cotracker: 'mode: streaming')"
+            f"{options.configuration}: the tracker answers up to {late} frames late, but the demo "
+            "waits for every answer; use a streaming one (cotracker: 'mode: streaming')"
         )
     console = Console()
     seconds: dict[str, float] = {}
@@ -137,50 +145,16 @@ def run_demo(options: DemoOptions) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be made a folder ({error.strerror}); see --out") from error
+        raise UserError(
+            f"{out}: cannot be created as a folder ({error.strerror}); choose another --out"
+        ) from error
     with sigterm_ends_it(), progress_display(console) as progress:
         with _measured(seconds, "input"), progress_step(progress, "Cutting the bag") as advance:
-            source = options.open_source()
-            if not options.clicks and not source.click_events:
-                raise _ask_for_clicks(source, options)
-            bag = cut_bag(
-                out / "input", source, options.clicks, options.start, options.duration, advance
-            )
+            source, bag = _cut_input(options, advance)
         _remove_results(out)
-        start = time.monotonic()
-        with ExitStack() as steps:
-            starting = steps.enter_context(ExitStack())
-            starting.enter_context(progress_step(progress, "Starting the node"))
-            advance_play: list[Callable[[], None]] = []
-
-            def on_ready() -> None:
-                seconds["start"] = time.monotonic() - start
-                starting.close()
-                step = progress_step(progress, _playing(options, bag), len(bag.stamps))
-                advance_play.append(steps.enter_context(step))
-
-            recording = play_and_record(
-                bag,
-                options.configuration,
-                options.every_frame,
-                out / "output",
-                out / "node.log",
-                on_ready,
-                lambda: advance_play[0](),
-            )
-        seconds["play"] = time.monotonic() - start - seconds["start"]
-        with _measured(seconds, "pictures"), progress_step(progress, "Drawing") as _:
-            history = read_object_history(recording.path, OBJECTS_TOPIC)
-            if recording.received[OVERLAY_TOPIC]:
-                write_film(
-                    out / "overlay.mp4", read_overlays(recording.path, OVERLAY_TOPIC), bag.stamps
-                )
-                write_strip(
-                    out / "filmstrip.png",
-                    read_overlays(recording.path, OVERLAY_TOPIC),
-                    choose_evenly(history.stamps),
-                    bag.stamps,
-                )
+        recording = _play(options, bag, progress, seconds)
+        with _measured(seconds, "pictures"), progress_step(progress, "Drawing"):
+            history = _draw(out, recording, bag)
     summary = summarize_demo(
         bag,
         recording.due,
@@ -192,30 +166,86 @@ def run_demo(options: DemoOptions) -> None:
         configuration.described,
         seconds,
     )
-    (out / "summary.json").write_text(json.dumps(summary.as_json(), indent=2) + "\n")
+    write_text(out / "summary.json", json.dumps(summary.as_json(), indent=2) + "\n")
     _print_summary(console, summary, out)
     if not summary.frames_out:
-        raise OutputLostError(f"the node published nothing; what it said is in {out}/node.log")
+        raise OutputLostError(f"the node published nothing; its log is {out}/node.log")
     if options.every_frame and (summary.frames_dropped or not summary.stamps_in_order):
         raise OutputLostError(
             f"{summary.frames_in} images went in, but {summary.frames_out} label images came "
-            f"out; what the node said is in {out}/node.log"
+            f"out; the node's log is {out}/node.log"
         )
 
 
+def _cut_input(options: DemoOptions, on_image: Callable[[], None]) -> tuple[Source, CutBag]:
+    source = options.open_source()
+    if not options.clicks and not source.click_events:
+        raise _ask_for_clicks(source, options)
+    folder = options.out / "input"
+    bag = cut_bag(folder, source, options.clicks, options.start, options.duration, on_image)
+    return source, bag
+
+
+def _play(
+    options: DemoOptions, bag: CutBag, progress: Progress, seconds: dict[str, float]
+) -> Recording:
+    """Play the bag to the node; add to ``seconds`` how long starting and playing took."""
+    from sam_pt_ros.demo.session import play_and_record
+
+    begin = time.monotonic()
+    with ExitStack() as steps:
+        starting = steps.enter_context(ExitStack())
+        starting.enter_context(progress_step(progress, "Starting the node"))
+        advance_play: list[Callable[[], None]] = []
+
+        def on_ready() -> None:
+            seconds["start"] = time.monotonic() - begin
+            starting.close()
+            step = progress_step(progress, _playing(options, bag), len(bag.stamps))
+            advance_play.append(steps.enter_context(step))
+
+        recording = play_and_record(
+            bag,
+            options.configuration,
+            options.every_frame,
+            options.out / "output",
+            options.out / "node.log",
+            on_ready,
+            lambda: advance_play[0](),
+        )
+    seconds["play"] = time.monotonic() - begin - seconds["start"]
+    return recording
+
+
+def _draw(out: Path, recording: Recording, bag: CutBag) -> ObjectHistory:
+    """Write the film and the film strip, if there are overlays; how the objects fared."""
+    from sam_pt_ros.demo.recorder import OBJECTS_TOPIC, OVERLAY_TOPIC
+
+    history = read_object_history(recording.path, OBJECTS_TOPIC)
+    if recording.received[OVERLAY_TOPIC]:
+        write_film(out / "overlay.mp4", read_overlays(recording.path, OVERLAY_TOPIC), bag.stamps)
+        write_strip(
+            out / "filmstrip.png",
+            read_overlays(recording.path, OVERLAY_TOPIC),
+            choose_evenly(history.stamps),
+            bag.stamps,
+        )
+    return history
+
+
 def _ask_for_clicks(source: Source, options: DemoOptions) -> UserError:
-    """Show the user the image to click on."""
+    """Save the image to click on; the error that asks for clicks."""
     width, height = source.size
     path = options.out / "click_here.png"
     write_image(path, cv2.resize(decode_image(next(source.images())), source.size))
     return UserError(
-        f"say what to track in {source.name} with --click {SYNTAX}; its images have "
-        f"{width}x{height} pixels; the first one is in {path}"
+        f"nothing to track is given for {source.name}; click with --click {SYNTAX}; its images "
+        f"have {width}x{height} pixels, and the first one is saved as {path}"
     )
 
 
 def _remove_results(out: Path) -> None:
-    """Take away what an earlier run left, so that nothing of it can be taken for this one's."""
+    """Remove what an earlier run left, so that none of it is taken for a result of this one."""
     remove_bag(out / "output")
     for name in RESULTS:
         (out / name).unlink(missing_ok=True)
@@ -237,38 +267,36 @@ def _measured(seconds: dict[str, float], step: str) -> Iterator[None]:
 def _print_summary(console: Console, summary: DemoSummary, out: Path) -> None:
     title = f"{summary.source}, {summary.configuration}, mode {summary.mode}"
     caption = f"latency from {summary.latency_from} to receipt of the label image"
-    table = Table(title=escape(title), caption=caption, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    rows = [*_figures(summary), *_object_lines(summary)]
+    console.print(make_table(("", ""), rows, title=title, caption=caption))
+    made = [name for name in (*RESULTS, "input", "output") if (out / name).exists()]
+    print_line(console, f"In {out}: {', '.join(made)}")
+
+
+def _figures(summary: DemoSummary) -> Iterator[tuple[str, str]]:
     width, height = summary.image_size
-    for kind, what in summary.backends.items():
-        table.add_row(kind, escape(what))
-    table.add_row("images", f"{width}x{height}, {summary.input_seconds:.2f} s")
-    table.add_row("frames in", str(summary.frames_in))
-    table.add_row("frames out", str(summary.frames_out))
-    table.add_row("frames dropped", str(summary.frames_dropped))
+    yield from summary.backends.items()
+    yield "images", f"{width}x{height}, {summary.input_seconds:.2f} s"
+    yield "frames in", str(summary.frames_in)
+    yield "frames out", str(summary.frames_out)
+    yield "frames dropped", str(summary.frames_dropped)
     for what, rate, latency in (
         ("", summary.output_hz, summary.latency_ms),
         (" with objects", summary.tracking_hz, summary.tracking_latency_ms),
     ):
         if rate is not None:
-            table.add_row(f"output rate{what}", f"{rate:.1f} Hz")
+            yield f"output rate{what}", f"{rate:.1f} Hz"
         if latency is not None:
-            table.add_row(
-                f"latency{what}: p50, p95",
-                f"{latency['p50']:.1f} ms, {latency['p95']:.1f} ms",
-            )
+            values = f"{latency['p50']:.1f} ms, {latency['p95']:.1f} ms"
+            yield f"latency{what}: p50, p95", values
+
+
+def _object_lines(summary: DemoSummary) -> Iterator[tuple[str, str]]:
     for object_id, item in summary.objects.items():
         others = [
-            f"{count} {state.lower()}"
+            f", {count} {state.lower()}"
             for state, count in islice(item.states.items(), 1, None)
             if count
         ]
-        table.add_row(
-            escape(f"object {object_id} {item.label}".rstrip()),
-            f"tracked in {item.tracked:.0%} of {item.frames} frames"
-            + "".join(f", {other}" for other in others),
-        )
-    console.print(table)
-    made = [name for name in (*RESULTS, "input", "output") if (out / name).exists()]
-    console.print(f"In {out}: {', '.join(made)}", markup=False, highlight=False, soft_wrap=True)
+        tracked = f"tracked in {item.tracked:.0%} of {item.frames} frames"
+        yield f"object {object_id} {item.label}".rstrip(), tracked + "".join(others)
