@@ -1,4 +1,4 @@
-"""Evaluates a configuration on a data set, with several seeds."""
+"""Evaluates a configuration on a data set, with one or more seeds."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class DatasetOptions:
     Attributes:
         configuration: the parameter file.
         out: the folder to write to.
-        seeds: how many, from the configuration's on.
-        start: what is shown of an object's first mask.
+        seeds: number of seeds, counted up from the configuration's.
+        start: how an object is started from its first mask.
         engine: one of :data:`~sam_pt_ros.evaluation.engines.ENGINES`.
-        workers: jobs at a time.
-        resume: go on with what is in ``out``.
-        masks: write label images also where scores are made here.
-        films: make a film and a report of every sequence.
+        workers: number of jobs at a time.
+        resume: continue the evaluation in ``out``.
+        masks: write label images even if the scores are computed here.
+        films: write a film and a report for every sequence.
     """
 
     configuration: Path
@@ -74,13 +74,13 @@ class DatasetOptions:
 
 @dataclass(frozen=True)
 class SequenceFigures:
-    """One sequence: means over its objects and the seeds; NaN without a truth.
+    """One sequence: means over its objects and the seeds; NaN without a ground truth.
 
     Attributes:
         name: of the sequence.
         j: region similarity.
         f: boundary accuracy.
-        fps: frames per second of the pipeline alone, while the other workers ran.
+        fps: frames per second of the pipeline alone, while other workers were running.
     """
 
     name: str
@@ -90,23 +90,24 @@ class SequenceFigures:
 
     @property
     def j_and_f(self) -> float:
-        """Mean of both."""
+        """Mean of J and F."""
         return (self.j + self.f) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetResults:
-    """What was found.
+    """The results on a data set.
 
     Attributes:
-        dataset: that was evaluated.
+        dataset: the data set.
         sequences: in the data set's order, without those of which every seed failed.
-        figures: the official figures: mean and standard deviation over the seeds; empty if the
-            truth is not here.
+        figures: the official figures, as mean and standard deviation over the seeds; empty if
+            the ground truth is not available.
         scores: one per sequence, seed and object.
         failures: what failed, by sequence and seed, in words.
         problems: what went wrong without ending a sequence.
-        submission: folder with what a server takes, by seed; None if there is none.
+        submission: folder of the label images for a server, by seed; None if there is none.
+        fps: frames per second of the pipeline alone; NaN if nothing was evaluated.
     """
 
     dataset: Dataset
@@ -127,21 +128,20 @@ def evaluate_dataset(
 ) -> DatasetResults:
     """Run all sequences with all seeds, and write tables, summary and report.
 
-    A sequence that fails is left out and reported; the others go on. Figures are made of what
-    did not fail.
+    A sequence that fails is reported and left out of the figures; the others continue.
 
     Args:
         dataset: what to evaluate on.
         options: how.
-        on_start: called with the number of jobs that are to be run.
-        on_done: called when a job has ended, with what went wrong or None.
+        on_start: called with the number of jobs to run.
+        on_done: called when a job has ended, with its error or None.
 
     Raises:
         UserError: the configuration is bad, or ``out`` holds another evaluation.
     """
     configuration = load_configuration(options.configuration)
     _prepare(dataset, options, configuration)
-    # Jobs read a copy: whoever edits the file meanwhile must not get two configurations in a run.
+    # Jobs read a copy: editing the file meanwhile must not mix two configurations in a run.
     text = options.configuration.read_bytes()
     (options.out / CONFIGURATION_FILE).write_bytes(text)
     jobs = _jobs(dataset, options, configuration)
@@ -174,7 +174,7 @@ def evaluate_dataset(
 
 
 def _prepare(dataset: Dataset, options: DatasetOptions, configuration: Configuration) -> None:
-    """Make the folder ready; UserError if it holds something else than what is asked for."""
+    """Prepare the folder; UserError if it holds anything but this evaluation."""
     asked = {
         "dataset": dataset.name,
         "split": dataset.split,
@@ -188,24 +188,27 @@ def _prepare(dataset: Dataset, options: DatasetOptions, configuration: Configura
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{options.out}: cannot be made a folder ({error.strerror}); see --out"
+            f"{options.out}: cannot be created as a folder ({error.strerror}); choose another "
+            "--out"
         ) from error
     if path.is_file() and options.resume:
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(before, dict):
-                raise ValueError("not an object of JSON")
+                raise ValueError("not a JSON object")
         except ValueError as error:
-            raise UserError(f"{path}: is broken; evaluate again without --resume") from error
+            raise UserError(
+                f"{path}: cannot be read as JSON; evaluate again without --resume"
+            ) from error
         if before != asked:
             different = sorted(key for key in asked if before.get(key) != asked[key])
             raise UserError(
-                f"{options.out}: holds an evaluation with another {', '.join(different)}; give "
-                "another --out, or start again without --resume"
+                f"{options.out}: holds an evaluation with another {', '.join(different)}; choose "
+                "another --out, or start over without --resume"
             )
         return
     if any(options.out.iterdir()) and not _is_ours(path):
-        raise UserError(f"{options.out}: holds other files; give an empty folder with --out")
+        raise UserError(f"{options.out}: holds other files; choose an empty folder with --out")
     remove_run(options.out)
     for name in (SEQUENCES_FOLDER, SUBMISSION_FOLDER):
         if (options.out / name).is_dir():
@@ -223,7 +226,7 @@ def _is_ours(path: Path) -> bool:
 def _jobs(
     dataset: Dataset, options: DatasetOptions, configuration: Configuration
 ) -> list[SequenceJob]:
-    """By sequence, and by seed within it."""
+    """One job per sequence and seed."""
     out = options.out.absolute()
     first = configuration.pipeline.seed
     write_masks = options.masks or not dataset.scored

@@ -1,4 +1,4 @@
-"""Plays a recording to the real node over DDS in real time: what it drops, and how late it is."""
+"""Plays a recording to the real node over DDS in real time; measures drops and latency."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ INPUT_FOLDER = "input"
 LOG_FILE = "node.log"
 
 Step = Callable[[str, "int | None"], AbstractContextManager[Callable[[], None]]]
-"""Shows a step of so many parts; gives what to call after each."""
+"""Shows a step and its number of parts; yields a function to call after each part."""
 
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What is played, and where the results go; as in
+    """What to play, and where to write; attributes as in
     :class:`~sam_pt_ros.evaluation.bag_evaluation.BagOptions`.
     """
 
@@ -62,7 +62,7 @@ class LiveOptions:
 
 
 def replay_live(options: LiveOptions, step: Step) -> RunResults:
-    """Play, record, and write everything to the folder that is asked for.
+    """Play and record, and write all results to the folder of the options.
 
     Raises:
         UserError: bad input.
@@ -72,8 +72,8 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
     tracker = trackers.load(configuration.backends.tracker)
     if late := tracker.lag(configuration.tracker):
         raise UserError(
-            f"{options.configuration}: the tracker answers up to {late} frames late; take one "
-            "that streams, or evaluate without --live"
+            f"{options.configuration}: the tracker answers up to {late} frames late; use a "
+            "streaming one, or evaluate without --live"
         )
     found = BagInput.find(options.bag, options.image_topic, options.points_topic)
     source = BagSource(options.bag, found.image_topic, found.points_topic)
@@ -81,8 +81,8 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
         source.click_events = _click_events(read_prompts(options.prompts), source)
     if not source.click_events:
         raise UserError(
-            f"{options.bag}: nothing in it says what to track; give clicks in a file with "
-            "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
+            f"{options.bag}: holds no clicks, so there is nothing to track; give clicks in a file "
+            "with --prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
         )
     check_folder(options.out)
     for name in (BAG_FOLDER, INPUT_FOLDER):
@@ -113,13 +113,14 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
 
 
 def _click_events(events: tuple[PromptEvent, ...], source: BagSource) -> tuple[ClickEvent, ...]:
-    """Prompts by the stamps of their images."""
+    """The prompts as clicks, in order of the stamps of their images."""
     stamps = [image.stamp for image in source.images()]
     made = []
     for event in events:
         if event.frame is not None and event.frame >= len(stamps):
             raise UserError(
-                f"there is no frame {event.frame} to point at; the recording has {len(stamps)}"
+                f"a prompt names frame {event.frame}, but the recording has frames 0 to "
+                f"{len(stamps) - 1}"
             )
         stamp = event.stamp if event.frame is None else stamps[event.frame]
         clicks = [
@@ -190,6 +191,6 @@ def _write_latencies(path: Path, cut: CutBag, recording: Recording) -> None:
 
 
 def _frame(result: TrackResult, labels: np.ndarray | None) -> InputFrame:
-    """What the scorer has to know of a frame; its image is not looked at."""
+    """A frame for the scorer, which does not look at the image."""
     image = np.broadcast_to(np.uint8(0), (*result.label_image.shape, 3))
     return InputFrame(result.index, result.stamp, image, labels)

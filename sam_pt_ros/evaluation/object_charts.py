@@ -1,4 +1,4 @@
-"""Charts of objects over time: what became of each, and when each was tracked."""
+"""Charts of objects over time: each object's states and scores, and an overview."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def object_chart(rows: Sequence[ObjectRow], origin: int, end: int) -> str:
         _draw_line(
             points, frames, seconds, _column(rows, "points_visible"), colour, "-", "visible"
         )
-        _draw_line(points, frames, seconds, totals, INK, ":", "in all")
+        _draw_line(points, frames, seconds, totals, INK, ":", "total")
         points.set_ylim(-0.2, max(1.0, 1.12 * float(np.max(totals))))
         points.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         add_legend(points)
@@ -85,7 +85,7 @@ def object_chart(rows: Sequence[ObjectRow], origin: int, end: int) -> str:
 
 
 def overview_chart(objects: Mapping[int, Sequence[ObjectRow]], origin: int, end: int) -> str:
-    """When each object was tracked (thick), occluded (thin) and lost (a dotted line).
+    """When each object was tracked (thick), occluded (thin) and lost (dotted).
 
     Args:
         objects: rows by object id, at least one object and at least one row each; the first
@@ -133,7 +133,7 @@ def _draw_line(
     style: str = "-",
     label: str = "",
 ) -> None:
-    """A thinned line, with gaps where frames are missing; a few samples get dots, too."""
+    """Draw a thinned line, with gaps where frames are missing; a few samples get dots, too."""
     holes = np.flatnonzero(np.diff(frames) != 1) + 1
     seconds = np.insert(seconds, holes, (seconds[holes - 1] + seconds[holes]) / 2)
     values = np.insert(values, holes, math.nan)
@@ -157,8 +157,8 @@ def _draw_line(
 def _draw_measure(
     axis: Axes, rows: Sequence[ObjectRow], name: str, seconds: np.ndarray, colour: str
 ) -> None:
-    """J or F, of which frames without an annotation have none."""
-    axis.set_title(f"{name.upper()} against the truth")
+    """Draw J or F, which frames without an annotation lack."""
+    axis.set_title(f"{name.upper()} against the ground truth")
     values = _column(rows, name)
     known = ~np.isnan(values)
     _draw_line(axis, np.arange(np.count_nonzero(known)), seconds[known], values[known], colour)
@@ -166,7 +166,7 @@ def _draw_measure(
 
 
 def _draw_states(axis: Axes, rows: Sequence[ObjectRow], seconds: np.ndarray, colour: str) -> None:
-    """A lane per state, from the top TRACKING, OCCLUDED and LOST."""
+    """Draw a lane per state, from the top TRACKING, OCCLUDED and LOST."""
     looks = {
         ObjectState.TRACKING: (colour, ""),
         ObjectState.OCCLUDED: (colour, "/////"),
@@ -191,10 +191,10 @@ def _draw_states(axis: Axes, rows: Sequence[ObjectRow], seconds: np.ndarray, col
 def _runs(
     rows: Sequence[ObjectRow], seconds: np.ndarray
 ) -> dict[ObjectState, list[tuple[float, float]]]:
-    """Start and length, seconds, of the stretches in each state.
+    """Start and length of the stretches in each state, seconds.
 
-    A frame lasts until the next one. In long runs several frames make a stretch that belongs
-    to every state that occurred in it, so that a short loss is not lost.
+    A frame lasts until the next one. In long runs several frames share a stretch, which belongs
+    to every state that occurs in it, so that a short loss stays visible.
     """
     steps = np.diff(seconds)
     usual = float(np.median(steps)) if len(steps) else 1.0

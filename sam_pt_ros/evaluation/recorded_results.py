@@ -1,4 +1,4 @@
-"""Results read back out of a bag of the node's outputs."""
+"""Reads results from a bag of the node's outputs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NEEDED = ("objects", "label_image", "tracked_points")
 
 
 def read_results(path: Path, node: str, indices: Mapping[int, int]) -> Iterator[TrackResult]:
-    """The results that a node published, in the order of their images.
+    """Read the results that a node published, in the order of their images.
 
     Args:
         path: the bag.
         node: full name of the node.
-        indices: of the images that were played, by stamp; what else was recorded is left out.
+        indices: of the images that were played, by stamp; other messages are ignored.
 
     Yields:
-        A result for every image of which objects, label image and points were recorded.
+        A result for every image whose objects, label image and points were recorded.
     """
     topics = {f"{node}/{name}": name for name in _NEEDED}
     parts: dict[int, dict[str, Any]] = {}

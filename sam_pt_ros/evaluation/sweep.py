@@ -24,14 +24,14 @@ MARKER_FILE = "complete.txt"
 
 @dataclass(frozen=True)
 class SweepEntry:
-    """What became of one combination.
+    """The result of one combination.
 
     Attributes:
         combination: the values.
         rows: its scores; empty after an error.
         error: what went wrong, in one line; None if nothing did.
-        details: the traceback of the error.
-        resumed: the scores are those of an earlier run of the sweep.
+        details: the traceback of the error; empty without one.
+        resumed: whether the scores are those of an earlier sweep.
     """
 
     combination: Combination
@@ -43,11 +43,11 @@ class SweepEntry:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep found.
+    """The results of a sweep.
 
     Attributes:
         grid: what was varied.
-        entries: one per combination, in order of the grid.
+        entries: one per combination, in the order of the grid.
     """
 
     grid: Grid
@@ -57,11 +57,11 @@ class SweepResult:
 def write_configuration(base: Path, combination: Combination, path: Path) -> None:
     """Write a configuration file: the base with the values of a combination.
 
-    Comments are not kept. The folder is made if there is none.
+    Comments are not kept. The folder is created if it does not exist.
 
     Raises:
-        UserError: the base is not a configuration file, or the values do not go together; then
-            nothing is written.
+        UserError: the base is not a configuration file, or the values are not valid together;
+            nothing is written then.
     """
     text, _ = _configured(base, combination)
     write_text(path, text, make_folder=True)
@@ -78,22 +78,22 @@ def run_sweep(
 ) -> SweepResult:
     """Evaluate every combination into a folder of its own, ``out/<name>/``.
 
-    What an earlier sweep finished with the same configuration and under the same conditions is
-    read, not run again. A combination that fails costs no other one.
+    Combinations that an earlier sweep finished with the same configuration and under the same
+    conditions are not run again. A combination that fails does not affect the others.
 
     Args:
         base: the configuration file whose values are replaced.
         grid: the combinations.
-        out: made if there is none.
-        evaluate: called with a configuration file and the folder that it lies in; returns the
-            scores, all of them: if a sequence failed, it raises.
+        out: the folder to write to; it is created if it does not exist.
+        evaluate: called with a configuration file and its folder; returns the scores of all
+            sequences, and raises if one failed.
         on_combination: called after each combination.
-        conditions: in words, what the scores depend on beside the configuration (data set,
-            sequences, seeds).
+        conditions: what the scores depend on besides the configuration (data set, sequences,
+            seeds), as text.
 
     Raises:
-        UserError: before anything is evaluated: the base is no configuration file, a
-            combination is not valid, or an option would have no effect.
+        UserError: the base is not a configuration file, a combination is not valid, or an option
+            would have no effect; nothing is evaluated then.
     """
     combinations = grid.combinations
     configured = [_configured(base, combination) for combination in combinations]
@@ -121,13 +121,13 @@ def _check_effect(base: Path, grid: Grid, configurations: Sequence[Configuration
         head, dot, _ = axis.name.partition(".")
         if dot and head not in used:
             raise UserError(
-                f"{base}: '{axis.name}' has no effect, as '{head}' is not in use (that are "
-                f"{', '.join(sorted(used))}); take another base"
+                f"{base}: '{axis.name}' has no effect, because the sweep uses "
+                f"{', '.join(sorted(used))} and not '{head}'; choose another --config"
             )
 
 
 def _configured(base: Path, combination: Combination) -> tuple[str, Configuration]:
-    """The text of a configuration file, and what it says; UserError if it is not valid."""
+    """The text of a configuration file, and the configuration; UserError if it is not valid."""
     load_configuration(base)
     sections: dict[str, Any] = yaml.safe_load(base.read_text(encoding="utf-8"))
     values: dict[str, Any] = {}
@@ -136,7 +136,7 @@ def _configured(base: Path, combination: Combination) -> tuple[str, Configuratio
         for name, _ in combination.values:
             values = _without(values, name)
         section["ros__parameters"] = values
-    for name, value in combination.values:  # in the last section, which has the last say
+    for name, value in combination.values:  # in the last section, which overrides the others
         _set(values, name, list(value) if isinstance(value, tuple) else value)
     text = yaml.safe_dump(sections, sort_keys=False, allow_unicode=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +150,7 @@ def _configured(base: Path, combination: Combination) -> tuple[str, Configuratio
 
 
 def _without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Options less one, whose name may be written with dots or be nested."""
+    """The options without one, whose name may be nested or contain dots."""
     made: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and name.startswith(f"{key}."):
@@ -169,7 +169,7 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _finished(combination: Combination, folder: Path, marker: str) -> SweepEntry | None:
-    """The scores of an earlier sweep, if they are whole and belong to this one."""
+    """The scores of an earlier sweep, if they are complete and belong to this one."""
     try:
         if (folder / MARKER_FILE).read_text(encoding="utf-8") != marker:
             return None
@@ -193,10 +193,10 @@ def _evaluated(
         write_text(configuration, text, make_folder=True)
         rows = tuple(evaluate(configuration, folder))
         if not rows:
-            raise UserError("the evaluation gave no scores; look at the errors of its sequences")
+            raise UserError("the evaluation gave no scores; see the errors of its sequences")
         write_rows(folder / SCORES_FILE, ScoreRow, rows)
         write_text(folder / MARKER_FILE, marker)
-    except Exception as error:  # whatever went wrong, the other combinations go on
+    except Exception as error:  # whatever it is, the other combinations are evaluated
         line = " ".join(str(error).split())
         if not isinstance(error, UserError):
             line = f"{type(error).__name__}: {line}"

@@ -1,4 +1,4 @@
-"""What a sweep varies: options, their values, and all combinations of these."""
+"""What a sweep varies: options, their values, and all combinations of values."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ MAX_COMBINATIONS = 10000
 
 @dataclass(frozen=True)
 class Axis:
-    """An option and the values that it takes in turn.
+    """An option and its values.
 
     Attributes:
-        name: of the option; those of a tracker or a segmenter with its name and a dot before.
+        name: of the option; options of a tracker or a segmenter as ``backend.option``.
         values: at least one, each once, of the option's type.
     """
 
@@ -48,39 +48,40 @@ class Axis:
 
     @classmethod
     def parse(cls, text: str) -> Axis:
-        """Read ``NAME=VALUE,VALUE,...``; the values are YAML.
+        """Parse ``NAME=VALUE,VALUE,...``, whose values are YAML.
 
         Raises:
-            UserError: another form, an unknown option, or a value that it does not take.
+            UserError: the text has another form, the option is unknown, or a value is not valid.
         """
         name, equals, values = text.partition("=")
         name = name.strip()
         if not equals or not name:
-            raise UserError(f"'{text}' is not an axis of a sweep; write NAME=VALUE,VALUE")
+            raise UserError(f"'{text}' does not say what to vary; write NAME=VALUE,VALUE")
         spec = _spec(name)
         try:
             found = yaml.safe_load(f"[{values}]")
         except (yaml.YAMLError, ValueError) as error:
-            raise UserError(f"the values of '{text}' are not YAML; quote them") from error
+            raise UserError(
+                f"the values of '{text}' are not valid YAML; put them in quotes"
+            ) from error
         return cls(name, tuple(spec.check(value, f"'{text}'") for value in found))
 
 
 @dataclass(frozen=True)
 class Combination:
-    """A value for each option that varies.
+    """A value for each varied option.
 
     Attributes:
-        values: by name of the option, in order of the axes.
+        values: pairs of an option's name and a value, in the order of the axes.
     """
 
     values: tuple[tuple[str, Any], ...]
 
     @property
     def name(self) -> str:
-        """Such as ``positive_points=8__reinitialization=A``; can be the name of a folder.
+        """A folder name, such as ``positive_points=8__reinitialization=A``.
 
-        Where characters had to be replaced, or the name was too long, the start of a SHA-256
-        keeps it unique.
+        If characters had to be replaced, or the name was too long, a hash keeps it unique.
         """
         plain = "__".join(f"{name}={value_text(value)}" for name, value in self.values)
         safe = re.sub(r"[^A-Za-z0-9._=+-]", "-", plain)
@@ -103,32 +104,34 @@ class Grid:
     def __post_init__(self) -> None:
         names = [axis.name for axis in self.axes]
         if not names:
-            raise UserError("a sweep needs something that varies; write NAME=VALUE,VALUE")
+            raise UserError("a sweep needs an option to vary; write NAME=VALUE,VALUE")
         for name in names:
             if names.count(name) > 1:
-                raise UserError(f"'{name}' is given twice; write all of its values in one place")
+                raise UserError(f"'{name}' is given twice; list all of its values in one --set")
         if math.prod(len(axis.values) for axis in self.axes) > MAX_COMBINATIONS:
-            raise UserError(f"more than {MAX_COMBINATIONS} combinations; sweep over fewer values")
+            raise UserError(
+                f"the sweep has more than {MAX_COMBINATIONS} combinations; give fewer values"
+            )
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Grid:
-        """Read one text per axis, such as ``positive_points=8,16``; see :meth:`Axis.parse`."""
+        """Parse one text per axis, such as ``positive_points=8,16``; see :meth:`Axis.parse`."""
         return cls(tuple(Axis.parse(text) for text in texts))
 
     @property
     def names(self) -> list[str]:
-        """Of the options that vary, in order."""
+        """Names of the varied options, in order."""
         return [axis.name for axis in self.axes]
 
     @property
     def combinations(self) -> list[Combination]:
-        """All of them; the last axis varies fastest."""
+        """All combinations; the last axis varies fastest."""
         products = itertools.product(*(axis.values for axis in self.axes))
         return [Combination(tuple(zip(self.names, values))) for values in products]
 
 
 def _spec(name: str) -> OptionSpec:
-    """What is known about an option; UserError if there is none of that name."""
+    """The specification of an option; UserError if there is no option of that name."""
     head, dot, rest = name.partition(".")
     general = {
         spec.name: spec
@@ -136,7 +139,7 @@ def _spec(name: str) -> OptionSpec:
         for spec in specs(options)
     }
     if name == "seed":
-        raise UserError("'seed' is not varied but repeated: name the seeds of the evaluation")
+        raise UserError("'seed' cannot be varied; give the number of seeds with --seeds")
     if not dot:
         if name not in general:
             raise UserError(f"unknown option '{name}'{did_you_mean(name, general)}")
@@ -152,7 +155,7 @@ def _spec(name: str) -> OptionSpec:
 
 
 def value_text(value: Any) -> str:
-    """A value as YAML has it, without quotes."""
+    """A value as in YAML, without quotes."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):

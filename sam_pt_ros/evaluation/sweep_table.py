@@ -30,8 +30,8 @@ class Spread:
 
     Attributes:
         mean: NaN if no seed has a value.
-        deviation: standard deviation (n - 1); NaN for fewer than two seeds.
-        seeds: that have a value.
+        deviation: sample standard deviation (n - 1); NaN for fewer than two seeds.
+        seeds: number of seeds with a value.
     """
 
     mean: float
@@ -58,13 +58,13 @@ def over_seeds(rows: Sequence[ScoreRow], measure: str) -> Spread:
 
 
 def format_sweep(result: SweepResult) -> str:
-    """The table of a sweep as text, for a terminal; the values in percent.
+    """The table of a sweep as text for a terminal; values are in percent.
 
-    Of each measure the mean ± the standard deviation over the seeds; then the gain over the row
-    before, and over the first row. Combinations that failed have no values.
+    It shows the mean ± the standard deviation over the seeds of each measure, then the gain over
+    the previous row, and over the first row. Combinations that failed have no values.
     """
     measures = _measures(result)
-    titles = [*measures.values(), "gain", "in all", "seeds"]
+    titles = [*measures.values(), "gain", "total gain", "seeds"]
     head = [*result.grid.names, *titles]
     rows = []
     for line in _lines(result, list(measures)):
@@ -81,12 +81,12 @@ def format_sweep(result: SweepResult) -> str:
     if failed:
         lines += ["", *(f"failed: {entry.combination.name}: {entry.error}" for entry in failed)]
     if not _over_the_same(result):
-        lines += ["", "note: not all rows and seeds are over the same objects"]
+        lines += ["", "note: not all rows and seeds cover the same objects"]
     return "\n".join(lines) + "\n"
 
 
 def write_sweep(path: Path, result: SweepResult) -> None:
-    """Write the table of a sweep as CSV; values from 0 to 1, an empty cell for none.
+    """Write the table of a sweep as CSV; values are 0 to 1, unknown ones empty.
 
     Raises:
         UserError: the file cannot be written.
@@ -112,7 +112,7 @@ def write_sweep(path: Path, result: SweepResult) -> None:
 
 @dataclass(frozen=True)
 class _Line:
-    """A row of the table; the gains are those of the first measure, NaN for none."""
+    """A row of the table; gains are those of the first measure, NaN if unknown."""
 
     entry: SweepEntry
     spreads: tuple[Spread, ...]
@@ -134,7 +134,7 @@ def _lines(result: SweepResult, measures: Sequence[str]) -> list[_Line]:
 
 
 def _measures(result: SweepResult) -> Mapping[str, str]:
-    """Those with a truth, if anything has one."""
+    """The measures that need a ground truth, if any object has one; otherwise the others."""
     rows = [row for entry in result.entries for row in entry.rows]
     known = not rows or any(not math.isnan(row.j_and_f) for row in rows)
     return TRUTH_MEASURES if known else OTHER_MEASURES

@@ -25,11 +25,11 @@ _STAGES = {
     "reinitialization": ("#dde1e7", "////"),
     "other": ("#dde1e7", "...."),
 }
-"""Grey and hatching of each stage: the colours belong to objects."""
+"""Grey and hatching of each stage; colours are reserved for objects."""
 
 
 def stage_chart(timings: Sequence[TimingRow], origin: int) -> str:
-    """Milliseconds of each frame by stage, one upon the other, over the time of the frames.
+    """Milliseconds of each frame by stage, stacked, over time.
 
     Args:
         timings: at least one, in the order of the frames.
@@ -51,7 +51,7 @@ def stage_chart(timings: Sequence[TimingRow], origin: int) -> str:
     top, over = _upper_limit(totals)
     with drawing():
         figure, axis = single_chart(2.3)
-        if len(seconds) == 1:  # an area needs a width
+        if len(seconds) == 1:  # a single frame has no width
             seconds = np.array([0.0, 1.0]) + seconds[0]
             stages, other = [np.repeat(stage, 2) for stage in stages], np.repeat(other, 2)
         axis.stackplot(
@@ -78,7 +78,7 @@ def histogram_chart(milliseconds: Sequence[float], measure: str) -> str:
     """How often a duration occurred, with its median and 95th percentile marked.
 
     Args:
-        milliseconds: at least one that is finite; those that are not are left out.
+        milliseconds: at least one finite value; others are left out.
         measure: what was measured.
 
     Returns:
@@ -94,7 +94,7 @@ def histogram_chart(milliseconds: Sequence[float], measure: str) -> str:
         axis.hist(np.minimum(values, top), bins=40, range=(0, top), color=NEUTRAL)
         for value, style, text in (
             (median, "-", f"median {median:.1f} ms"),
-            (tail, "--", f"95 % below {tail:.1f} ms"),
+            (tail, "--", f"95th percentile {tail:.1f} ms"),
         ):
             axis.axvline(value, color=INK, linestyle=style, linewidth=1.2, label=text)
         axis.set_xlim(0, top)
@@ -103,21 +103,21 @@ def histogram_chart(milliseconds: Sequence[float], measure: str) -> str:
         axis.set_ylabel("frames")
         axis.grid(visible=True, axis="y")
         if over:
-            axis.set_title(_beyond(over, top, values) + ": in the last bar", pad=22)
+            axis.set_title(_beyond(over, top, values) + " (in the last bar)", pad=22)
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.4)
         return to_svg(figure, f"Histogram: {measure}", f"histogram {measure}")
 
 
 def _known(values: Sequence[float], keep: bool = False) -> np.ndarray:
-    """Those that are finite; or all, with 0 for the others."""
+    """The finite values; or all, with 0 for those that are not finite."""
     array = np.asarray(values, np.float64)
     return np.where(np.isfinite(array), array, 0.0) if keep else array[np.isfinite(array)]
 
 
 def _upper_limit(milliseconds: np.ndarray) -> tuple[float, int]:
-    """Where an axis ends, and how many values lie beyond.
+    """The end of an axis, and the number of values beyond it.
 
-    A single start of some seconds must not flatten everything else.
+    A single slow start must not flatten everything else.
     """
     highest = float(np.max(milliseconds))
     usual = 2.5 * float(np.percentile(milliseconds, 95))

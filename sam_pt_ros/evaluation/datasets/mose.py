@@ -25,10 +25,10 @@ from sam_pt_ros.evaluation.sequences import VideoSequence
 
 
 def open_mose2023(root: Path, split: str, chosen: Sequence[str] | None) -> Dataset:
-    """MOSE 2023: ``root`` holds ``train`` and ``valid``, each with JPEGImages and Annotations.
+    """Open MOSE 2023: ``root`` holds ``{train, valid}/{JPEGImages, Annotations}``.
 
-    Objects start where they are first seen in an annotation; ``train`` is annotated in every
-    frame, so opening all of it takes minutes.
+    Objects start in the first annotation that shows them. Every frame of ``train`` is annotated,
+    so opening all of it takes minutes.
     """
     images, annotations, names = split_folders(root / split)
     sequences = tuple(
@@ -52,7 +52,7 @@ def _sequence(name: str, images: Path, annotations: Path) -> VideoSequence:
     frames, files = frames_and_annotations(images, annotations)
     first_frames = first_appearances(files, read_indexed)
     if not first_frames:
-        raise UserError(f"{annotations}: no object is marked; get the sequence again")
+        raise UserError(f"{annotations}: the annotations show no object; get the sequence again")
     sequence = VideoSequence(name, frames, files, first_frames, read_indexed)
     check_sizes(sequence)
     return sequence

@@ -1,4 +1,4 @@
-"""What a study found out: quality after each interaction, as CSV and as a picture."""
+"""The results of a study: mask quality after each interaction, as CSV and as a plot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sam_pt_ros.output.csv_files import write_csv
 COLUMNS = ("sequence", "method", *(field.name for field in fields(Interaction)))
 """Of the CSV file."""
 
-# Not only told apart by their colours.
+# Lines differ in more than their colour.
 _STYLES = dict(
     zip(ANNOTATION_METHODS, ((PALETTE[5], "--"), (PALETTE[6], "-"), (PALETTE[4], "-.")))
 )
@@ -29,14 +29,14 @@ _STYLES = dict(
 
 @dataclass(frozen=True)
 class StudyCurve:
-    """One object of one sequence, annotated in one way.
+    """One object of one sequence, annotated with one method.
 
     Attributes:
         sequence: its name.
-        method: name of the way of working, a key of
+        method: name of the annotation method, a key of
             :data:`~sam_pt_ros.evaluation.interactive.methods.ANNOTATION_METHODS`.
         object_id: 1 to 65534.
-        annotation: what was done, and what came of it.
+        annotation: the interactions and their effect.
     """
 
     sequence: str
@@ -49,12 +49,12 @@ class StudyCurve:
 
     @property
     def spent(self) -> int:
-        """Interactions in all."""
+        """Number of interactions."""
         return len(self.annotation.interactions)
 
     @property
     def final_iou(self) -> float:
-        """Mean region similarity in the end, 0 to 1."""
+        """Final mean region similarity, 0 to 1."""
         return float(self.annotation.kept_ious[-1])
 
 
@@ -62,8 +62,8 @@ def mean_curve(curves: Sequence[StudyCurve], length: int | None = None) -> np.nd
     """Mean region similarity after 0, 1, ... interactions with each object, ``float64 (N,)``.
 
     Args:
-        curves: at least one, of objects that count alike. One that has ended stays as it is.
-        length: N; None: until the last one has ended.
+        curves: at least one; each counts the same, and stays constant after its end.
+        length: N; None: up to the end of the longest curve.
     """
     values = [curve.annotation.kept_ious for curve in curves]
     if length is None:
@@ -98,24 +98,24 @@ def _lines(curve: StudyCurve) -> Iterator[Sequence[object]]:
 
 
 def plot_curves(path: Path, curves: Sequence[StudyCurve], goal: float | None = None) -> None:
-    """Draw mean region similarity over interactions, a line per way of working.
+    """Plot mean region similarity over interactions, a line per annotation method.
 
     Args:
-        path: what to write: .png, .svg or another kind that Matplotlib knows.
-        curves: at least one. Those of one way of working are averaged (:func:`mean_curve`).
+        path: the file to write, of a kind that Matplotlib supports (.png, .svg, ...).
+        curves: at least one; those of one method are averaged (:func:`mean_curve`).
         goal: region similarity to draw a line at; None: no line.
 
     Raises:
-        UserError: nothing to draw, Matplotlib is not installed, or the file cannot be written.
+        UserError: there is no curve, Matplotlib is not installed, or the file cannot be written.
     """
     if not curves:
-        raise UserError(f"{path}: there is no curve to draw; study at least one object")
+        raise UserError(f"{path}: there is no curve to plot; study at least one object")
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ImportError as error:
-        raise UserError(f"{path}: plots need Matplotlib; run pip install matplotlib") from error
+        raise UserError(f"{path}: plots need Matplotlib; run `pip install matplotlib`") from error
     figure = Figure(figsize=(7.0, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -128,7 +128,7 @@ def plot_curves(path: Path, curves: Sequence[StudyCurve], goal: float | None = N
             continue
         colour, style = _STYLES[name]
         own = mean_curve(chosen)
-        # Where all of them have ended the line is thin: nothing more was spent.
+        # The line is thin where all curves have ended.
         values = mean_curve(chosen, length)
         rgb = tuple(channel / 255 for channel in colour)
         label = _caption(method.title, chosen)
