@@ -218,7 +218,7 @@ def _play(
 
 
 def _draw(out: Path, recording: Recording, bag: CutBag) -> ObjectHistory:
-    """Write the film and the film strip, if there are overlays; how the objects fared."""
+    """Write the film and the film strip, if there are overlays; the history of the objects."""
     from sam_pt_ros.demo.recorder import OBJECTS_TOPIC, OVERLAY_TOPIC
 
     history = read_object_history(recording.path, OBJECTS_TOPIC)

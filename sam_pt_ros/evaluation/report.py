@@ -319,8 +319,8 @@ def _timeline_sections(data: ReportData, objects: Mapping[int, Sequence[ObjectRo
         pieces.append(
             element(
                 "p",
-                f"The first {MAX_DRAWN} of {len(objects)} objects have a chart; the table lists "
-                "all of them.",
+                f"The first {MAX_DRAWN} of {len(objects)} objects have a chart; the other "
+                f"{len(objects) - MAX_DRAWN} are listed in the table only.",
             )
         )
     figures = [

@@ -1,4 +1,4 @@
-"""What the picker's server needs of whoever tracks. Neither ROS nor a web library here."""
+"""The interface between the picker's server and a tracker; needs neither ROS nor aiohttp."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Stamp = tuple[int, int]
-"""Seconds and nanoseconds of an image."""
+"""Stamp of an image: seconds and nanoseconds."""
 
 
 class TrackerError(Exception):
-    """It was not done; the message says why, in words for the user."""
+    """A command failed; the message tells the user why."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image with all that is known of it drawn on it.
+    """An image with the tracked objects drawn on it.
 
     Attributes:
-        stamp: the image's.
-        age: seconds from the stamp to now, by the clock of the one who tracks.
-        jpeg: the file's bytes.
+        stamp: of the image.
+        age: seconds from the stamp to now, by the tracker's clock.
+        jpeg: the image as JPEG.
     """
 
     stamp: Stamp
@@ -31,16 +31,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class ObjectView:
-    """One object, as a list shows it.
+    """An object in the list.
 
     Attributes:
-        object_id: its id, from 1 on.
+        object_id: its id, 1 or more.
         label: its name; may be empty.
         state: ``tracking``, ``occluded`` or ``lost``.
         score: quality of its mask, 0 to 1; 0 without a mask.
-        points_visible: positive points that are seen.
-        points_total: positive points in all.
-        distance: metres from the camera; None if that is not known.
+        points_visible: number of visible positive points.
+        points_total: number of positive points.
+        distance: metres from the camera; None if unknown.
     """
 
     object_id: int
@@ -57,7 +57,7 @@ class PickerClick:
     """A pixel of an image.
 
     Attributes:
-        stamp: of the image that was shown.
+        stamp: of the displayed image.
         x: column; the centre of the top-left pixel is (0, 0).
         y: row.
     """
@@ -69,50 +69,50 @@ class PickerClick:
 
 @dataclass(frozen=True)
 class Started:
-    """An object that was started: its id, and what is to be said about it."""
+    """An object that was started: its id, and a message for the user."""
 
     object_id: int
     message: str
 
 
 class Listener(Protocol):
-    """Hears what is tracked, in the thread of the server's event loop."""
+    """Receives what is tracked, in the thread of the server's event loop."""
 
     def on_picture(self, picture: Picture) -> None:
-        """An image was processed; only while pictures are wanted."""
+        """Receive a processed image; only while pictures are wanted."""
 
     def on_objects(self, objects: Sequence[ObjectView]) -> None:
-        """All objects of an image."""
+        """Receive all objects of an image."""
 
     def on_presence(self, present: bool, active: bool) -> None:
-        """Whether there is anybody who tracks, and whether they take images and clicks."""
+        """Receive whether the tracker is present, and whether it takes images and clicks."""
 
     def on_notice(self, level: str, text: str) -> None:
-        """Something to be shown to the user; level ``warning`` or ``error``."""
+        """Receive a message for the user; level ``warning`` or ``error``."""
 
 
 class Tracker(Protocol):
-    """Tracks, and is told what; all methods are called in the thread of the event loop.
+    """Tracks objects on command; all methods are called in the thread of the event loop.
 
-    What fails raises TrackerError. The strings returned are to be said to the user.
+    A command that fails raises TrackerError. Returned strings are messages for the user.
     """
 
     name: str
 
     def want_pictures(self, wanted: bool) -> None:
-        """Whether anybody looks."""
+        """Set whether pictures are wanted."""
 
     async def add_object(self, click: PickerClick) -> Started:
-        """Start an object at a pixel that is on it."""
+        """Start an object from a pixel on it."""
 
     async def add_point(self, object_id: int, click: PickerClick, positive: bool) -> str:
-        """Add a pixel on, or beside, an object."""
+        """Add a pixel on an object, or beside it."""
 
     async def remove_object(self, object_id: int) -> str:
         """Stop tracking an object."""
 
     async def reset(self) -> str:
-        """Forget all objects."""
+        """Remove all objects."""
 
     async def enable(self, enabled: bool) -> str:
         """Process images, or ignore them."""

@@ -330,7 +330,7 @@ def test_stages_add_up_to_the_total() -> None:
 def test_histogram_marks_its_median_and_95_percent() -> None:
     values = [float(v) for v in range(1, 102)]  # 1 to 101
     found = texts(histogram_chart([*values, math.nan, math.inf], "delay"))
-    assert {"median 51.0 ms", "95 % below 96.0 ms", "delay (ms)", "frames"} <= set(found)
+    assert {"median 51.0 ms", "95th percentile 96.0 ms", "delay (ms)", "frames"} <= set(found)
     with pytest.raises(ValueError, match="at least one"):
         histogram_chart([math.nan], "delay")
 

@@ -123,7 +123,7 @@ def test_the_study(davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     with (out / "study.csv").open() as file:
         assert {row["method"] for row in csv.DictReader(file)} == {"sam_only", "online"}
     assert main([*arguments, "--methods", "sometimes"]) == 2
-    assert "unknown way of working 'sometimes'" in capsys.readouterr().err
+    assert "unknown annotation method 'sometimes'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_study(davis: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         ),
         (["evaluate", "--dataset", "davis2016"], "--dataset needs --root"),
         (["evaluate", "bag", "--config", "clasical"], "did you mean 'classical'"),
-        (["make-bag", "nowhere", "bag", "--click", "1,1"], "there is no such video file"),
+        (["make-bag", "nowhere", "bag", "--click", "1,1"], "no such video file"),
         (["make-bag", "frames", "bag", "--rate", "fast"], "frames per second"),
         (["compare", "a", "b"], "not a run"),
         (["sweep", "--dataset", "uvo", "--root", ".", "--set", "a=1"], "UVO gives no object's"),

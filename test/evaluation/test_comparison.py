@@ -337,7 +337,7 @@ def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
         load_run(broken)
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="not a file of this version's evaluation"):
+    with pytest.raises(UserError, match="was not written by this version"):
         load_run(other)
 
 

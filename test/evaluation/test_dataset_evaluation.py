@@ -542,7 +542,7 @@ def bad(root: Path) -> Iterator[tuple[list[str], str]]:
     yield ["bag", *there], "give a BAG or a --dataset"
     yield [*there, "--sequences", "disk"], "unknown sequence 'disk'"
     yield [*there, "--split", "test"], "no split 'test'"
-    yield [*data, "--root", str(root / "none")], "there is no such folder"
+    yield [*data, "--root", str(root / "none")], "no such folder"
     yield [*data, "--root", str(root / "JPEGImages")], "is missing"
     yield ["--dataset", "davis", "--root", str(root)], "invalid choice: 'davis'"
     yield [*there, "--live"], "--live is for a BAG only"
@@ -554,7 +554,7 @@ def bad(root: Path) -> Iterator[tuple[list[str], str]]:
     yield [*there, "--config", str(root / "none.yaml")], "none.yaml"
     yield (
         [*there, "--out", str(root / "JPEGImages/480p/disc/00000.png")],
-        "cannot be made a folder",
+        "cannot be created as a folder",
     )
 
 

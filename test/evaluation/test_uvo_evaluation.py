@@ -334,7 +334,7 @@ def test_a_configuration_without_sam_fails_for_each_video_and_says_why(
     summary = json.loads((out / "summary.json").read_text())
     assert summary["figures"] is None
     for name, text in zip(FRAMES, summary["failures"], strict=True):
-        assert text.startswith(f"{name}: ") and "has no network that proposes masks" in text
+        assert text.startswith(f"{name}: ") and "cannot propose masks" in text
         assert "mobile_sam" in text
     assert not (out / "results.json").exists()
 
@@ -344,7 +344,7 @@ def test_a_configuration_without_sam_fails_for_each_video_and_says_why(
     [
         (["--split", "valid"], "uvo has no split 'valid'; there are train, val, test"),
         (["--split", "train"], "UVO_video_train_dense.json: cannot be read"),
-        (["--sequences", "coming"], "there is no video 'coming'"),
+        (["--sequences", "coming"], "no video is named 'coming'"),
         (["--resume"], "--resume is not for UVO"),
         (["--masks"], "--masks is not for UVO"),
         (["--films"], "--films is not for UVO"),

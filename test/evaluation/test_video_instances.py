@@ -412,13 +412,13 @@ def test_codes_come_back_as_masks() -> None:
 
 
 def test_tracks_that_do_not_fit_each_other_are_refused() -> None:
-    with pytest.raises(UserError, match="as many frames"):
+    with pytest.raises(UserError, match="the same number of frames"):
         track_ious([track((0, 1))], [track((0, 1), None)])
-    with pytest.raises(UserError, match="frame 0: masks of one video must be of one size"):
+    with pytest.raises(UserError, match="frame 0: the masks of a video must have the same size"):
         track_ious([track((0, 1))], [InstanceTrack.of_masks([box(0, 0, 1, 1)])])
-    with pytest.raises(UserError, match="of one size"):
+    with pytest.raises(UserError, match="must have the same size"):
         InstanceTrack.of_masks([np.ones((2, 3)), np.ones((3, 2))])
     with pytest.raises(UserError, match="no frames"):
         InstanceTrack(())
-    with pytest.raises(UserError, match="must be a number"):
+    with pytest.raises(UserError, match="must be finite"):
         InstanceTrack((None,), score=math.nan)

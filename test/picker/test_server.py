@@ -277,7 +277,7 @@ def test_a_page_cannot_pile_up_commands() -> None:
         for request in range(MAX_COMMANDS + 3):
             await socket.send_json({"type": "reset", "request": request})
         refused = [await hear(socket, "answer") for _ in range(3)]
-        assert all("too much" in answer["message"] for answer in refused)
+        assert all("too many commands" in answer["message"] for answer in refused)
         site.tracker.gate.set()
         done = [await hear(socket, "answer") for _ in range(MAX_COMMANDS)]
         assert [answer["request"] for answer in done] == list(range(MAX_COMMANDS))

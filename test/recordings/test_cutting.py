@@ -153,9 +153,9 @@ def test_bad_bags_are_refused(tmp_path):
     with pytest.raises(UserError, match="cannot be decoded"):
         BagSource(write_bag(tmp_path / "broken", [broken]))
     header = ("/header", "std_msgs/msg/Header", make_bag_header(1, ""), 1)
-    with pytest.raises(UserError, match="no images in this bag"):
+    with pytest.raises(UserError, match="this bag holds no images"):
         BagSource(write_bag(tmp_path / "empty", [header]))
-    with pytest.raises(UserError, match="there are some on /image"):
+    with pytest.raises(UserError, match="choose one of /image"):
         BagSource(tmp_path / "twice", "/other")
     with pytest.raises(UserError, match="not a readable rosbag2"):
         BagSource(tmp_path / "nothing")
@@ -177,7 +177,7 @@ def test_images_that_the_node_cannot_take_are_refused(change, reason, tmp_path):
     images = [good, replace(good, stamp=8, **change)]
     messages = [("/image", IMAGE_TYPE, image_message(image), image.stamp) for image in images]
     source = BagSource(write_bag(tmp_path / "bag", messages))
-    with pytest.raises(UserError, match=rf"'/image' \(stamp 8 ns\) is of no use: .*{reason}"):
+    with pytest.raises(UserError, match=rf"'/image' \(stamp 8 ns\) cannot be used: .*{reason}"):
         cut_bag(tmp_path / "cut", source, [Click(0, 0)])
     assert not (tmp_path / "cut").exists()
 
@@ -186,7 +186,7 @@ def test_a_film_that_does_not_fit_on_the_disk_is_refused_before_it_is_cut(tmp_pa
     source = VideoSource(write_video(tmp_path / "film.mp4"))
     free = 20 * 3 * SIZE[0] * SIZE[1]  # of 30 images, and what the node makes of them
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
-    with pytest.raises(UserError, match=r"1 s of film\.mp4 take about 0\.0 GB.*--duration"):
+    with pytest.raises(UserError, match=r"1 s of film\.mp4 need about 0\.0 GB.*--duration"):
         cut_bag(tmp_path / "bag", source, [Click(40, 60)])
     source = VideoSource(tmp_path / "film.mp4")
     assert len(cut_bag(tmp_path / "bag", source, [Click(40, 60)], duration=0.3).stamps) == 8

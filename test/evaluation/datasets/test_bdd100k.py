@@ -160,7 +160,7 @@ def test_figures_overall_and_by_length(tmp_path: Path) -> None:
 
 def test_what_is_not_as_it_should_be_is_named(tmp_path: Path) -> None:
     add(tmp_path, "a", [[(1, 0)], [(1, 0)]], width=7)
-    with pytest.raises(UserError, match=r"the annotation is 7x30, its frame 8x30 pixels"):
+    with pytest.raises(UserError, match=r"the annotation has 7x30 pixels, its frame 8x30"):
         opened(tmp_path)
     images, bitmasks = folders(tmp_path, "a")
     cv2.imwrite(str(bitmasks / "a-0000002.png"), np.zeros((30, 8, 3), np.uint8))

@@ -162,7 +162,7 @@ def test_what_is_not_as_it_should_be_is_named(tmp_path: Path) -> None:
         open_dataset("davis2016", tmp_path)
     # As if the folder were that of DAVIS 2017.
     write_indexed(tmp_path / "Annotations/480p/bear/00000.png", frame(1, 2))
-    with pytest.raises(UserError, match="no object is marked in the first frame"):
+    with pytest.raises(UserError, match="the first frame shows no object"):
         open_dataset("davis2016", tmp_path)
     (tmp_path / "Annotations/480p/bear/00000.png").write_text("no image")
     with pytest.raises(UserError, match=r"bear/00000\.png: cannot be read"):

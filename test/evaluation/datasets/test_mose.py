@@ -54,8 +54,8 @@ def test_train_is_scored_and_must_be_complete(tmp_path: Path) -> None:
 
 def test_a_sequence_without_objects_is_named(tmp_path: Path) -> None:
     add(tmp_path / "valid", "a", 2, {0: [0]})
-    with pytest.raises(UserError, match=r"Annotations/a: no object is marked"):
+    with pytest.raises(UserError, match=r"Annotations/a: the annotations show no object"):
         open_dataset("mose2023", tmp_path)
     (tmp_path / "valid/Annotations/a/00000.png").unlink()
-    with pytest.raises(UserError, match=r"Annotations/a: there are no PNGs"):
+    with pytest.raises(UserError, match=r"Annotations/a: holds no PNG files"):
         open_dataset("mose2023", tmp_path)

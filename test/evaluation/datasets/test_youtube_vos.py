@@ -147,9 +147,12 @@ def test_an_object_that_meta_does_not_list_is_left_out(valid: Path) -> None:
 @pytest.mark.parametrize(
     ("objects", "message"),
     [
-        ({"1": ("dog", ["00000"]), "9": ("dog", ["00000"])}, "object 9 of meta.json is in no"),
+        (
+            {"1": ("dog", ["00000"]), "9": ("dog", ["00000"])},
+            "no annotation shows object 9 of meta.json",
+        ),
         ({"1": ("dog", ["00000", "00001"])}, "frame 00001 of meta.json has no image"),
-        ({}, "no object is marked"),
+        ({}, "the annotations show no object"),
     ],
 )
 def test_meta_and_files_must_agree(
@@ -178,5 +181,5 @@ def test_missing_folders_are_named(valid: Path) -> None:
         open_dataset("youtube_vos2018", valid.parent, "test")
     add(valid, "v3", 2, {})
     (valid / "meta.json").unlink()
-    with pytest.raises(UserError, match=r"Annotations/v3: there are no PNGs"):
+    with pytest.raises(UserError, match=r"Annotations/v3: holds no PNG files"):
         open_dataset("youtube_vos2018", valid.parent, sequences=["v3"])

@@ -195,7 +195,7 @@ def test_an_object_without_a_truth_is_refused() -> None:
         ({"iou": 0.0}, "'iou' must be above 0 and at most 1, got 0.0"),
         ({"iou": math.nan}, "'iou' must be"),
         ({"thresholds": ()}, "'thresholds' must rise"),
-        ({"thresholds": (0.0, 0.5)}, "'thresholds' must rise from above 0 to 1"),
+        ({"thresholds": (0.0, 0.5)}, "'thresholds' must rise, lie above 0 and up to 1"),
         ({"thresholds": (0.5, 0.5)}, "'thresholds' must rise"),
         ({"thresholds": (0.5, 1.1)}, "1 at most.*got .0.5, 1.1."),
         ({"thresholds": (math.nan,)}, "'thresholds' must"),
@@ -207,7 +207,9 @@ def test_budgets_that_cannot_be_are_refused(changes: dict, message: str) -> None
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(UserError, match=r"unknown way of working 'onlin'.*did you mean 'online'"):
+    with pytest.raises(
+        UserError, match=r"unknown annotation method 'onlin'.*did you mean 'online'"
+    ):
         method_named("onlin")
 
 

@@ -122,7 +122,7 @@ def test_wrong_questions_and_files_are_refused(tmp_path: Path) -> None:
     sequence = write_sequence(tmp_path)
     with pytest.raises(UserError, match="'blocks' has no object 3; it has 1, 2"):
         run_study(sequence, create, object_ids=[1, 3])
-    with pytest.raises(UserError, match="unknown way of working 'offlin'"):
+    with pytest.raises(UserError, match="unknown annotation method 'offlin'"):
         run_study(sequence, create, ["offlin"])
     cv2.imwrite(str(tmp_path / "labels1.png"), np.zeros((9, 16), np.uint8))
     with pytest.raises(UserError, match=r"labels1\.png: the annotation is 16x9 pixels.*16x8"):
