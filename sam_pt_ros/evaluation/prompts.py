@@ -36,7 +36,7 @@ class PromptEvent:
 
     def __post_init__(self) -> None:
         if (self.frame is None) == (self.stamp is None):
-            raise UserError("a prompt needs either the frame or the stamp of its image")
+            raise UserError("a prompt needs the frame or the stamp of its image, not both")
 
     def due(self, frame: InputFrame) -> bool:
         """Whether this is the prompts' frame, or a later one."""
@@ -154,7 +154,7 @@ def _read_click(entry: Any, where: str) -> tuple[tuple[str, int], Click]:
             raise UserError(f"{where}: unknown key '{key}'{did_you_mean(str(key), _KEYS)}")
     when = [key for key in ("frame", "stamp") if key in entry]
     if len(when) != 1:
-        raise UserError(f"{where}: needs either 'frame' or 'stamp'")
+        raise UserError(f"{where}: needs 'frame' or 'stamp', not both")
     value = entry[when[0]]
     if type(value) is not int or value < 0:
         raise UserError(

@@ -242,14 +242,14 @@ def test_truth_is_drawn_exactly_if_there_is_one() -> None:
     plain = chart_of([row(i) for i in range(5)])
     assert not any("truth" in text for text in texts(plain))
     some = chart_of([row(i, j=0.5 if i % 2 else math.nan, f=0.25) for i in range(5)])
-    assert {"J against the truth", "F against the truth"} <= set(texts(some))
+    assert {"J against the ground truth", "F against the ground truth"} <= set(texts(some))
     curves = [len(xy) for xy in line_points(some, "#e69f00")[:5]]  # then the legend's
     assert curves == [5, 2, 5, 5, 5]
 
 
 def test_axes_name_their_units() -> None:
     found = texts(chart_of([row(0), row(1)]))
-    assert {"time (s)", "area of the mask (px)", "positive points", "in all"} <= set(found)
+    assert {"time (s)", "area of the mask (px)", "positive points", "total"} <= set(found)
     assert {"time (s)", "processing (ms)"} <= set(
         texts(stage_chart([timing(0, 1.0), timing(1, 1.0)], START))
     )
@@ -313,7 +313,7 @@ def test_a_slow_start_does_not_flatten_the_rest_and_is_said() -> None:
     found = texts(stage_chart(timings, START))
     assert "1 frame above 25 ms, the longest 3000 ms" in found
     found = texts(histogram_chart([t.total for t in timings], "total"))
-    assert "1 frame above 25 ms, the longest 3000 ms: in the last bar" in found
+    assert "1 frame above 25 ms, the longest 3000 ms (in the last bar)" in found
     assert not any("above" in t for t in texts(stage_chart(timings[1:], START)))
 
 

@@ -444,7 +444,7 @@ def test_a_data_set_has_means_over_the_seeds(tmp_path: Path) -> None:
     ]
     assert [r["Survival"] for r in found] == ["–", "–", "50.0 %"]
     assert "Group" not in found[0] and "J recall" not in found[0]
-    for text in ("J&F0.638 ± 0.012", "F decay−0.250", "'fox': no memory", "Failed"):
+    for text in ("J&F0.638 ± 0.012", "F decay−0.250", "'fox': no memory", "Failures and problems"):
         assert text in page.words, text
     assert page.words.count("±") == 1  # a deviation that is not known is not shown
     for text in ("Sequences2", "Objects3", "Seeds0, 1"):

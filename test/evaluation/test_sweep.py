@@ -310,7 +310,7 @@ def test_the_table_by_hand() -> None:
     )
     lines = format_sweep(result).splitlines()
     head, _, *body = lines[:6]
-    assert head.split() == ["positive_points", "J&F", "J", "F", "gain", "in", "all", "seeds"]
+    assert head.split() == ["positive_points", "J&F", "J", "F", "gain", "total", "gain", "seeds"]
     assert [line.replace(" ± ", "±").split() for line in body] == [
         ["1", "51.0±1.4", "41.0±1.4", "61.0±1.4", "2"],
         ["2", "–", "failed"],

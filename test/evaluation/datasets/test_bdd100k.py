@@ -168,9 +168,9 @@ def test_what_is_not_as_it_should_be_is_named(tmp_path: Path) -> None:
         opened(tmp_path)
     (bitmasks / "a-0000002.png").unlink()
     (images / "a-0000001.jpg").unlink()
-    with pytest.raises(UserError, match=r"a-0000001\.png: its frame is not in"):
+    with pytest.raises(UserError, match=r"a-0000001\.png: its frame is missing from"):
         opened(tmp_path)
-    with pytest.raises(UserError, match="train: this folder, with the frames, is missing"):
+    with pytest.raises(UserError, match="train: the folder of the frames is missing"):
         open_dataset("bdd100k", tmp_path, "train")
 
 

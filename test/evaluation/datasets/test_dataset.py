@@ -113,11 +113,11 @@ def test_frames_and_annotations_go_together_by_name(tmp_path: Path) -> None:
     images, annotations = tmp_path / "images", tmp_path / "annotations"
     for folder in (images, annotations):
         folder.mkdir()
-    with pytest.raises(UserError, match=r"images: there are no images"):
+    with pytest.raises(UserError, match=r"images: holds no images"):
         frames_and_annotations(images, annotations)
     for name in ("00010.jpg", "00000.jpg", "00005.JPG", "._00000.jpg", "notes.txt"):
         (images / name).write_bytes(b"")
-    with pytest.raises(UserError, match=r"annotations: there are no PNGs"):
+    with pytest.raises(UserError, match=r"annotations: holds no PNG files"):
         frames_and_annotations(images, annotations)
     for name in ("00010.png", "00000.png", "._00000.png"):
         (annotations / name).write_bytes(b"")
@@ -125,13 +125,13 @@ def test_frames_and_annotations_go_together_by_name(tmp_path: Path) -> None:
     assert [path.name for path in frames] == ["00000.jpg", "00005.JPG", "00010.jpg"]
     assert {index: path.name for index, path in files.items()} == {0: "00000.png", 2: "00010.png"}
     (annotations / "00015.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"00015\.png: its frame is not in"):
+    with pytest.raises(UserError, match=r"00015\.png: its frame is missing from"):
         frames_and_annotations(images, annotations)
     (annotations / "00015.png").unlink()
     (images / "00010.png").write_bytes(b"")
     with pytest.raises(UserError, match="two images have the same name"):
         frames_and_annotations(images, annotations)
-    with pytest.raises(UserError, match=r"none: this folder, with a sequence's annotations"):
+    with pytest.raises(UserError, match=r"none: the folder of a sequence's annotations"):
         frames_and_annotations(images, tmp_path / "none")
 
 

@@ -145,7 +145,7 @@ def test_2017_tests_give_away_the_first_annotation_only(tmp_path: Path) -> None:
 def test_what_is_not_as_it_should_be_is_named(tmp_path: Path) -> None:
     add(tmp_path, "bear", [frame(255)] * 3)
     names_file(tmp_path, "2016/val.txt", "bear\nlost\n")
-    with pytest.raises(UserError, match=r"480p/lost: this folder, with a sequence's frames"):
+    with pytest.raises(UserError, match=r"480p/lost: the folder of a sequence's frames"):
         open_dataset("davis2016", tmp_path)
     assert len(open_dataset("davis2016", tmp_path, sequences=["bear"]).sequences) == 1
     with pytest.raises(UserError, match="unknown sequence 'beer'; did you mean 'bear'"):

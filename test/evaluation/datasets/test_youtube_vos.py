@@ -161,7 +161,7 @@ def test_meta_and_files_must_agree(
     write_meta(valid, v1=objects)
     with pytest.raises(UserError, match=message):
         open_dataset("youtube_vos2018", valid.parent, sequences=["v1"])
-    with pytest.raises(UserError, match=r"meta\.json: says nothing of 'v2'"):
+    with pytest.raises(UserError, match=r"meta\.json: does not list 'v2'"):
         open_dataset("youtube_vos2018", valid.parent, sequences=["v2"])
 
 
@@ -172,12 +172,12 @@ def test_meta_and_files_must_agree(
 )  # fmt: skip
 def test_what_is_no_meta_file_is_refused(valid: Path, text: str) -> None:
     (valid / "meta.json").write_text(text)
-    with pytest.raises(UserError, match=r"meta\.json: not a list of videos, objects and frames"):
+    with pytest.raises(UserError, match=r"meta\.json: does not list videos, objects and frames"):
         open_dataset("youtube_vos2018", valid.parent)
 
 
 def test_missing_folders_are_named(valid: Path) -> None:
-    with pytest.raises(UserError, match=r"test: this folder, with the split, is missing"):
+    with pytest.raises(UserError, match=r"test: the folder of the split is missing"):
         open_dataset("youtube_vos2018", valid.parent, "test")
     add(valid, "v3", 2, {})
     (valid / "meta.json").unlink()

@@ -100,9 +100,9 @@ def test_truths_that_cannot_be_are_refused() -> None:
     mask = blocks(SIZE, BIG)
     with pytest.raises(ValueError, match="bool"):
         FrameTruth(mask.astype(np.uint8), mask)
-    with pytest.raises(ValueError, match=r"void must be bool \(H, W\)"):
+    with pytest.raises(ValueError, match=r"'void' must be bool \(H, W\)"):
         FrameTruth(mask, mask[1:])
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match="must not overlap"):
         FrameTruth(mask, mask)
 
 
