@@ -57,7 +57,8 @@ class Access:
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
             raise UserError(
-                f"--host {self.host} can be reached from other machines and needs a token; give --token"
+                f"--host {self.host} can be reached from other machines and needs a token; "
+                "give --token"
             )
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise UserError(

@@ -342,12 +342,12 @@ def test_a_configuration_without_sam_fails_for_each_video_and_says_why(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--split", "valid"], "uvo has no split 'valid'; there are train, val, test"),
+        (["--split", "valid"], "uvo has no split 'valid'; choose one of train, val, test"),
         (["--split", "train"], "UVO_video_train_dense.json: cannot be read"),
         (["--sequences", "coming"], "no video is named 'coming'"),
-        (["--resume"], "--resume is not for UVO"),
-        (["--masks"], "--masks is not for UVO"),
-        (["--films"], "--films is not for UVO"),
+        (["--resume"], "--resume is not supported for UVO"),
+        (["--masks"], "--masks is not supported for UVO"),
+        (["--films"], "--films is not supported for UVO"),
         (["--seeds", "2"], "leave out --seeds and --start"),
         (["--start", "mask"], "leave out --seeds and --start"),
         (["--engine", "serial", "--workers", "2"], "leave out --workers"),
