@@ -49,13 +49,14 @@ setup(
             "torch>=2.1",
             "torchvision>=0.16",
         ],
-        # Offline evaluation: bags, films, charts, masks of UVO.
+        # Offline evaluation: bags, films, charts, masks of UVO, statistics.
         "evaluation": [
             "av>=12",
             "matplotlib>=3.9",
             "pillow>=9",
             "pycocotools>=2.0.6",
             "rosbags>=0.10.10",
+            "scipy>=1.8",
         ],
         # The target picker in the browser; it also needs ROS.
         "picker": ["aiohttp>=3.8"],

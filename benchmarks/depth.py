@@ -31,8 +31,8 @@ SIZES = ((480, 640), (720, 1280))
 SHARE = 0.1
 DISTANCES = (1.2, 1.5)
 POINTS = 17
-MESSAGES = ResultMessages(rosbag2.make_message)
-HEADER = rosbag2.make_header(1, "camera_optical_frame")
+MESSAGES = ResultMessages(rosbag2.make_bag_message)
+HEADER = rosbag2.make_bag_header(1, "camera_optical_frame")
 KINDS = {"16UC1": (np.uint16, 1000.0), "32FC1": (np.float32, 1.0)}
 
 

@@ -28,7 +28,7 @@ from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
 from sam_pt_ros.evaluation.prompts import PromptSchedule
 from sam_pt_ros.evaluation.run_folder import RunResults, write_run
-from sam_pt_ros.evaluation.scoring import Protocol
+from sam_pt_ros.evaluation.scoring import ScoringProtocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import InputFrame, StreamOutcome, run_stream
 from sam_pt_ros.recordings.sources import picture_files
@@ -67,7 +67,7 @@ def evaluated(config: Path, bag: BagInput, out: Path) -> tuple[float, StreamOutc
     pipeline = load_configuration(config).offline().create()
     schedule = PromptSchedule(bag.prompts()[0])
     camera = bag.camera(next(bag.images(NoTruth())).image.shape[:2])
-    job = SideJob(bag, None, Protocol(), out / "output", out / "overlay.mp4", camera)
+    job = SideJob(bag, None, ScoringProtocol(), out / "output", out / "overlay.mp4", camera)
     with bag.open_truth() as truth:
         begin = time.perf_counter()
         side = SideProcess(job)

@@ -10,28 +10,23 @@ from typing import NoReturn
 
 from sam_pt_ros import __version__
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.arguments import (
-    add_clicks,
-    add_configuration,
-    add_evaluation_commands,
-    add_out,
-    seconds,
-)
+from sam_pt_ros.evaluation.arguments import add_clicks, add_configuration, add_out, seconds
+from sam_pt_ros.evaluation.command_line import add_evaluation_commands
 
 BAD_INPUT = 2
-"""Exit code for what the user can put right."""
+"""Exit code for errors that the user can correct."""
 
 FAILED = 1
 INTERRUPTED = 130
 
 MAX_CAMERA = 255
-"""Video4Linux numbers its devices up to here."""
+"""Largest device number of Video4Linux."""
 
 MAX_PORT = 65535
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see `{self.prog} --help`")
@@ -49,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"sam-pt: {error}", file=sys.stderr)
         return BAD_INPUT
-    except OSError as error:  # what the user named cannot be read or written
+    except OSError as error:  # a file that the user named cannot be read or written
         print(f"sam-pt: {_reason(error)}", file=sys.stderr)
         return BAD_INPUT
     except RuntimeError as error:
@@ -62,15 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _reason(error: OSError) -> str:
-    """What is wrong, and with which file if that is known."""
+    """What went wrong, and with which file if that is known."""
     reason = error.strerror or " ".join(str(error).split())
     if error.filename:
         return f"{error.filename}: {reason}"
-    return f"a file cannot be read or written ({reason}); see what room there is on the disk"
+    return f"a file cannot be read or written ({reason}); check the free space on the disk"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="sam-pt", description="Track what was clicked.")
+    parser = _Parser(
+        prog="sam-pt", description="Track objects that are clicked in a camera image."
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
@@ -83,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo = commands.add_parser(
         "demo",
-        help="play a video to the real node, and see what it makes of it",
-        description="Play a video to the real node over DDS, record all that it publishes, and "
-        "make pictures and numbers of it. Without an input of your own: a clip of Big Buck Bunny.",
+        help="play a video to the real node, and show the result",
+        description="Play a video to the real node over DDS, record everything that it publishes, "
+        "and write pictures and figures. Without an input, a clip of Big Buck Bunny is played.",
     )
     source = demo.add_mutually_exclusive_group()
     source.add_argument("--video", type=Path, metavar="FILE", help="a video file")
@@ -94,14 +91,14 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--bag", type=Path, metavar="DIR", help="a rosbag2 (sqlite3 or mcap) with images"
     )
     demo.add_argument(
-        "--image-topic", metavar="TOPIC", help="the images of the bag (default: the first found)"
+        "--image-topic", metavar="TOPIC", help="topic of the bag's images (default: the first)"
     )
     add_clicks(demo)
     demo.add_argument(
         "--duration",
         type=seconds,
         metavar="SECONDS",
-        help="how much of the input to take (default: all; 10 of a camera)",
+        help="how much of the input to take (default: all; of a camera: 10)",
     )
     add_configuration(demo)
     demo.add_argument(
@@ -116,38 +113,45 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _add_pick(commands: argparse._SubParsersAction[_Parser]) -> None:
     pick = commands.add_parser(
         "pick",
-        help="click on targets in a browser",
-        description="Serve a page that shows what the node tracks, and that is clicked on to "
-        "start, refine and remove objects. Other machines can open it only if --host says so, "
-        "and only with the token.",
+        help="pick targets in a web browser",
+        description="Serve a web page that shows what the node tracks, and on which objects are "
+        "started, refined and removed by clicks. Other machines can open the page only if --host "
+        "allows it, and only with the token.",
     )
     pick.add_argument(
-        "--port", type=_port, default=8080, metavar="N", help="0: any (default: %(default)s)"
+        "--port",
+        type=_port,
+        default=8080,
+        metavar="N",
+        help="port; 0: any free one (default: %(default)s)",
     )
     pick.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen at; 0.0.0.0: all that this machine has (default: %(default)s)",
+        help="address to listen on; 0.0.0.0: all of this machine (default: %(default)s)",
     )
     pick.add_argument(
         "--token",
-        help="what those who open the page must know (default: the environment variable "
-        "SAM_PT_PICK_TOKEN, or made up where one is needed)",
+        help="token that is needed to open the page (default: the environment variable "
+        "SAM_PT_PICK_TOKEN, or a random one where one is needed)",
     )
     pick.add_argument(
-        "--node", default="/sam_pt", metavar="NAME", help="the tracker (default: %(default)s)"
+        "--node",
+        default="/sam_pt",
+        metavar="NAME",
+        help="name of the tracking node (default: %(default)s)",
     )
     pick.add_argument(
         "--points",
         metavar="TOPIC",
-        help="where it listens for clicks (default: 'points' in its namespace)",
+        help="topic on which the node receives clicks (default: 'points' in its namespace)",
     )
     pick.add_argument(
         "--ros-args",
         nargs=argparse.REMAINDER,
         default=[],
         metavar="...",
-        help="all that follows is for ROS, as '-p use_sim_time:=true'",
+        help="pass all arguments that follow to ROS, such as '-p use_sim_time:=true'",
     )
     pick.set_defaults(run=_pick)
 
@@ -155,29 +159,29 @@ def _add_pick(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _add_download(commands: argparse._SubParsersAction[_Parser]) -> None:
     download = commands.add_parser(
         "download",
-        help="get the trained weights of a network",
-        description="Download files of trained weights from where their authors offer them, and "
-        "verify them. A download that was broken off is gone on with.",
+        help="download the trained weights of a network",
+        description="Download trained weights from their authors, and verify them. Interrupted "
+        "downloads resume.",
     )
     download.add_argument(
-        "names", nargs="*", metavar="NAME", help="which (see --list), or several of them"
+        "names", nargs="*", metavar="NAME", help="one or more names (see --list)"
     )
-    download.add_argument("--all", action="store_true", help="all of them")
+    download.add_argument("--all", action="store_true", help="download all weights")
     download.add_argument(
-        "--list", action="store_true", help="show which there are, and which are present"
+        "--list", action="store_true", help="list all weights, and which of them are present"
     )
     download.add_argument(
         "--directory",
         type=Path,
         metavar="DIR",
-        help="the folder for the files (default: $SAM_PT_CHECKPOINT_DIR, else the user's cache)",
+        help="folder of the files (default: $SAM_PT_CHECKPOINT_DIR, else the user's cache)",
     )
     download.set_defaults(run=_download)
 
 
 def _download(arguments: argparse.Namespace) -> None:
     if sum((bool(arguments.names), arguments.all, arguments.list)) != 1:
-        raise UserError("give names, or --all, or --list; see `sam-pt download --help`")
+        raise UserError("give names, --all or --list; see `sam-pt download --help`")
     try:
         from sam_pt_ros.weights import download
     except ImportError as error:
@@ -198,7 +202,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         import rclpy  # noqa: F401
 
         import sam_pt_ros.msg  # noqa: F401
-        from sam_pt_ros.demo.command import DemoOptions, run_demo
+        from sam_pt_ros.demo.demo_command import DemoOptions, run_demo
     except ImportError as error:
         raise UserError(_missing(error, "the demo")) from error
     run_demo(DemoOptions.from_arguments(arguments))
@@ -210,14 +214,14 @@ def _pick(arguments: argparse.Namespace) -> None:
         import rclpy  # noqa: F401
 
         import sam_pt_ros.msg  # noqa: F401
-        from sam_pt_ros.picker.command import PickOptions, run_pick
+        from sam_pt_ros.picker.pick_command import PickOptions, run_pick
     except ImportError as error:
         raise UserError(_missing(error, "the picker")) from error
     run_pick(PickOptions.from_arguments(arguments))
 
 
 def _missing(error: ImportError, who: str) -> str:
-    """What to do about a module that is not installed."""
+    """A message about a module that is not installed."""
     if error.name in ("aiohttp", "av", "rich", "rosbags"):
         return f"{who} needs the Python package '{error.name}'; run `pip install {error.name}`"
     reason = " ".join(str(error).split())
@@ -229,14 +233,14 @@ def _missing(error: ImportError, who: str) -> str:
 
 def _port(text: str) -> int:
     if not (text.isdecimal() and int(text) <= MAX_PORT):
-        raise argparse.ArgumentTypeError(f"a port from 0 to {MAX_PORT}, not '{text}'")
+        raise argparse.ArgumentTypeError(f"must be a port, 0 to {MAX_PORT}; got '{text}'")
     return int(text)
 
 
 def _camera(text: str) -> int:
     if not (text.isdecimal() and int(text) <= MAX_CAMERA):
         raise argparse.ArgumentTypeError(
-            f"the N of /dev/videoN, from 0 to {MAX_CAMERA}, not '{text}'"
+            f"must be the N of /dev/videoN, 0 to {MAX_CAMERA}; got '{text}'"
         )
     return int(text)
 

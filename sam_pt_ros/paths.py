@@ -1,4 +1,4 @@
-"""Where the files are that come with the package but are not Python."""
+"""Paths of the package's files that are not Python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ PACKAGE = "sam_pt_ros"
 
 
 def share_folder() -> Path:
-    """The folder with ``msg`` and ``config``: the source tree's if there is one, or share."""
+    """The folder with ``msg`` and ``config``: the source tree, or else the package's share.
+
+    Raises:
+        UserError: the package is not installed completely.
+    """
     source = Path(__file__).resolve().parents[1]
     candidates = [source] if (source / "package.xml").is_file() else []
     try:
@@ -31,7 +35,7 @@ def share_folder() -> Path:
 
 
 def configuration_file(asked: Path) -> Path:
-    """The parameter file at a path, or the one of that name that comes with the package."""
+    """The parameter file at a path, or else the one of this name that comes with the package."""
     ours = share_folder() / "config" / f"{asked}.yaml"
     return ours if not asked.exists() and ours.is_file() else asked
 

@@ -1,4 +1,4 @@
-"""What a result was made with."""
+"""Versions of the software that computed a result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sam_pt_ros
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package and of what its results depend on, by name."""
+    """Versions of this package and of the software that its results depend on, by name."""
     made = {
         "sam_pt_ros": sam_pt_ros.__version__,
         "python": platform.python_version(),

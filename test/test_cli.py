@@ -40,13 +40,13 @@ def test_help_names_every_option(capsys):
 def make_folder(path):
     """What the arguments of BAD name; and a film to click in."""
     from sam_pt_ros.recordings.cutting import image_message
-    from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, make_header
+    from sam_pt_ros.recordings.rosbag2 import IMAGE_TYPE, make_bag_header
     from sam_pt_ros.recordings.sources import StampedImage
     from support.media import write_bag, write_video
 
     (path / "text.mp4").write_text(TEXT)
     (path / "empty").mkdir()
-    write_bag(path / "headers", [("/h", "std_msgs/msg/Header", make_header(1, ""), 1)])
+    write_bag(path / "headers", [("/h", "std_msgs/msg/Header", make_bag_header(1, ""), 1)])
     image = StampedImage(1, 20, 20, "32FC3", 20, np.zeros(400, np.uint8))
     write_bag(path / "floats", [("/raw", IMAGE_TYPE, image_message(image), 1)])
     (path / "unknown.yaml").write_text("/**:\n  ros__parameters:\n    trackre: lucas_kanade\n")
@@ -59,14 +59,14 @@ FILM = ["--video", "film.mp4"]
 BAD = {
     "no command": ([], "COMMAND"),
     "unknown command": (["dream"], "dream"),
-    "download of nothing": (["download"], "give names, or --all, or --list"),
-    "download of a name and all": (["download", "mobile_sam", "--all"], "or --all, or --list"),
+    "download of nothing": (["download"], "give names, --all or --list"),
+    "download of a name and all": (["download", "mobile_sam", "--all"], "--all or --list"),
     "download of an unknown name": (["download", "mobilesam"], "did you mean 'mobile_sam'?"),
     "unknown option": (["demo", "--fast"], "--fast"),
     "no video": (["demo", "--video", "missing.mp4", "--click", "1,1"], "no such video"),
     "no camera": (["demo", "--camera", "63", "--click", "1,1"], "camera 63 cannot be opened"),
     "camera by name": (["demo", "--camera", "front"], "/dev/videoN"),
-    "camera of a large number": (["demo", "--camera", "99999999999"], "from 0 to 255"),
+    "camera of a large number": (["demo", "--camera", "99999999999"], "0 to 255"),
     "no bag": (["demo", "--bag", "missing"], "not a readable rosbag2"),
     "empty bag": (["demo", "--bag", "empty"], "not a readable rosbag2"),
     "bag without images": (["demo", "--bag", "headers"], "no images"),
@@ -77,14 +77,14 @@ BAD = {
     "unknown tracker": (["demo", "--config", "tracker.yaml"], "magic"),
     "no configuration": (["demo", "--config", "missing.yaml"], "cannot be read"),
     "no click": (["demo", *FILM], "160x120"),
-    "click outside": (["demo", *FILM, "--click", "160,5"], "outside of the image of 160x120"),
+    "click outside": (["demo", *FILM, "--click", "160,5"], "outside the image of 160x120"),
     "click of NaN": (["demo", *FILM, "--click", "nan,5"], "finite"),
     "click of one number": (["demo", *FILM, "--click", "5"], "x,y"),
     "click of unknown label": (["demo", *FILM, "--click", "5,5,yes"], "x,y"),
     "negative clicks only": (["demo", *FILM, "--click", "5,5,-"], "no positive click"),
     "click after the end": (["demo", *FILM, "--click", "5,5", "--start", "60"], "--start"),
     "start without click": (["demo", "--start", "1"], "--click"),
-    "negative start": (["demo", *FILM, "--click", "5,5", "--start", "-1"], "from 0 on"),
+    "negative start": (["demo", *FILM, "--click", "5,5", "--start", "-1"], "0 or more"),
     "out is a file": (["demo", *FILM, "--click", "5,5", "--out", "text.mp4"], "--out"),
 }
 
@@ -116,7 +116,7 @@ def test_an_unreadable_video_is_one_line_and_exit_code_2(folder):
         [*command, "--out", folder / "out"], cwd=SOURCE, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and "no video that can be read" in done.stderr
+    assert done.stderr.count("\n") == 1 and "cannot be read as a video" in done.stderr
 
 
 def test_a_full_disk_is_one_line_and_exit_code_2(folder):

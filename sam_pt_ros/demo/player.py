@@ -1,4 +1,4 @@
-"""Plays a cut bag over DDS, in real time or as fast as the node answers."""
+"""Plays a bag over DDS, in real time or as fast as the node answers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sam_pt_ros.demo.recorder import Recorder
 from sam_pt_ros.msg import PointPromptArray
-from sam_pt_ros.recordings.cutting import CAMERA_INFO_TOPIC, IMAGE_TOPIC, POINTS_TOPIC
-from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of
+from sam_pt_ros.recordings.bag_topics import CAMERA_INFO_TOPIC, IMAGE_TOPIC, POINTS_TOPIC
+from sam_pt_ros.recordings.rosbag2 import open_bag, serialized_stamp
 
-IN_FLIGHT = 3
-"""Images without an answer at a time in `play_every_frame`; fewer than the node's subscription
-queues, so that none can be pushed out of them."""
+IMAGES_IN_FLIGHT = 3
+"""Largest number of unanswered images in `play_every_frame`; smaller than the queue of the node's
+subscription, so that none is dropped."""
 
-ANSWER_TIMEOUT = 60.0
-"""Seconds that the node may take for one image."""
+IMAGE_TIMEOUT = 60.0
+"""Seconds that the node may take for an image."""
 
 SETTLING = 0.3
 """Seconds for the node to take a click from its queue before the first image is sent."""
@@ -32,15 +32,16 @@ _TYPES = {IMAGE_TOPIC: Image, CAMERA_INFO_TOPIC: CameraInfo, POINTS_TOPIC: Point
 
 
 class NoAnswerError(RuntimeError):
-    """The node did not take or did not answer a message."""
+    """The node did not receive or did not answer a message."""
 
 
 class Player:
-    """Publishes a bag's messages as they are, stamps included.
+    """Publishes a bag's messages unchanged, with their stamps.
 
     Attributes:
-        due: when the image with a stamp was due (``time.monotonic_ns``), by stamp. In real time
-            that is the image's stamp on a clock that was set at the start; else when it was sent.
+        due: when each image was due (``time.monotonic_ns``), by stamp. In real time that is the
+            image's stamp on a clock that was set at the start; otherwise it is the time of
+            sending.
     """
 
     def __init__(
@@ -49,8 +50,8 @@ class Player:
         self.due: dict[int, int] = {}
         self._path = path
         self._on_image = on_image
-        # With a queue of one message, Fast DDS asks for its acknowledgement at once and not at
-        # the next heartbeat, seconds later. In real time a camera does not wait for anybody.
+        # With a queue of one message, Fast DDS asks for an acknowledgement at once instead of at
+        # the next heartbeat, seconds later. In real time, images do not wait for the node.
         depths = {IMAGE_TOPIC: 1 if every_frame else 10, CAMERA_INFO_TOPIC: 10, POINTS_TOPIC: 1}
         self._publishers = {
             topic: node.create_publisher(
@@ -63,14 +64,14 @@ class Player:
 
     @property
     def unmatched(self) -> list[str]:
-        """Topics that nobody listens to yet."""
+        """Topics without a subscription so far."""
         return [t for t, p in self._publishers.items() if p.get_subscription_count() == 0]
 
     def play_real_time(self, check: Callable[[], None]) -> None:
-        """Send every message when it is due by its stamp; a delay does not shift later ones.
+        """Send every message at its stamp; a delay does not shift later messages.
 
         Args:
-            check: called before each image; raises to end it all.
+            check: called before each image; raises to stop playing.
         """
         offset: int | None = None
         with open_bag(self._path) as bag:
@@ -85,19 +86,22 @@ class Player:
                     continue
                 if connection.topic == IMAGE_TOPIC:
                     check()
-                    self.due[stamp_of(raw)] = offset + stamp
+                    self.due[serialized_stamp(raw)] = offset + stamp
                     self._on_image()
                 self._publishers[connection.topic].publish(bytes(raw))
 
     def play_every_frame(self, recorder: Recorder, check: Callable[[], None]) -> None:
-        """Send no more than the node can take.
+        """Send images only as fast as the node answers.
 
-        A click is sent, and known to have arrived, one image before the image that it belongs
-        to: the node has surely taken it when that image comes, whatever the order in which it
-        serves its topics.
+        A click is delivered one image before its own, so that the node has it when that image
+        comes, in whatever order it serves its topics.
+
+        Args:
+            recorder: receives the answers.
+            check: called before each image; raises to stop playing.
 
         Raises:
-            NoAnswerError: the node did not take or did not answer a message.
+            NoAnswerError: the node did not receive or did not answer a message.
         """
         clicks = self._clicks()
         stamps = self._stamps()
@@ -114,7 +118,7 @@ class Player:
                     self._publishers[connection.topic].publish(bytes(raw))
                     continue
                 check()
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 early = clicks.get(following.get(stamp, -1), [])
                 if early:
                     self._drain(recorder, sent, check)
@@ -124,7 +128,7 @@ class Player:
                 self._deliver(IMAGE_TOPIC, bytes(raw))
                 self._on_image()
                 sent += 1
-                self._drain(recorder, sent if early else sent - IN_FLIGHT + 1, check)
+                self._drain(recorder, sent if early else sent - IMAGES_IN_FLIGHT + 1, check)
             self._drain(recorder, sent, check)
 
     def _clicks(self) -> dict[int, list[bytes]]:
@@ -133,29 +137,29 @@ class Player:
         with open_bag(self._path) as bag:
             connections = [c for c in bag.connections if c.topic == POINTS_TOPIC]
             for _, _, raw in bag.messages(connections):
-                clicks.setdefault(stamp_of(raw), []).append(bytes(raw))
+                clicks.setdefault(serialized_stamp(raw), []).append(bytes(raw))
         return clicks
 
     def _stamps(self) -> list[int]:
         """Stamps of all images, in order."""
         with open_bag(self._path) as bag:
             connections = [c for c in bag.connections if c.topic == IMAGE_TOPIC]
-            return [stamp_of(raw) for _, _, raw in bag.messages(connections)]
+            return [serialized_stamp(raw) for _, _, raw in bag.messages(connections)]
 
     def _deliver(self, topic: str, message: bytes) -> None:
         """Publish a serialised message, and wait until the node's middleware has it."""
         publisher: Any = self._publishers[topic]
         publisher.publish(message)
-        if not publisher.wait_for_all_acked(Duration(seconds=ANSWER_TIMEOUT)):
-            raise NoAnswerError(f"did not take a message on {topic}")
+        if not publisher.wait_for_all_acked(Duration(seconds=IMAGE_TIMEOUT)):
+            raise NoAnswerError(f"did not receive a message on {topic}")
 
     def _drain(self, recorder: Recorder, count: int, check: Callable[[], None]) -> None:
         """Wait until ``count`` images have been answered."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT
+        deadline = time.monotonic() + IMAGE_TIMEOUT
         while not recorder.wait_until_answered(count, timeout=0.5):
             check()
             if time.monotonic() > deadline:
                 raise NoAnswerError(
-                    f"answered {recorder.answered} of {count} images and then nothing for "
-                    f"{ANSWER_TIMEOUT:g} s"
+                    f"answered {recorder.answered} of {count} images, and no further image for "
+                    f"{IMAGE_TIMEOUT:g} s"
                 )

@@ -1,4 +1,4 @@
-"""A ROS graph of its own for the demo: apart from the user's, and fit for large messages."""
+"""A private ROS graph for the demo, separate from the user's and set up for large messages."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MEBIBYTE = 1 << 20
 
 
 def choose_domain() -> int:
-    """A ROS domain that nobody on this machine uses, so that the user's graph is left alone."""
-    # 0 is everybody's default; up to 101 the ports are below Linux's ephemeral ones.
+    """A ROS domain that is not used on this machine, so that the user's graph is not affected."""
+    # 0 is the default; up to 101 the ports lie below Linux's ephemeral ones.
     taken = os.environ.get("ROS_DOMAIN_ID", "0")
     domains = [domain for domain in range(1, 102) if str(domain) != taken]
     random.SystemRandom().shuffle(domains)
     for domain in domains:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
-                # Where DDS's first participant of the domain listens (RTPS 2.5, 9.6.2.3).
+                # The port of a domain's first participant (RTPS 2.5, 9.6.2.3).
                 probe.bind(("", 7400 + 250 * domain + 10))
             except OSError:
                 continue
@@ -35,11 +35,11 @@ def choose_domain() -> int:
 
 @contextmanager
 def private_environment(domain: int, image_bytes: int) -> Iterator[dict[str, str]]:
-    """The environment of processes that see only each other.
+    """The environment of processes that discover only each other.
 
     Args:
         domain: their ROS domain.
-        image_bytes: size of the largest message that they exchange.
+        image_bytes: size of their largest message.
     """
     largest = max(image_bytes + 4096, _MEBIBYTE)
     with tempfile.TemporaryDirectory(prefix="sam_pt_demo_") as folder:
@@ -49,7 +49,7 @@ def private_environment(domain: int, image_bytes: int) -> Iterator[dict[str, str
             text = re.sub(rf"(?<=<{name}>)\d+", str(size), text)
         profiles.write_text(text, encoding="utf-8")
         environment = dict(os.environ)
-        environment.pop("ROS_LOCALHOST_ONLY", None)  # it would overrule the range
+        environment.pop("ROS_LOCALHOST_ONLY", None)  # it would override the range
         environment["ROS_DOMAIN_ID"] = str(domain)
         environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         environment["FASTDDS_DEFAULT_PROFILES_FILE"] = str(profiles)
@@ -58,7 +58,7 @@ def private_environment(domain: int, image_bytes: int) -> Iterator[dict[str, str
 
 @contextmanager
 def exchanged(environment: dict[str, str]) -> Iterator[None]:
-    """Run with another environment: ROS reads it when a context is initialized."""
+    """Replace the environment for a block: ROS reads it when a context is initialized."""
     before = dict(os.environ)
     _exchange(environment)
     try:

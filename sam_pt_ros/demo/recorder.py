@@ -1,4 +1,4 @@
-"""Writes everything that the node publishes into a bag, as it is received."""
+"""Records everything that the node publishes in a bag."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from sam_pt_ros.msg import ObjectMaskArray, TrackedObjectArray, TrackedPointArray
-from sam_pt_ros.recordings.rosbag2 import create_bag, stamp_of, typestore
+from sam_pt_ros.recordings.bag_topics import NODE_NAME
+from sam_pt_ros.recordings.rosbag2 import create_bag, serialized_stamp, typestore
 
-NODE_NAME = "/sam_pt"
 OBJECTS_TOPIC = f"{NODE_NAME}/objects"
 LABEL_IMAGE_TOPIC = f"{NODE_NAME}/label_image"
 OVERLAY_TOPIC = f"{NODE_NAME}/overlay"
@@ -33,14 +33,14 @@ TOPICS: dict[str, Any] = {
 }
 
 ANSWER = (OBJECTS_TOPIC, LABEL_IMAGE_TOPIC, OVERLAY_TOPIC)
-"""An image is answered when its messages on all of these have been received."""
+"""An image is answered once its messages on all of these topics have been received."""
 
 
 class Recorder:
-    """Subscribes to the node's outputs; a context manager that closes the bag.
+    """Records the node's outputs; a context manager that closes the bag.
 
     Attributes:
-        received: by topic, when the message with a stamp (nanoseconds) was received
+        received: by topic, the stamp of each message (nanoseconds) and the time of its receipt
             (``time.monotonic_ns``), in the order of receipt.
     """
 
@@ -77,31 +77,31 @@ class Recorder:
 
     @property
     def unmatched(self) -> list[str]:
-        """Topics that nobody publishes yet."""
+        """Topics without a publisher so far."""
         return [t for t, s in self._subscriptions.items() if s.get_publisher_count() == 0]
 
     def check(self) -> None:
-        """OSError if the bag cannot be written any more."""
+        """OSError if writing the bag has failed."""
         if self._failure:
             raise self._failure
 
     @property
     def answered(self) -> int:
-        """Images that have been answered."""
+        """Number of answered images."""
         return min(len(self.received[topic]) for topic in ANSWER)
 
     @property
     def newest(self) -> int:
-        """Stamp of the newest image that has been answered; -1 before the first."""
+        """Stamp of the newest answered image; -1 before the first."""
         return min((self.received[topic] or [(-1, 0)])[-1][0] for topic in ANSWER)
 
     def wait_for(self, stamp: int, timeout: float) -> bool:
-        """Wait until an image with this stamp or a later one is answered; whether it was."""
+        """Wait until an image with this stamp or a later one is answered; False on timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: self.newest >= stamp, timeout)
 
     def wait_until_answered(self, count: int, timeout: float) -> bool:
-        """Wait until so many images have been answered; whether they were."""
+        """Wait until ``count`` images have been answered; False on timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: self.answered >= count, timeout)
 
@@ -112,9 +112,9 @@ class Recorder:
                 return
             try:
                 self._bag.write(connection, wall, message)
-            except OSError as error:  # to be raised where somebody can do something about it
+            except OSError as error:  # `check` raises it in the caller's thread
                 self._failure = error
                 return
             if connection.topic in self.received:
-                self.received[connection.topic].append((stamp_of(message), monotonic))
+                self.received[connection.topic].append((serialized_stamp(message), monotonic))
                 self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""One run: the node's process, the player and the recorder, from start to end."""
+"""A run of the node's process, the player and the recorder, from start to end."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from rclpy.signals import SignalHandlerOptions
 from sam_pt_ros.demo.node_process import NodeProcess
 from sam_pt_ros.demo.player import NoAnswerError, Player
 from sam_pt_ros.demo.private_graph import choose_domain, exchanged, private_environment
-from sam_pt_ros.demo.recorder import NODE_NAME, Recorder
-from sam_pt_ros.recordings.cutting import IMAGE_TOPIC, CutBag
+from sam_pt_ros.demo.recorder import Recorder
+from sam_pt_ros.recordings.bag_topics import IMAGE_TOPIC, NODE_NAME
+from sam_pt_ros.recordings.cutting import CutBag
 
 START_TIMEOUT = 60.0
-"""Seconds that the node has to become active."""
+"""Seconds that the node may take to become active."""
 
 SETTLED = 1.0
-"""Seconds without a change among those who listen to the images: the node may subscribe anew when
-it sees how the player offers them."""
+"""Seconds without a change of the subscriptions to the images; the node may subscribe again when
+it sees the player's QoS."""
 
 QUIET = 1.0
-"""After a real-time run: seconds without an answer after which no more is expected."""
+"""Seconds without an answer after which a real-time run is over."""
 
 EVERY_FRAME = {
     "mode": "every_frame",
@@ -40,12 +41,12 @@ EVERY_FRAME = {
 
 @dataclass(frozen=True)
 class Recording:
-    """What a run left behind.
+    """The result of a run.
 
     Attributes:
         path: the bag of the node's outputs.
-        due: when an image was due (nanoseconds, monotonic), by its stamp.
-        received: by topic: stamp and time of receipt, in order of receipt.
+        due: when each image was due (nanoseconds, monotonic), by its stamp.
+        received: by topic: stamps and times of receipt, in the order of receipt.
     """
 
     path: Path
@@ -53,7 +54,7 @@ class Recording:
     received: dict[str, list[tuple[int, int]]]
 
 
-def run(
+def play_and_record(
     bag: CutBag,
     configuration: Path,
     every_frame: bool,
@@ -65,16 +66,17 @@ def run(
     """Play a bag to the real node, and record what it publishes.
 
     Args:
-        bag: what to play.
+        bag: the bag to play.
         configuration: the node's parameter file.
-        every_frame: all images, as fast as the node answers; else in real time.
+        every_frame: whether to play all images as fast as the node answers; otherwise they are
+            played in real time.
         output: folder of the bag to write.
-        log: file for what the node prints.
+        log: file for the node's log.
         on_ready: called when the node is active and connected.
         on_image: called for each image that is sent.
 
     Raises:
-        NodeFailedError: the node failed, whatever the reason.
+        NodeFailedError: the node failed.
     """
     domain = choose_domain()
     parameters = EVERY_FRAME if every_frame else {"mode": "latest"}
@@ -106,7 +108,7 @@ def run(
 
 @contextmanager
 def _spinning_node(domain: int, environment: dict[str, str]) -> Iterator[Node]:
-    """A node in a context of its own, served by a thread."""
+    """A node in a context of its own, with an executor in a thread."""
     context = rclpy.Context()
     with exchanged(environment):
         rclpy.init(
@@ -136,19 +138,19 @@ def _spin(executor: SingleThreadedExecutor) -> None:
 def _wait_until_ready(
     node: Node, process: NodeProcess, player: Player, recorder: Recorder
 ) -> None:
-    """Wait until the node is active and every topic has found its other end."""
+    """Wait until the node is active and every topic is matched."""
     deadline = time.monotonic() + START_TIMEOUT
     client = node.create_client(GetState, f"{NODE_NAME}/get_state")
-    missing = "is not there"
+    missing = "did not appear"
     settled: frozenset[bytes] = frozenset()
     since = time.monotonic()
     while time.monotonic() < deadline:
         process.check()
         unmatched = player.unmatched + recorder.unmatched
         if unmatched:
-            missing = f"has no end of {', '.join(unmatched)}"
+            missing = f"neither publishes nor subscribes to {', '.join(unmatched)}"
         elif not client.service_is_ready():
-            missing = "does not offer get_state"
+            missing = "does not offer the service get_state"
         else:
             answer = client.call_async(GetState.Request())
             asked = time.monotonic()
@@ -159,20 +161,20 @@ def _wait_until_ready(
                 if listeners != settled:
                     settled, since = listeners, time.monotonic()
                 elif time.monotonic() > since + SETTLED:
-                    return  # the client goes with the node: its thread may be using it
+                    return  # the client is destroyed with the node, whose thread may be using it
             missing = "is not active"
         time.sleep(0.05)
     raise process.fail(f"was not ready within {START_TIMEOUT:g} s: it {missing}")
 
 
 def _listeners(node: Node) -> frozenset[bytes]:
-    """The subscriptions to the images."""
+    """The ids of the subscriptions to the images."""
     found = node.get_subscriptions_info_by_topic(IMAGE_TOPIC)
     return frozenset(bytes(listener.endpoint_gid) for listener in found)
 
 
 def _wait_for_the_rest(recorder: Recorder, last: int, process: NodeProcess) -> None:
-    """Wait for the answer to the last image; the node may have dropped it."""
+    """Wait for the answer to the last image, which the node may have dropped."""
     while True:
         process.check()
         before = recorder.answered

@@ -1,4 +1,4 @@
-"""The numbers of a run."""
+"""The figures of a run of the demo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.recordings.cutting import CutBag
-from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of, typestore
+from sam_pt_ros.recordings.rosbag2 import open_bag, serialized_stamp, typestore
 from sam_pt_ros.versions import versions
 
 OBJECTS_TYPE = "sam_pt_ros/msg/TrackedObjectArray"
@@ -19,14 +19,14 @@ OBJECTS_TYPE = "sam_pt_ros/msg/TrackedObjectArray"
 
 @dataclass(frozen=True)
 class ObjectSummary:
-    """How an object fared.
+    """How well an object was tracked.
 
     Attributes:
         label: its name.
-        frames: frames with it, from its first on.
-        states: how many of them are in a state, by the state's name.
-        tracked: share of them that are TRACKING, 0 to 1.
-        mean_score: of its masks; None without one.
+        frames: number of frames from its first one.
+        states: number of these frames by the name of the state.
+        tracked: share of these frames in the state TRACKING, 0 to 1.
+        mean_score: mean score of its masks; None without masks.
     """
 
     label: str
@@ -38,10 +38,10 @@ class ObjectSummary:
 
 @dataclass(frozen=True)
 class ObjectHistory:
-    """What a recorded ``~/objects`` says.
+    """The content of a recorded ``~/objects``.
 
     Attributes:
-        objects: by id, as text (JSON knows no other keys).
+        objects: by id, as text (the keys of JSON).
         stamps: of the images with an object, in order.
     """
 
@@ -50,32 +50,32 @@ class ObjectHistory:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What ``summary.json`` holds.
+class DemoSummary:
+    """The content of ``summary.json``.
 
     Attributes:
         mode: ``latest`` (played in real time) or ``every_frame``.
-        frames_in: images played.
-        frames_out: label images received.
-        frames_dropped: the difference.
-        stamps_in_order: the label images' stamps are stamps of images, and increase.
-        output_hz: label images per second while they came; None for fewer than two.
+        frames_in: number of images played.
+        frames_out: number of label images received.
+        frames_dropped: their difference.
+        stamps_in_order: whether the stamps of the label images are those of images, and increase.
+        output_hz: label images per second, from the first to the last; None for fewer than two.
         latency_ms: ``p50`` and ``p95`` from the time an image was due to the receipt of its
-            label image; None without one.
-        tracking_hz: like ``output_hz``, of the images with an object; without one the node has
-            little to do.
+            label image; None without label images.
+        tracking_hz: like ``output_hz``, of the images with an object; without objects the node
+            has little to do.
         tracking_latency_ms: like ``latency_ms``, of the images with an object.
         latency_from: ``stamp``: an image is due at its stamp, on a clock that was set when the
-            first message was played; ``sending``: when it was sent (mode ``every_frame``, where
-            the node sets the pace).
+            first message was played; ``sending``: it is due when it is sent (mode
+            ``every_frame``, in which the node sets the pace).
         objects: by id.
         source: where the images came from.
-        image_size: width, height.
-        input_seconds: how long the images take in real time.
+        image_size: width and height, pixels.
+        input_seconds: duration of the images in real time.
         configuration: name of the parameter file.
         backends: tracker and segmenter, with their weights.
-        seconds: what the run took, by step.
-        versions: of what was run.
+        seconds: duration of each step of the run.
+        versions: of the software, by name.
     """
 
     mode: str
@@ -102,7 +102,7 @@ class Summary:
         return asdict(self)
 
 
-def summarize(
+def summarize_demo(
     bag: CutBag,
     due: dict[int, int],
     received: list[tuple[int, int]],
@@ -112,24 +112,24 @@ def summarize(
     configuration: Path,
     backends: dict[str, str],
     seconds: dict[str, float],
-) -> Summary:
-    """Put the numbers together.
+) -> DemoSummary:
+    """Compute the figures of a run.
 
     Args:
-        bag: what was played.
-        due: when an image was due (nanoseconds, monotonic), by its stamp.
+        bag: the bag that was played.
+        due: when each image was due (nanoseconds, monotonic), by its stamp.
         received: stamp and time of receipt of the label images, in order of receipt.
-        history: how the objects fared.
-        every_frame: the mode.
+        history: how well the objects were tracked.
+        every_frame: whether the mode is ``every_frame``.
         source: name of the source.
         configuration: the parameter file.
-        backends: tracker and segmenter in words.
-        seconds: what was measured, by step.
+        backends: descriptions of tracker and segmenter.
+        seconds: duration of each step.
     """
     stamps = [stamp for stamp, _ in received]
     with_objects = set(history.stamps)
     tracking = [(stamp, when) for stamp, when in received if stamp in with_objects]
-    return Summary(
+    return DemoSummary(
         mode="every_frame" if every_frame else "latest",
         frames_in=len(due),
         frames_out=len(stamps),
@@ -158,7 +158,7 @@ def _rate(received: list[tuple[int, int]]) -> float | None:
 
 
 def _latency(received: list[tuple[int, int]], due: dict[int, int]) -> dict[str, float] | None:
-    """Percentiles in milliseconds."""
+    """Percentiles of the latency, milliseconds."""
     latencies = [(when - due[stamp]) * 1e-6 for stamp, when in received if stamp in due]
     if not latencies:
         return None
@@ -166,8 +166,8 @@ def _latency(received: list[tuple[int, int]], due: dict[int, int]) -> dict[str, 
     return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
 
 
-def read_objects(path: Path, topic: str) -> ObjectHistory:
-    """Read how the objects fared out of a bag of the node's outputs."""
+def read_object_history(path: Path, topic: str) -> ObjectHistory:
+    """Read how well objects were tracked from a bag of the node's outputs."""
     labels: dict[int, str] = {}
     states: dict[int, Counter[str]] = {}
     scores: dict[int, list[float]] = {}
@@ -177,7 +177,7 @@ def read_objects(path: Path, topic: str) -> ObjectHistory:
         for _, _, raw in bag.messages(connections):
             message: Any = typestore().deserialize_cdr(raw, OBJECTS_TYPE)
             if message.objects:
-                stamps.append(stamp_of(raw))
+                stamps.append(serialized_stamp(raw))
             for item in message.objects:
                 state = ObjectState(item.state)
                 labels[item.id] = item.label

@@ -1,4 +1,4 @@
-"""Evaluates a configuration on a recording: every frame, without a running ROS graph."""
+"""Evaluates a configuration on every frame of a recording, without a ROS graph."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sam_pt_ros.evaluation.run_folder import (
     check_folder,
     write_run,
 )
-from sam_pt_ros.evaluation.scoring import Protocol
+from sam_pt_ros.evaluation.scoring import ScoringProtocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import StreamOutcome, run_stream
 from sam_pt_ros.recordings.recovery import recover, storage_files
@@ -40,12 +40,12 @@ class BagOptions:
         configuration: the parameter file.
         out: the folder to write to.
         image_topic: of the images; empty: the only one.
-        points_topic: of the clicks; empty: the one there is.
-        prompts: a file of prompts, in place of the bag's clicks.
-        truth_topic: of label images; empty: ``/truth`` if there is one.
-        truth: a folder of label images, in place of a topic.
-        write_bag: whether the results go into a bag.
-        write_film: whether they go into a film.
+        points_topic: of the clicks; empty: ``/points``, or the only one.
+        prompts: a file of prompts to use instead of the bag's clicks.
+        truth_topic: of label images; empty: ``/truth`` if present.
+        truth: a folder of label images to use instead of a topic.
+        write_bag: whether to write the results to a bag.
+        write_film: whether to write a film of the overlays.
     """
 
     bag: Path
@@ -61,9 +61,9 @@ class BagOptions:
 
     def __post_init__(self) -> None:
         if self.prompts is not None and self.points_topic:
-            raise UserError("--prompts is in place of the bag's clicks: leave out --points-topic")
+            raise UserError("--prompts replaces the bag's clicks; leave out --points-topic")
         if self.truth is not None and self.truth_topic:
-            raise UserError("--truth is in place of a topic: leave out --truth-topic")
+            raise UserError("--truth replaces a topic; leave out --truth-topic")
 
 
 def evaluate_bag(
@@ -71,15 +71,15 @@ def evaluate_bag(
     on_start: Callable[[int], None] = lambda frames: None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> RunResults:
-    """Evaluate, and write everything to the folder that is asked for.
+    """Evaluate, and write all results to the folder of the options.
 
     Args:
-        options: what, and where to.
+        options: what to evaluate, and where to write.
         on_start: called with the number of frames.
         on_frame: called after each frame.
 
     Returns:
-        What was found; ``partial`` says why it is of a part of the recording only, if it is.
+        The results; ``partial`` says why they cover only part of the recording, if they do.
 
     Raises:
         UserError: nothing could be evaluated.
@@ -98,23 +98,23 @@ def evaluate_bag(
             cut_off = cut_off or unreadable
         if not events:
             raise UserError(
-                f"{options.bag}: nothing in it says what to track; give clicks in a file with "
-                "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
-                + "".join(f"; {text}" for text in refused)
+                f"{options.bag}: holds no clicks, so there is nothing to track; give clicks in a "
+                "file with --prompts, or record them on a topic of type "
+                "sam_pt_ros/msg/PointPromptArray" + "".join(f"; {text}" for text in refused)
             )
         truth = opened.enter_context(bag.open_truth(options.truth))
         schedule = PromptSchedule(events)
         pipeline = configuration.create()
         on_start(bag.frames)
         frames = bag.images(truth)
-        first = next(frames)  # UserError, with nothing written, if not even this one is good
+        first = next(frames)  # if it cannot be used, nothing is written
         camera = bag.camera(first.image.shape[:2], configuration.node.rectified)
         begin_run(options.out)
         side = SideProcess(
             SideJob(
                 bag,
                 options.truth,
-                Protocol(),
+                ScoringProtocol(),
                 options.out / BAG_FOLDER if options.write_bag else None,
                 options.out / FILM_FILE if options.write_film else None,
                 camera,
@@ -127,12 +127,14 @@ def evaluate_bag(
 
 
 def _check_out(options: BagOptions) -> None:
-    """Make the folder; UserError if the results would replace something else."""
+    """Create the folder; UserError if the results would replace anything else."""
     out, bag = options.out.resolve(), options.bag.resolve()
     if bag.exists() and (
         out == bag or bag in out.parents or out / BAG_FOLDER in (bag, bag.parent)
     ):
-        raise UserError(f"{options.out}: the results would get into the recording; give another")
+        raise UserError(
+            f"{options.out}: the results would be written into the recording; choose another --out"
+        )
     check_folder(options.out)
     check_replaceable(options.out / BAG_FOLDER)
     if not options.write_bag:
@@ -141,7 +143,7 @@ def _check_out(options: BagOptions) -> None:
 
 @contextmanager
 def _readable(path: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
-    """A bag that can be opened, and, if it is not the one at ``path``, why not."""
+    """A bag that can be opened; if it is a recovered copy of ``path``, also the reason."""
     try:
         with open_bag(path):
             pass
@@ -162,10 +164,10 @@ def _readable(path: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
         try:
             yield (
                 recovered,
-                f"{path}: the recording was cut off, or never closed; the {count} messages that "
-                "can be read were evaluated",
+                f"{path}: the recording was cut off, or never closed; its {count} readable "
+                "messages were evaluated",
             )
-        except UserError as error:  # the copy is of no interest to anybody
+        except UserError as error:  # users know the recording, not its copy
             raise UserError(str(error).replace(str(recovered), str(path))) from error
 
 
@@ -179,19 +181,20 @@ def _results(
     cut_off: str | None,
 ) -> RunResults:
     problems = [*refused, *outcome.problems]
-    problems += [f"no frame came for the prompt at {event.when}" for event in schedule.unused]
+    problems += [f"no frame matches the prompt at {event.when}" for event in schedule.unused]
     problems += [
-        f"object {object_id} of the truth was never pointed at, and is not scored"
+        f"object {object_id} of the ground truth was never clicked on, and is not scored"
         for object_id in side.scorer.never_prompted
     ]
     if side.scorer.foreign:
         problems += [
-            f"object {object_id} is not in the truth, and is not scored"
+            f"object {object_id} is missing from the ground truth, and is not scored"
             for object_id in side.scorer.foreign
         ]
     if side.scorer.annotated_frames not in (0, len(outcome.timings)):
         problems.append(
-            f"the truth is of {side.scorer.annotated_frames} of {len(outcome.timings)} frames"
+            f"the ground truth covers {side.scorer.annotated_frames} of "
+            f"{len(outcome.timings)} frames"
         )
     if not side.scorer.rows:
         reason = "; ".join([*([outcome.broken] if outcome.broken else []), *problems])

@@ -1,4 +1,4 @@
-"""A bag as the input of an evaluation: its images, its clicks, its calibration and its truth."""
+"""A bag as the input of an evaluation: images, clicks, calibration and ground truth."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sam_pt_ros.evaluation.truth import LabelRule, TruthFolder
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.images import decode_compressed, decode_image, decode_labels
 from sam_pt_ros.interchange.messages import prompt_stamp, requests_from_points
-from sam_pt_ros.recordings.cutting import POINTS_TOPIC, TRUTH_TOPIC
+from sam_pt_ros.recordings.bag_topics import POINTS_TOPIC, TRUTH_TOPIC
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
     PROMPTS_TYPE,
     open_bag,
-    stamp_of,
+    serialized_stamp,
     typestore,
 )
 
@@ -32,19 +32,19 @@ IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
 
 
 class UnreadableError(UserError):
-    """A bag cannot be read from some message on."""
+    """A bag is unreadable from some message on."""
 
 
-class Truth(Protocol):
-    """Where annotations come from."""
+class TruthSource(Protocol):
+    """A source of annotations."""
 
     def at(self, index: int, stamp: int) -> np.ndarray | None:
-        """The label image, ``uint16 (H, W)``, of a frame; asked in order of the frames."""
+        """The label image of a frame, ``uint16 (H, W)``; frames must be asked for in order."""
         ...
 
 
 class NoTruth:
-    """No frame is annotated."""
+    """A ground truth without annotations."""
 
     def at(self, index: int, stamp: int) -> np.ndarray | None:
         """None."""
@@ -53,15 +53,15 @@ class NoTruth:
 
 @dataclass(frozen=True)
 class BagInput:
-    """What a bag offers to an evaluation.
+    """The topics of a bag that an evaluation uses.
 
     Attributes:
         path: of the bag.
-        image_topic: its images.
-        points_topic: its clicks; None if there are none.
-        truth_topic: its label images; None if there are none.
-        frames: how many images there are.
-        cut_off: whether there were more.
+        image_topic: of its images.
+        points_topic: of its clicks; None if there are none.
+        truth_topic: of its label images; None if there are none.
+        frames: number of its images.
+        cut_off: whether the recording held more images.
     """
 
     path: Path
@@ -79,17 +79,17 @@ class BagInput:
         points_topic: str = "",
         truth_topic: str = "",
     ) -> BagInput:
-        """Look at what a bag holds.
+        """Find the topics in a bag.
 
         Args:
             path: of the bag.
             image_topic: of the images; empty: the only topic with images.
-            points_topic: of the clicks; empty: ``/points`` if that holds clicks, else the only
+            points_topic: of the clicks; empty: ``/points`` if it holds clicks, else the only
                 topic with clicks, if there is one.
-            truth_topic: of the label images; empty: ``/truth`` if there is such a topic.
+            truth_topic: of the label images; empty: ``/truth`` if it holds images.
 
         Raises:
-            UserError: no such topic, or one of another type, or several to choose from.
+            UserError: a topic is missing, has another type, or cannot be chosen among several.
         """
         with open_bag(path) as bag:
             kinds = {c.topic: c.msgtype for c in bag.connections if c.msgcount}
@@ -102,9 +102,10 @@ class BagInput:
             found = [t for t, kind in kinds.items() if kind in IMAGE_TYPES and t != truth]
             if len(found) != 1:
                 raise UserError(
-                    f"{path}: say with --image-topic which of {', '.join(sorted(found))} to take"
+                    f"{path}: has several image topics ({', '.join(sorted(found))}); choose one "
+                    "with --image-topic"
                     if found
-                    else f"{path}: there are no images in this bag; {_offer(kinds)}"
+                    else f"{path}: this bag holds no images; {_offer(kinds)}"
                 )
             images = found[0]
         points = _topic(path, kinds, points_topic, (PROMPTS_TYPE,), "clicks")
@@ -113,17 +114,18 @@ class BagInput:
             points = POINTS_TOPIC if POINTS_TOPIC in found else None
             if points is None and len(found) > 1:
                 raise UserError(
-                    f"{path}: say with --points-topic which of {', '.join(sorted(found))} to take"
+                    f"{path}: has several topics with clicks ({', '.join(sorted(found))}); choose "
+                    "one with --points-topic"
                 )
             points = points or (found[0] if found else None)
         return cls(path, images, points, truth, counts[images])
 
     @contextmanager
-    def open_truth(self, folder: Path | None = None) -> Iterator[Truth]:
-        """The annotations: those of a folder, or those of the bag, if it has any.
+    def open_truth(self, folder: Path | None = None) -> Iterator[TruthSource]:
+        """The annotations of a folder, or else those of the bag, if it has any.
 
         Raises:
-            UserError: a folder whose files cannot be matched with the frames.
+            UserError: the folder's files cannot be matched with the frames.
         """
         if folder is not None:
             yield TruthFolder(folder, self.frames, self.cut_off)
@@ -133,11 +135,11 @@ class BagInput:
             with TruthTopic(self.path, self.truth_topic) as truth:
                 yield truth
 
-    def images(self, truth: Truth) -> Iterator[InputFrame]:
+    def images(self, truth: TruthSource) -> Iterator[InputFrame]:
         """The frames, decoded, in the order of the bag.
 
         Raises:
-            UserError: an image that cannot be used; those before it were good.
+            UserError: an image cannot be used; those before it have been yielded.
         """
         newest, size = -1, None
         with open_bag(self.path) as bag:
@@ -147,11 +149,11 @@ class BagInput:
             ):
                 where = f"{self.path}: image {index} on '{self.image_topic}'"
                 message: Any = _decode(raw, connection.msgtype, where)
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 if stamp <= newest:
                     raise UserError(
-                        f"{where}: its stamp of {stamp} ns is not later than that of the image "
-                        f"before, {newest} ns; record it again with a driver that stamps images"
+                        f"{where}: its stamp of {stamp} ns is not later than that of the previous "
+                        f"image, {newest} ns; record it again with a driver that stamps images"
                     )
                 newest = stamp
                 try:
@@ -163,28 +165,29 @@ class BagInput:
                     raise UserError(f"{where}: {error}") from error
                 if size is not None and image.shape[:2] != size:
                     raise UserError(
-                        f"{where}: it is {image.shape[1]}x{image.shape[0]} pixels, those before "
-                        f"are {size[1]}x{size[0]}; a recording is evaluated in one size"
+                        f"{where}: has {image.shape[1]}x{image.shape[0]} pixels, but the images "
+                        f"before it have {size[1]}x{size[0]}; use a recording of one image size"
                     )
                 size = image.shape[:2]
                 labels = truth.at(index, stamp)
                 if labels is not None and labels.shape != size:
                     raise UserError(
-                        f"{where}: its truth is {labels.shape[1]}x{labels.shape[0]} pixels, the "
-                        f"image {size[1]}x{size[0]}; give a truth of the images' size"
+                        f"{where}: its ground truth has {labels.shape[1]}x{labels.shape[0]} "
+                        f"pixels, but the image {size[1]}x{size[0]}; use label images of the "
+                        "images' size"
                     )
                 frame_id = message.header.frame_id
                 yield InputFrame(index, stamp, image, labels, frame_id, recorded)
 
     def prompts(self) -> tuple[list[PromptEvent], list[str], str | None]:
-        """The bag's own clicks, in its order, at their stamps.
+        """The bag's own clicks, in their order, at their stamps.
 
-        Clicks without a stamp refer to the newest image that was recorded before them, or to
-        the first.
+        Clicks without a stamp refer to the last image that was recorded before them, or else to
+        the first image.
 
         Returns:
-            The clicks; what is wrong with those that mean nothing; and why there may have been
-            more: where the bag cannot be read on.
+            The clicks; a sentence for each message that cannot be used; and why clicks may be
+            missing, if the bag is unreadable from some point on.
         """
         events: list[PromptEvent] = []
         problems: list[str] = []
@@ -211,7 +214,7 @@ class BagInput:
                     where = f"{where} with the stamp {stamp or 0} ns"
                     requests = requests_from_points(message.prompts)
                 except UserError as error:
-                    if connection.topic != self.image_topic:  # of which `images` will say it
+                    if connection.topic != self.image_topic:  # `images` reports those
                         problems.append(f"{where}: {error}")
                     continue
                 events.append(
@@ -219,11 +222,11 @@ class BagInput:
                 )
 
     def camera(self, size: tuple[int, int], rectified: bool = False) -> CameraModel | None:
-        """The calibration of a camera with images of ``size`` (height, width), if there is one.
+        """The first calibration for images of this size, if there is one.
 
         Args:
-            size: of the images.
-            rectified: whether they are.
+            size: height and width of the images, pixels.
+            rectified: whether the images are rectified.
         """
         with open_bag(self.path) as bag:
             connections = [c for c in bag.connections if c.msgtype == CAMERA_INFO_TYPE]
@@ -235,13 +238,13 @@ class BagInput:
                     camera = CameraModel.from_message(message, rectified)
                     if camera.size == size:
                         return camera
-                except UserError:  # broken, or not calibrated; there are no markers then
+                except UserError:  # broken or uncalibrated: no markers then
                     return None
         return None
 
 
 class TruthTopic:
-    """Label images of a bag, each with the stamp of its image; a context manager."""
+    """Label images of a bag, with the stamps of their images; a context manager."""
 
     def __init__(self, path: Path, topic: str) -> None:
         self._path, self._topic = path, topic
@@ -255,7 +258,7 @@ class TruthTopic:
         self._images.close()  # type: ignore[attr-defined]
 
     def at(self, index: int, stamp: int) -> np.ndarray | None:
-        """The label image with this stamp, if there is one; stamps are asked for in order."""
+        """The label image with this stamp, if there is one; stamps must be asked for in order."""
         while self._next is None or self._next[0] < stamp:
             self._next = next(self._images, None)
             if self._next is None:
@@ -267,27 +270,27 @@ class TruthTopic:
         with open_bag(self._path) as bag:
             connections = [c for c in bag.connections if c.topic == self._topic]
             for _, _, raw in _messages(bag, connections, self._path):
-                where = f"{self._path}: the truth on '{self._topic}'"
+                where = f"{self._path}: the ground truth on '{self._topic}'"
                 message: Any = _decode(raw, IMAGE_TYPE, where)
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 try:
                     labels = rule(decode_labels(message))
                 except UserError as error:
-                    raise UserError(f"{where} of {stamp} ns: {error}") from error
+                    raise UserError(f"{where} with the stamp {stamp} ns: {error}") from error
                 yield stamp, labels
 
 
 def _topic(
     path: Path, kinds: dict[str, str], asked: str, wanted: Sequence[str], what: str
 ) -> str | None:
-    """The topic that was asked for, if it is there and of a type that is wanted."""
+    """The topic ``asked``, if any; UserError if it is missing or has another type."""
     if not asked:
         return None
     if asked not in kinds:
-        raise UserError(f"{path}: there is no topic '{asked}' with messages; {_offer(kinds)}")
+        raise UserError(f"{path}: no messages on the topic '{asked}'; {_offer(kinds)}")
     if kinds[asked] not in wanted:
         raise UserError(
-            f"{path}: the topic '{asked}' is of type {kinds[asked]}, but {what} are of type "
+            f"{path}: the topic '{asked}' has the type {kinds[asked]}, but {what} have the type "
             f"{' or '.join(wanted)}"
         )
     return asked
@@ -295,8 +298,10 @@ def _topic(
 
 def _offer(kinds: dict[str, str]) -> str:
     if not kinds:
-        return "there are no messages at all"
-    return "there are " + ", ".join(f"{topic} ({kind})" for topic, kind in sorted(kinds.items()))
+        return "the bag is empty"
+    return "its topics are " + ", ".join(
+        f"{topic} ({kind})" for topic, kind in sorted(kinds.items())
+    )
 
 
 def _decode(raw: bytes, kind: str, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""Evaluates a configuration on a data set, with several seeds."""
+"""Evaluates a configuration on a data set, with one or more seeds."""
 
 from __future__ import annotations
 
@@ -13,19 +13,30 @@ import numpy as np
 
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import Dataset, mean_and_deviation, summarize
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, mean_and_deviation, official_figures
 from sam_pt_ros.evaluation.engines import Outcome, run_jobs
-from sam_pt_ros.evaluation.protocol import Start
+from sam_pt_ros.evaluation.first_prompts import Start
 from sam_pt_ros.evaluation.report import write_dataset_report
 from sam_pt_ros.evaluation.results import SCORES_FILE, SUMMARY_FILE, ScoreRow, write_rows
-from sam_pt_ros.evaluation.run_folder import REPORT_FILE, RUN_FILE, known, remove_run, write_json
-from sam_pt_ros.evaluation.scoring import Protocol
-from sam_pt_ros.evaluation.sequence_job import SequenceJob, SequenceOutcome, finished, run_sequence
+from sam_pt_ros.evaluation.run_folder import (
+    CONFIGURATION_FILE,
+    REPORT_FILE,
+    RUN_FILE,
+    none_if_nan,
+    remove_run,
+    write_json,
+)
+from sam_pt_ros.evaluation.scoring import ScoringProtocol
+from sam_pt_ros.evaluation.sequence_job import (
+    SequenceJob,
+    SequenceOutcome,
+    earlier_outcome,
+    run_sequence,
+)
 from sam_pt_ros.versions import versions
 
 SEQUENCES_FOLDER = "sequences"
 SUBMISSION_FOLDER = "submission"
-CONFIGURATION_FILE = "configuration.yaml"
 
 
 @dataclass(frozen=True)
@@ -35,13 +46,13 @@ class DatasetOptions:
     Attributes:
         configuration: the parameter file.
         out: the folder to write to.
-        seeds: how many, from the configuration's on.
-        start: what is shown of an object's first mask.
+        seeds: number of seeds, counted up from the configuration's.
+        start: how an object is started from its first mask.
         engine: one of :data:`~sam_pt_ros.evaluation.engines.ENGINES`.
-        workers: jobs at a time.
-        resume: go on with what is in ``out``.
-        masks: write label images also where scores are made here.
-        films: make a film and a report of every sequence.
+        workers: number of jobs at a time.
+        resume: continue the evaluation in ``out``.
+        masks: write label images even if the scores are computed here.
+        films: write a film and a report for every sequence.
     """
 
     configuration: Path
@@ -63,13 +74,13 @@ class DatasetOptions:
 
 @dataclass(frozen=True)
 class SequenceFigures:
-    """One sequence: means over its objects and the seeds; NaN without a truth.
+    """One sequence: means over its objects and the seeds; NaN without a ground truth.
 
     Attributes:
         name: of the sequence.
         j: region similarity.
         f: boundary accuracy.
-        fps: frames per second of the pipeline alone, while the other workers ran.
+        fps: frames per second of the pipeline alone, while other workers were running.
     """
 
     name: str
@@ -79,23 +90,24 @@ class SequenceFigures:
 
     @property
     def j_and_f(self) -> float:
-        """Mean of both."""
+        """Mean of J and F."""
         return (self.j + self.f) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetResults:
-    """What was found.
+    """The results on a data set.
 
     Attributes:
-        dataset: that was evaluated.
+        dataset: the data set.
         sequences: in the data set's order, without those of which every seed failed.
-        figures: the official figures: mean and standard deviation over the seeds; empty if the
-            truth is not here.
+        figures: the official figures, as mean and standard deviation over the seeds; empty if
+            the ground truth is not available.
         scores: one per sequence, seed and object.
         failures: what failed, by sequence and seed, in words.
         problems: what went wrong without ending a sequence.
-        submission: folder with what a server takes, by seed; None if there is none.
+        submission: folder of the label images for a server, by seed; None if there is none.
+        fps: frames per second of the pipeline alone; NaN if nothing was evaluated.
     """
 
     dataset: Dataset
@@ -116,25 +128,26 @@ def evaluate_dataset(
 ) -> DatasetResults:
     """Run all sequences with all seeds, and write tables, summary and report.
 
-    A sequence that fails is left out and reported; the others go on. Figures are made of what
-    did not fail.
+    A sequence that fails is reported and left out of the figures; the others continue.
 
     Args:
         dataset: what to evaluate on.
         options: how.
-        on_start: called with the number of jobs that are to be run.
-        on_done: called when a job has ended, with what went wrong or None.
+        on_start: called with the number of jobs to run.
+        on_done: called when a job has ended, with its error or None.
 
     Raises:
         UserError: the configuration is bad, or ``out`` holds another evaluation.
     """
     configuration = load_configuration(options.configuration)
     _prepare(dataset, options, configuration)
-    # Jobs read a copy: whoever edits the file meanwhile must not get two configurations in a run.
+    # Jobs read a copy: editing the file meanwhile must not mix two configurations in a run.
     text = options.configuration.read_bytes()
     (options.out / CONFIGURATION_FILE).write_bytes(text)
     jobs = _jobs(dataset, options, configuration)
-    known = {index: finished(job) for index, job in enumerate(jobs)} if options.resume else {}
+    known = (
+        {index: earlier_outcome(job) for index, job in enumerate(jobs)} if options.resume else {}
+    )
     outcomes: list[SequenceOutcome | None] = [known.get(index) for index in range(len(jobs))]
     todo = [index for index, outcome in enumerate(outcomes) if outcome is None]
     on_start(len(todo))
@@ -161,7 +174,7 @@ def evaluate_dataset(
 
 
 def _prepare(dataset: Dataset, options: DatasetOptions, configuration: Configuration) -> None:
-    """Make the folder ready; UserError if it holds something else than what is asked for."""
+    """Prepare the folder; UserError if it holds anything but this evaluation."""
     asked = {
         "dataset": dataset.name,
         "split": dataset.split,
@@ -175,24 +188,27 @@ def _prepare(dataset: Dataset, options: DatasetOptions, configuration: Configura
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{options.out}: cannot be made a folder ({error.strerror}); see --out"
+            f"{options.out}: cannot be created as a folder ({error.strerror}); choose another "
+            "--out"
         ) from error
     if path.is_file() and options.resume:
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(before, dict):
-                raise ValueError("not an object of JSON")
+                raise ValueError("not a JSON object")
         except ValueError as error:
-            raise UserError(f"{path}: is broken; evaluate again without --resume") from error
+            raise UserError(
+                f"{path}: cannot be read as JSON; evaluate again without --resume"
+            ) from error
         if before != asked:
             different = sorted(key for key in asked if before.get(key) != asked[key])
             raise UserError(
-                f"{options.out}: holds an evaluation with another {', '.join(different)}; give "
-                "another --out, or start again without --resume"
+                f"{options.out}: holds an evaluation with another {', '.join(different)}; choose "
+                "another --out, or start over without --resume"
             )
         return
     if any(options.out.iterdir()) and not _is_ours(path):
-        raise UserError(f"{options.out}: holds other files; give an empty folder with --out")
+        raise UserError(f"{options.out}: holds other files; choose an empty folder with --out")
     remove_run(options.out)
     for name in (SEQUENCES_FOLDER, SUBMISSION_FOLDER):
         if (options.out / name).is_dir():
@@ -210,14 +226,14 @@ def _is_ours(path: Path) -> bool:
 def _jobs(
     dataset: Dataset, options: DatasetOptions, configuration: Configuration
 ) -> list[SequenceJob]:
-    """By sequence, and by seed within it."""
+    """One job per sequence and seed."""
     out = options.out.absolute()
     first = configuration.pipeline.seed
     write_masks = options.masks or not dataset.scored
     return [
         SequenceJob(
             sequence,
-            Protocol(dataset.skip_first, dataset.skip_last),
+            ScoringProtocol(dataset.skip_first, dataset.skip_last),
             dataset.scored,
             out / CONFIGURATION_FILE,
             seed,
@@ -253,7 +269,9 @@ def _results(
         by_sequence.setdefault(job.sequence.name, []).append(outcome)
     figures = {}
     if dataset.scored and by_seed:
-        figures = mean_and_deviation([summarize(dataset, rows) for rows in by_seed.values()])
+        figures = mean_and_deviation(
+            [official_figures(dataset, rows) for rows in by_seed.values()]
+        )
     return DatasetResults(
         dataset,
         [_figures(name, found) for name, found in by_sequence.items()],
@@ -292,19 +310,19 @@ def _write(options: DatasetOptions, configuration: Configuration, results: Datas
             "start": options.start,
             "seeds": options.seeds,
             "figures": {
-                name: {"mean": known(mean), "deviation": known(deviation)}
+                name: {"mean": none_if_nan(mean), "deviation": none_if_nan(deviation)}
                 for name, (mean, deviation) in results.figures.items()
             },
             "sequences": {
                 each.name: {
-                    "j": known(each.j),
-                    "f": known(each.f),
-                    "j_and_f": known(each.j_and_f),
-                    "fps": known(each.fps),
+                    "j": none_if_nan(each.j),
+                    "f": none_if_nan(each.f),
+                    "j_and_f": none_if_nan(each.j_and_f),
+                    "fps": none_if_nan(each.fps),
                 }
                 for each in results.sequences
             },
-            "fps": known(results.fps),
+            "fps": none_if_nan(results.fps),
             "failures": list(results.failures),
             "problems": list(results.problems),
             "configuration_name": options.configuration.name,

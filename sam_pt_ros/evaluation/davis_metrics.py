@@ -1,9 +1,9 @@
-"""Region similarity J and boundary accuracy F of DAVIS, equal to the official toolkit.
+"""Region similarity J and boundary accuracy F of DAVIS, equal to the official toolkit's.
 
 Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
 Segmentation", CVPR 2016; the values are those of davisvideochallenge/davis2017-evaluation.
-Both measures look at the bounding box of the two masks only, which changes nothing in the
-result: beyond it there is neither a pixel nor a boundary.
+Both measures look only at the bounding box of the two masks, outside of which there is neither a
+pixel nor a boundary.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import numpy as np
 
 RECALL_THRESHOLD = 0.5
 BOUND_TH = 0.008
-"""How far boundaries may lie apart, as a share of the image's diagonal."""
+"""The largest distance of matching boundaries, as a share of the image's diagonal."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of one measure over the frames of one object.
+    """One measure over the frames of one object.
 
     Attributes:
         mean: over the frames that have a value.
         recall: share of all frames above 0.5; a frame without a value counts as a failure.
-        decay: mean of the first quarter minus mean of the last; positive is getting worse.
+        decay: mean of the first quarter minus mean of the last; positive means getting worse.
     """
 
     mean: float
@@ -40,7 +40,7 @@ def region_similarity(prediction: np.ndarray, truth: np.ndarray) -> float:
     """J: intersection over union of two masks; 1 if both are empty.
 
     Args:
-        prediction: ``(H, W)``; what is not zero is the object.
+        prediction: ``(H, W)``; nonzero pixels are the object.
         truth: ``(H, W)``, likewise.
     """
     return _region(*_cropped(prediction, truth))
@@ -52,10 +52,10 @@ def boundary_accuracy(
     """F: harmonic mean of the precision and the recall of the boundary.
 
     Args:
-        prediction: ``(H, W)``; what is not zero is the object.
+        prediction: ``(H, W)``; nonzero pixels are the object.
         truth: ``(H, W)``, likewise.
-        bound_th: how far boundaries may lie apart: below 1 a share of the image's diagonal,
-            from 1 on pixels.
+        bound_th: the largest distance of matching boundaries: a share of the image's diagonal if
+            below 1, else pixels.
     """
     return _contour(*_cropped(prediction, truth), _radius(truth.shape, bound_th))
 
@@ -63,12 +63,12 @@ def boundary_accuracy(
 def region_and_boundary(
     prediction: np.ndarray, truth: np.ndarray, bound_th: float = BOUND_TH
 ) -> tuple[float, float]:
-    """J and F, as the two functions give them, and faster than both.
+    """J and F in one step, faster than :func:`region_similarity` and :func:`boundary_accuracy`.
 
     Args:
-        prediction: ``(H, W)``; what is not zero is the object.
+        prediction: ``(H, W)``; nonzero pixels are the object.
         truth: ``(H, W)``, likewise.
-        bound_th: that of :func:`boundary_accuracy`.
+        bound_th: as in :func:`boundary_accuracy`.
     """
     found, wanted = _cropped(prediction, truth)
     return _region(found, wanted), _contour(found, wanted, _radius(truth.shape, bound_th))
@@ -81,7 +81,7 @@ def statistics(values: Sequence[float] | np.ndarray) -> Statistics:
         values: one per frame, at least one; NaN for a frame without a value.
     """
     array = np.asarray(values, np.float64)
-    # The rounding of the toolkit, whose edges belong to both bins that they separate.
+    # Rounded as in the toolkit, in which an edge belongs to both of its bins.
     edges = np.round(np.linspace(1, len(array), 5) + 1e-10).astype(np.int64) - 1
     first, last = array[edges[0] : edges[1] + 1], array[edges[3] : edges[4] + 1]
     return Statistics(
@@ -92,15 +92,17 @@ def statistics(values: Sequence[float] | np.ndarray) -> Statistics:
 
 
 def _mean(values: np.ndarray) -> float:
-    """Mean of what is not NaN; NaN if nothing is left."""
+    """Mean of the values that are not NaN; NaN if there is none."""
     known = values[~np.isnan(values)]
     return float(np.mean(known)) if len(known) else math.nan
 
 
 def _cropped(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both masks as 0/1 ``uint8``, cut to their common bounding box and a pixel around it."""
+    """Both masks as 0/1 ``uint8``, cropped to their common bounding box plus one pixel."""
     if prediction.shape != truth.shape or truth.ndim != 2:
-        raise ValueError(f"masks must be of one size, got {prediction.shape} and {truth.shape}")
+        raise ValueError(
+            f"masks must have the same size, got {prediction.shape} and {truth.shape}"
+        )
     first, second = _binary(prediction), _binary(truth)
     x, y, w, h = cv2.boundingRect(first | second)
     window = slice(max(y - 1, 0), y + h + 1), slice(max(x - 1, 0), x + w + 1)
@@ -108,12 +110,12 @@ def _cropped(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _binary(mask: np.ndarray) -> np.ndarray:
-    """0/1 ``uint8``; of a mask that is ``bool`` no copy is made."""
+    """The mask as 0/1 ``uint8``; a ``bool`` mask is not copied."""
     return (mask if mask.dtype == np.bool_ else mask != 0).view(np.uint8)
 
 
 def _count(mask: np.ndarray) -> int:
-    """Pixels that are set; NumPy counts bools several times as fast as it adds bytes."""
+    """Number of set pixels; NumPy counts bools much faster than it sums bytes."""
     return int(np.count_nonzero(mask.view(np.bool_)))
 
 
@@ -136,7 +138,7 @@ def _contour(prediction: np.ndarray, truth: np.ndarray, radius: int) -> float:
 
 
 def _radius(image_size: tuple[int, ...], bound_th: float) -> int:
-    """How far boundaries may lie apart, in pixels of the whole image."""
+    """The largest distance of matching boundaries, in pixels."""
     if bound_th >= 1:
         return int(bound_th)
     return math.ceil(bound_th * math.sqrt(image_size[0] ** 2 + image_size[1] ** 2))

@@ -1,4 +1,4 @@
-"""Runs independent jobs: one after the other, in processes of this machine, or on Ray."""
+"""Runs independent jobs: one after the other, in processes on this machine, or on Ray."""
 
 from __future__ import annotations
 
@@ -29,17 +29,13 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 ENGINES = ("serial", "processes", "ray")
-"""Where jobs can be run: in this process, in processes of this machine, on Ray."""
+"""Where jobs can be run: in this process, in processes on this machine, or on Ray."""
 
-DIED = (
-    "the process that ran it died (killed, crashed or out of memory); if memory is short, use "
-    "fewer workers"
-)
-"""The error of a job whose process came to an end under it."""
+DIED = "its process died (killed, crashed or out of memory); if memory is short, use fewer workers"
+"""The error of a job whose process died."""
 
 CONNECTION_TIMEOUT = 10.0
-"""Seconds after which a Ray cluster that does not answer counts as not there; and those that the
-cancellation of its jobs is tried for."""
+"""Seconds to wait for a Ray cluster to answer, and seconds to try to cancel its jobs."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Outcome(Generic[Result]):
         index: of the job, from 0.
         result: what the function returned; None after an error.
         error: what went wrong, in one line; None if nothing did.
-        details: the traceback of the error, if there is one.
+        details: the traceback of the error; empty if there is none.
     """
 
     index: int
@@ -60,7 +56,7 @@ class Outcome(Generic[Result]):
 
 
 def _ignore(outcome: Outcome[Any]) -> None:
-    """What is done with an outcome by default."""
+    """Do nothing."""
 
 
 def run_jobs(
@@ -71,26 +67,23 @@ def run_jobs(
     workers: int = 1,
     on_done: Callable[[Outcome[Result]], None] = _ignore,
 ) -> list[Outcome[Result]]:
-    """Call a function with each job. A job that fails, or kills its process, costs no other.
-
-    What a job does with threads and with memory is its own business.
+    """Call a function with each job; a job that fails, or kills its process, affects no other.
 
     Args:
-        function: of a module, so that it can be sent to another process by name; "serial" takes
-            any.
-        jobs: its arguments; must be picklable, as must the results, except for "serial".
-        engine: one of :data:`ENGINES`. "ray" uses the cluster that the environment variable
-            ``RAY_ADDRESS`` or an earlier ``ray.init`` names, and as much of it as there is;
-            else it starts Ray on this machine, and ends it afterwards.
-        workers: jobs run at a time, at least 1; "serial" runs one.
-        on_done: called in this thread with each outcome as soon as there is one.
+        function: a function of a module, so that it can be pickled; with "serial" any callable.
+        jobs: its arguments; they and the results must be picklable, except for "serial".
+        engine: one of :data:`ENGINES`. "ray" uses all of the cluster that the environment
+            variable ``RAY_ADDRESS`` or an earlier ``ray.init`` names; without one it starts Ray on
+            this machine, and stops it afterwards.
+        workers: number of jobs at a time, at least 1; "serial" runs one.
+        on_done: called in this thread with each outcome as soon as it is known.
 
     Returns:
         The outcomes in the order of the jobs.
 
     Raises:
-        UserError: no such engine, Ray is not installed or not reached, or the function or a job
-            cannot be sent to another process.
+        UserError: the engine is unknown, Ray is not installed or cannot be reached, or the
+            function or a job cannot be pickled.
     """
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'{did_you_mean(engine, ENGINES)}")
@@ -121,7 +114,7 @@ def _serial(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[
 
 
 def _processes(call: bytes, jobs: Sequence[bytes], workers: int) -> Iterator[Outcome[Any]]:
-    """Each worker is a pool of its own: whose process dies is known, and no other is hurt."""
+    """Each worker is a pool of one process, so that a death affects one known job only."""
     context = multiprocessing.get_context("spawn")  # threads and locks do not survive a fork
     lifeline, held = context.Pipe(duplex=False)
 
@@ -140,7 +133,7 @@ def _processes(call: bytes, jobs: Sequence[bytes], workers: int) -> Iterator[Out
                 pool = idle.pop()
                 try:
                     future = pool.submit(execute, call, job)
-                except BrokenProcessPool:  # its process died, with a job or without
+                except BrokenProcessPool:  # its process has died
                     pool.shutdown()
                     pool = new_pool()
                     future = pool.submit(execute, call, job)
@@ -153,7 +146,7 @@ def _processes(call: bytes, jobs: Sequence[bytes], workers: int) -> Iterator[Out
                     outcome = Outcome(index, None, DIED)
                 idle.append(pool)
                 yield outcome
-    except BaseException:  # that includes GeneratorExit: nobody wants the rest
+    except BaseException:  # also GeneratorExit: the rest is not wanted
         held.close()
         raise
     finally:
@@ -164,13 +157,13 @@ def _processes(call: bytes, jobs: Sequence[bytes], workers: int) -> Iterator[Out
 
 
 def _begin_worker(lifeline: Connection) -> None:
-    """Make this process end when its parent says so, or ends itself; it has the say on Ctrl-C."""
+    """End this process when its parent asks for it or ends; the parent handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 
 
 def _end_with_parent(lifeline: Connection) -> None:
-    lifeline.poll(None)  # nothing is ever sent: the other end was closed
+    lifeline.poll(None)  # nothing is ever sent: returns when the other end is closed
     os._exit(1)
 
 
@@ -181,7 +174,7 @@ def _ray(call: bytes, jobs: Sequence[bytes], workers: int) -> Iterator[Outcome[A
         _start_ray(ray, workers)
     index_of: dict[Any, int] = {}
     try:
-        # A job that killed its worker would kill the next one, too.
+        # No retries: a job that killed its worker would kill the next one, too.
         remote = ray.remote(max_retries=0, num_cpus=1)(execute)
         shared = ray.put(call)
         index_of = {remote.remote(shared, job): index for index, job in enumerate(jobs)}
@@ -197,13 +190,13 @@ def _ray(call: bytes, jobs: Sequence[bytes], workers: int) -> Iterator[Outcome[A
             yield outcome
     finally:
         if started:
-            ray.shutdown()  # and with it all that it runs
+            ray.shutdown()  # ends its jobs, too
         else:
             _cancel(ray, list(index_of))
 
 
 def _cancel(ray: ModuleType, references: list[Any]) -> None:
-    """End jobs. Ray loses a request that meets a job on its way to a worker: hence once more."""
+    """Cancel jobs repeatedly: Ray loses requests for jobs on their way to a worker."""
     deadline = time.monotonic() + CONNECTION_TIMEOUT
     while references and time.monotonic() < deadline:
         for reference in references:
@@ -216,7 +209,7 @@ def _import_ray() -> ModuleType:
         return importlib.import_module("ray")
     except ImportError as error:
         raise UserError(
-            "the engine 'ray' needs the Python package 'ray'; run `pip install ray`, or take the "
+            "the engine 'ray' needs the Python package 'ray'; run `pip install ray`, or use the "
             "engine 'processes'"
         ) from error
 
@@ -231,17 +224,17 @@ def _start_ray(ray: ModuleType, workers: int) -> None:
             ray.init(address=address, **quiet)
         else:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # an evaluation is private
-            # "local": not what somebody else may have started on this machine.
+            # "local": not a cluster that somebody else has started on this machine.
             ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise UserError(
             f"Ray cannot be {'reached at ' + address if address else 'started'} "
-            f"({_one_line(str(error))}); check RAY_ADDRESS, or take the engine 'processes'"
+            f"({_one_line(str(error))}); check RAY_ADDRESS, or use the engine 'processes'"
         ) from error
 
 
 def _check_listening(address: str) -> None:
-    """OSError if nobody listens there: Ray itself would try for minutes."""
+    """OSError if nothing listens there: Ray itself would keep trying for minutes."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), CONNECTION_TIMEOUT).close()
@@ -255,8 +248,8 @@ def execute(call: bytes, job: bytes) -> bytes:
         job: its pickled argument.
 
     Returns:
-        Pickled result, error and details (see :class:`Outcome`). Nothing is raised, and nothing
-        is left to the engine to pickle: not every exception, and not every result, can be.
+        Pickled result, error and details (see :class:`Outcome`). Nothing is raised, and the engine
+        has nothing to pickle, because not every exception and not every result can be pickled.
     """
     try:
         return pickle.dumps((pickle.loads(call)(pickle.loads(job)), None, ""))
@@ -267,14 +260,14 @@ def execute(call: bytes, job: bytes) -> bytes:
 def _received(index: int, reply: bytes) -> Outcome[Any]:
     try:
         return Outcome(index, *pickle.loads(reply))
-    except Exception as error:  # whatever the result's class raises
+    except Exception as error:  # the result's class may raise anything
         return Outcome(index, None, *_described(error))
 
 
 def _pickled(what: object, name: str) -> bytes:
     try:
         return pickle.dumps(what)
-    except Exception as error:  # whatever a __reduce__ raises
+    except Exception as error:  # a __reduce__ may raise anything
         raise UserError(
             f"{name} cannot be sent to another process ({_one_line(str(error))}); use functions "
             "and classes of a module, or the engine 'serial'"

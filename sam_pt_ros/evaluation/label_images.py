@@ -1,12 +1,10 @@
-"""Label images in PNG files: palette indices read as they are, and what a server takes.
+"""Label images in PNG files, as data sets hold them and evaluation servers take them.
 
-OpenCV turns a palette PNG into colours, so these files go through Pillow.
+They are read with Pillow: OpenCV turns the indices of a palette PNG into colours.
 """
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.output.atomic_files import replacing
 
 if TYPE_CHECKING:
     from sam_pt_ros.evaluation.sequences import VideoSequence
@@ -25,14 +24,14 @@ MAX_GRAY = 65535
 """The largest label of a 16-bit gray PNG."""
 
 _MODES = ("P", "L", "1", "I;16", "I;16B", "I")
-_SCALED = ("L;2", "L;4")  # gray of few bits, which Pillow spreads over 0 to 255
+_SCALED = ("L;2", "L;4")  # gray of few bits, which Pillow scales to 0 to 255
 
 
 def davis_palette() -> np.ndarray:
-    """The colours of DAVIS' label images (PASCAL VOC's), RGB ``uint8 (256, 3)``.
+    """The palette of DAVIS (and PASCAL VOC), RGB ``uint8 (256, 3)``.
 
-    The bits of an index, lowest first and in turn to red, green and blue, are the bits of its
-    colour, highest first.
+    The bits of an index, from the lowest, are dealt to red, green and blue in turn, and fill these
+    from the highest bit.
     """
     index = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)
@@ -45,13 +44,13 @@ def davis_palette() -> np.ndarray:
 
 
 def read_indexed(path: Path) -> np.ndarray:
-    """A label image as ``uint16 (H, W)``: palette indices or gray values, not colours.
+    """Read a label image as ``uint16 (H, W)``: palette indices or gray values.
 
     Args:
-        path: an indexed, an 8-bit or a 16-bit gray PNG.
+        path: an indexed PNG, or a gray PNG of 8 or 16 bits.
 
     Raises:
-        UserError: it cannot be read, or is a colour image.
+        UserError: the file cannot be read, or is a colour image.
     """
     try:
         with Image.open(path) as image:
@@ -64,23 +63,23 @@ def read_indexed(path: Path) -> np.ndarray:
         ) from error
     if mode not in _MODES or scaled:
         raise UserError(
-            f"{path}: pixels of the kind '{mode}' are not labels; save it as an indexed or a "
+            f"{path}: pixels of the mode '{mode}' are not labels; save it as an indexed or a "
             "gray PNG of 8 or 16 bits"
         )
     return labels.astype(np.uint16)
 
 
 def write_indexed(path: Path, labels: np.ndarray) -> None:
-    """Write an 8-bit indexed PNG with DAVIS' palette, which is how servers take masks.
+    """Write an 8-bit indexed PNG with DAVIS' palette, as servers take masks.
 
-    The file appears whole or not at all; its folder is made.
+    The file is written whole or not at all; its folder is created.
 
     Args:
-        path: where to.
-        labels: ``(H, W)`` of integers, 0 to 255; :func:`read_indexed` gives them back.
+        path: the file to write.
+        labels: integers ``(H, W)``, 0 to 255; :func:`read_indexed` reads them back.
 
     Raises:
-        UserError: a label does not fit (see :func:`write_gray`), or it cannot be written.
+        UserError: a label is too large (see :func:`write_gray`), or the file cannot be written.
     """
     _check(labels)
     if labels.max() > MAX_INDEX:
@@ -94,25 +93,25 @@ def write_indexed(path: Path, labels: np.ndarray) -> None:
 
 
 def write_gray(path: Path, labels: np.ndarray) -> None:
-    """Write a 16-bit gray PNG, for more than 255 objects; otherwise as :func:`write_indexed`.
+    """Write a 16-bit gray PNG, for more than 255 objects; else like :func:`write_indexed`.
 
     Args:
-        path: where to.
-        labels: ``(H, W)`` of integers, 0 to 65535; :func:`read_indexed` gives them back.
+        path: the file to write.
+        labels: integers ``(H, W)``, 0 to 65535; :func:`read_indexed` reads them back.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     _check(labels)
     _save(path, Image.fromarray(labels.astype(np.uint16)))
 
 
 def submission_path(folder: str | Path, sequence: VideoSequence, frame: int) -> Path:
-    """Where a server looks for the masks of one frame.
+    """The file in which a server expects the masks of one frame.
 
     Args:
-        folder: what the folders of the sequences lie in
-            (:attr:`~sam_pt_ros.evaluation.datasets.base.Dataset.submission_folder`).
+        folder: the folder that holds the folders of the sequences
+            (:attr:`~sam_pt_ros.evaluation.datasets.dataset.Dataset.submission_folder`).
         sequence: one of the data set.
         frame: index of the frame in ``sequence``.
     """
@@ -128,16 +127,5 @@ def _check(labels: np.ndarray) -> None:
 
 
 def _save(path: Path, image: Image.Image) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, make_folder=True) as unfinished:
         image.save(unfinished, "PNG")
-        unfinished.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); check the folder and the "
-            "free space"
-        ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()

@@ -1,8 +1,7 @@
-"""Plays a recording to the real node over DDS in real time: what it drops, and how late it is."""
+"""Plays a recording to the real node over DDS in real time; measures drops and latency."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.configuration import Configuration, load_configuration
-from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, NODE_NAME, OVERLAY_TOPIC
-from sam_pt_ros.demo.session import Recording, run
+from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OVERLAY_TOPIC
+from sam_pt_ros.demo.session import Recording, play_and_record
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
@@ -29,9 +28,11 @@ from sam_pt_ros.evaluation.run_folder import (
     check_folder,
     write_run,
 )
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.output.csv_files import write_csv
+from sam_pt_ros.recordings.bag_topics import NODE_NAME
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.films import choose_evenly, read_overlays, write_film, write_strip
@@ -43,12 +44,12 @@ INPUT_FOLDER = "input"
 LOG_FILE = "node.log"
 
 Step = Callable[[str, "int | None"], AbstractContextManager[Callable[[], None]]]
-"""Shows a step of so many parts; gives what to call after each."""
+"""Shows a step and its number of parts; yields a function to call after each part."""
 
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What is played, and where the results go; as in
+    """What to play, and where to write; attributes as in
     :class:`~sam_pt_ros.evaluation.bag_evaluation.BagOptions`.
     """
 
@@ -61,7 +62,7 @@ class LiveOptions:
 
 
 def replay_live(options: LiveOptions, step: Step) -> RunResults:
-    """Play, record, and write everything to the folder that is asked for.
+    """Play and record, and write all results to the folder of the options.
 
     Raises:
         UserError: bad input.
@@ -71,8 +72,8 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
     tracker = trackers.load(configuration.backends.tracker)
     if late := tracker.lag(configuration.tracker):
         raise UserError(
-            f"{options.configuration}: the tracker answers up to {late} frames late; take one "
-            "that streams, or evaluate without --live"
+            f"{options.configuration}: the tracker answers up to {late} frames late; use a "
+            "streaming one, or evaluate without --live"
         )
     found = BagInput.find(options.bag, options.image_topic, options.points_topic)
     source = BagSource(options.bag, found.image_topic, found.points_topic)
@@ -80,8 +81,8 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
         source.click_events = _click_events(read_prompts(options.prompts), source)
     if not source.click_events:
         raise UserError(
-            f"{options.bag}: nothing in it says what to track; give clicks in a file with "
-            "--prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
+            f"{options.bag}: holds no clicks, so there is nothing to track; give clicks in a file "
+            "with --prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
         )
     check_folder(options.out)
     for name in (BAG_FOLDER, INPUT_FOLDER):
@@ -96,7 +97,7 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             playing = step(f"Playing {cut.seconds:.1f} s in real time", len(cut.stamps))
             advances.append(steps.enter_context(playing))
 
-        recording = run(
+        recording = play_and_record(
             cut,
             options.configuration,
             False,
@@ -112,13 +113,14 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
 
 
 def _click_events(events: tuple[PromptEvent, ...], source: BagSource) -> tuple[ClickEvent, ...]:
-    """Prompts by the stamps of their images."""
+    """The prompts as clicks, in order of the stamps of their images."""
     stamps = [image.stamp for image in source.images()]
     made = []
     for event in events:
         if event.frame is not None and event.frame >= len(stamps):
             raise UserError(
-                f"there is no frame {event.frame} to point at; the recording has {len(stamps)}"
+                f"a prompt names frame {event.frame}, but the recording has frames 0 to "
+                f"{len(stamps) - 1}"
             )
         stamp = event.stamp if event.frame is None else stamps[event.frame]
         clicks = [
@@ -138,7 +140,7 @@ def _results(
     recording: Recording,
 ) -> RunResults:
     indices = {stamp: index for index, stamp in enumerate(cut.stamps)}
-    scorer = Scorer(Protocol())
+    scorer = Scorer(ScoringProtocol())
     with found.open_truth() as truth:
         for result in read_results(recording.path, NODE_NAME, indices):
             labels = truth.at(result.index, result.stamp)
@@ -178,18 +180,17 @@ def _results(
 
 
 def _write_latencies(path: Path, cut: CutBag, recording: Recording) -> None:
-    """For every image its latency from stamp to mask; an empty one was dropped."""
+    """Write the latency of every image from its stamp to its mask; empty if it was dropped."""
     received = dict(recording.received[LABEL_IMAGE_TOPIC])
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["frame", "stamp", "latency_ms"])
-        for index, stamp in enumerate(cut.stamps):
-            when = received.get(stamp)
-            late = "" if when is None else round((when - recording.due[stamp]) * 1e-6, 3)
-            writer.writerow([index, stamp, late])
+    rows = []
+    for index, stamp in enumerate(cut.stamps):
+        when = received.get(stamp)
+        late = None if when is None else round((when - recording.due[stamp]) * 1e-6, 3)
+        rows.append([index, stamp, late])
+    write_csv(path, ("frame", "stamp", "latency_ms"), rows)
 
 
 def _frame(result: TrackResult, labels: np.ndarray | None) -> InputFrame:
-    """What the scorer has to know of a frame; its image is not looked at."""
+    """A frame for the scorer, which does not look at the image."""
     image = np.broadcast_to(np.uint8(0), (*result.label_image.shape, 3))
     return InputFrame(result.index, result.stamp, image, labels)

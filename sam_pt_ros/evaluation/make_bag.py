@@ -1,4 +1,4 @@
-"""From a folder of frames or a video to a bag with clicks, a calibration and the truth."""
+"""Makes a bag with clicks, a calibration and ground truth from a folder of frames or a video."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.protocol import Start, first_prompt
+from sam_pt_ros.evaluation.first_prompts import Start, first_prompt
 from sam_pt_ros.evaluation.sequences import VOID, read_image
 from sam_pt_ros.evaluation.truth import TruthFolder
 from sam_pt_ros.pipeline.options import SamPtOptions
@@ -24,14 +24,14 @@ class MakeBagOptions:
     """What goes into a bag.
 
     Attributes:
-        source: a folder of frames (that of a sequence of a data set, for example) or a video.
+        source: a folder of frames (a sequence of a data set, for example) or a video.
         bag: the folder to write.
-        annotations: a folder of label images of the frames; None: there is no truth.
-        clicks: on the image ``start`` seconds after the first; empty: sampled from the first
-            annotation of each object, if there are annotations.
+        annotations: a folder of label images of the frames; None: no ground truth.
+        clicks: on the image ``start`` seconds after the first; empty: they are sampled from the
+            first annotation of each object, if there are annotations.
         start: seconds from the first image.
         prompt: what is sampled, ``points`` or ``click``.
-        seed: of what is sampled.
+        seed: of the sampling.
         rate: frames per second of a folder.
         duration: seconds to take; None: all.
         storage: ``mcap`` or ``sqlite3``.
@@ -50,9 +50,9 @@ class MakeBagOptions:
 
     def __post_init__(self) -> None:
         if self.start and not self.clicks:
-            raise UserError("--start says when to click; it needs --click")
+            raise UserError("--start says when to click; give clicks with --click")
         if self.prompt == "mask":
-            raise UserError("a bag holds clicks; a mask cannot be one")
+            raise UserError("a bag holds clicks, not masks; use the prompt 'points' or 'click'")
         if not 0.001 <= self.rate <= 1000:
             raise UserError(f"--rate must be 0.001 to 1000 frames per second, got {self.rate:g}")
 
@@ -74,7 +74,7 @@ def make_bag(options: MakeBagOptions, on_image: Callable[[], None] = lambda: Non
         if not options.clicks:
             if not files:
                 raise UserError(
-                    "clicks are sampled from annotations of a folder of frames only; give --click"
+                    "clicks can be sampled for a folder of frames only; give clicks with --click"
                 )
             source.click_events = _sampled(files, truth, options)
     return cut_bag(
@@ -92,7 +92,7 @@ def make_bag(options: MakeBagOptions, on_image: Callable[[], None] = lambda: Non
 def _sampled(
     files: Sequence[Path], truth: TruthFolder, options: MakeBagOptions
 ) -> tuple[ClickEvent, ...]:
-    """Clicks on each object in the first frame that it is annotated in."""
+    """Clicks on each object in the first frame in which it is annotated."""
     rng = np.random.default_rng(options.seed)
     settings = SamPtOptions()
     events = []
@@ -118,5 +118,7 @@ def _sampled(
         stamp = FIRST_STAMP + round(index * SECOND / options.rate)
         events.append(ClickEvent(stamp, tuple(clicks)))
     if not events:
-        raise UserError(f"{options.annotations}: there is no object in these label images")
+        raise UserError(
+            f"{options.annotations}: these label images show no object; check the folder"
+        )
     return tuple(events)

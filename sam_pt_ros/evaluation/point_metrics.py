@@ -1,4 +1,4 @@
-"""How well points are tracked: against an object's true mask, and against true tracks.
+"""How well points are tracked, measured against true masks and against true tracks.
 
 True tracks are scored as TAP-Vid does (Doersch et al., "TAP-Vid: A Benchmark for Tracking Any
 Point in a Video", NeurIPS 2022, arXiv 2211.03726; the values are those of
@@ -17,20 +17,20 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 
 THRESHOLDS = (1, 2, 4, 8, 16)
-"""Pixels that a point may be off, in an image of :data:`SIDE` x :data:`SIDE`."""
+"""Allowed distances in pixels, in an image of :data:`SIDE` x :data:`SIDE`."""
 
 SIDE = 256
-"""Height and width that TAP-Vid measures distances in, whatever the video's size."""
+"""Height and width of the image in which TAP-Vid measures distances, for any video size."""
 
 
 @dataclass(frozen=True)
 class PointCount:
-    """How many of an object's positive points hit it in one frame.
+    """How many of an object's positive points lie on it in one frame.
 
     Attributes:
-        inside: points that are visible and inside of the true mask.
-        visible: points that are visible.
-        total: points in all.
+        inside: visible points inside the true mask.
+        visible: visible points.
+        total: all points.
     """
 
     inside: int
@@ -40,18 +40,18 @@ class PointCount:
     def __post_init__(self) -> None:
         if not 0 <= self.inside <= self.visible <= self.total:
             raise ValueError(
-                f"of {self.total} points {self.visible} are visible and {self.inside} of these "
-                "inside: a part is larger than the whole"
+                f"inside <= visible <= total must hold, got {self.inside} inside, {self.visible} "
+                f"visible and {self.total} in total"
             )
 
     @property
     def share(self) -> float:
-        """Share of the visible points that are inside; NaN if none is visible."""
+        """Share of the visible points that lie inside; NaN if none is visible."""
         return self.inside / self.visible if self.visible else math.nan
 
     @property
     def survives(self) -> bool:
-        """Whether at least half of all points are visible and inside; not so without points."""
+        """Whether at least half of all points are visible and inside; False without points."""
         return self.total > 0 and 2 * self.inside >= self.total
 
 
@@ -59,16 +59,16 @@ def count_points(xy: np.ndarray, visible: np.ndarray, truth: np.ndarray) -> Poin
     """Count an object's positive points in one frame.
 
     Args:
-        xy: ``(N, 2)`` pixels; a point lies in the pixel whose centre is nearest, and one that
-            lies in no pixel of the image is outside of every mask.
+        xy: ``(N, 2)`` pixels; a point lies in the pixel with the nearest centre, and a point
+            outside the image lies outside every mask.
         visible: ``bool (N,)``.
-        truth: ``(H, W)``; what is not zero is the object.
+        truth: ``(H, W)``; nonzero pixels are the object.
     """
     xy = np.asarray(xy, np.float64)
     visible = np.asarray(visible, np.bool_)
     if xy.ndim != 2 or xy.shape[1] != 2 or visible.shape != xy.shape[:1] or truth.ndim != 2:
         raise ValueError(
-            f"points (N, 2), their visibility (N,) and a mask (H, W) are needed, got {xy.shape}, "
+            f"expected points (N, 2), their visibility (N,) and a mask (H, W), got {xy.shape}, "
             f"{visible.shape} and {truth.shape}"
         )
     height, width = truth.shape
@@ -83,14 +83,14 @@ def count_points(xy: np.ndarray, visible: np.ndarray, truth: np.ndarray) -> Poin
 
 
 def survival(survives: Sequence[bool]) -> float:
-    """Share of the frames before the first in which an object's points are lost.
+    """Share of the frames before the first frame in which an object's points are lost.
 
     Args:
         survives: :attr:`PointCount.survives` of the annotated frames after the object's first,
             in order.
 
     Returns:
-        0 to 1; what comes after the first loss does not count. NaN without a frame.
+        0 to 1; frames after the first loss do not count. NaN without frames.
     """
     if len(survives) == 0:
         return math.nan
@@ -100,17 +100,18 @@ def survival(survives: Sequence[bool]) -> float:
 
 @dataclass(frozen=True)
 class TapVidScores:
-    """TAP-Vid's scores of one video, 0 to 1. A score that nothing counts for is NaN.
+    """TAP-Vid's scores of one video, 0 to 1; NaN where no point counts.
 
     Attributes:
         average_jaccard: mean of ``jaccard`` (AJ).
         average_pts_within_thresh: mean of ``pts_within`` (the paper's delta average).
-        occlusion_accuracy: share of points whose visibility is right (OA).
-        jaccard: by :data:`THRESHOLDS`: points that are visible, are said to be, and are near,
-            over these, visible points that are not found, and points that are wrongly said to be
-            visible or to be there. A point that is seen and misplaced counts as both mistakes.
-        pts_within: by :data:`THRESHOLDS`: share of the points that are visible that are near,
-            whatever is said of their visibility.
+        occlusion_accuracy: share of points whose visibility is predicted correctly (OA).
+        jaccard: by :data:`THRESHOLDS`: true positives over the sum of true positives, false
+            negatives and false positives. A true positive is visible, predicted as visible and
+            near. A visible point that is predicted as visible in the wrong place is both a false
+            positive and a false negative.
+        pts_within: by :data:`THRESHOLDS`: share of the visible points that are near, whatever
+            their predicted visibility.
     """
 
     average_jaccard: float
@@ -132,31 +133,30 @@ def tap_vid(
     """Score the tracks of one video.
 
     Args:
-        xy: ``(T, N, 2)`` pixels, of T frames and N points; NaN is near nothing.
-        visible: ``bool (T, N)``.
-        true_xy: ``(T, N, 2)`` pixels; of no meaning where ``true_visible`` is not set.
+        xy: predicted ``(T, N, 2)`` pixels, of T frames and N points; NaN is near nothing.
+        visible: predicted ``bool (T, N)``.
+        true_xy: ``(T, N, 2)`` pixels; ignored where ``true_visible`` is False.
         true_visible: ``bool (T, N)``.
         queries: ``int (N,)``: the frame in which each point was given.
         size: height and width of the images, pixels.
-        mode: "first": the frames after a point's query count; "strided": all but that frame do.
+        mode: which frames count: "first": those after a point's query; "strided": all but it.
 
     Raises:
-        UserError: the shapes do not fit each other, a query is in no frame, or there is no such
-            mode.
+        UserError: the shapes do not match, a query names no frame, or the mode is unknown.
     """
     xy, true_xy = np.asarray(xy, np.float64), np.asarray(true_xy, np.float64)
     visible, true_visible = np.asarray(visible, np.bool_), np.asarray(true_visible, np.bool_)
     queries = np.asarray(queries)
     _check(xy, visible, true_xy, true_visible, queries)
     if min(size) <= 0:
-        raise UserError(f"tracks: images of {size[1]}x{size[0]} pixels; give their real size")
+        raise UserError(f"tracks: the images must not be empty, got {size[1]}x{size[0]} pixels")
     frames = np.arange(len(xy))[:, np.newaxis]
     if mode == "first":
         counts = frames > queries
     elif mode == "strided":
         counts = frames != queries
     else:
-        raise UserError(f"tracks: the mode is 'first' or 'strided', got '{mode}'")
+        raise UserError(f"tracks: the mode must be 'first' or 'strided', got '{mode}'")
     scale = np.array([SIDE / size[1], SIDE / size[0]])
     squared = np.sum(((xy - true_xy) * scale) ** 2, axis=-1)
     seen, claimed = true_visible & counts, visible & counts
@@ -195,10 +195,10 @@ def _check(
     for name, (array, shape) in wanted.items():
         if array.shape != shape:
             raise UserError(
-                f"tracks: {name} must have shape {shape} to fit the positions, got {array.shape}"
+                f"tracks: {name} must have shape {shape} to match the positions, got {array.shape}"
             )
     if not np.issubdtype(queries.dtype, np.integer):
-        raise UserError(f"tracks: queries must be whole numbers of frames, got {queries.dtype}")
+        raise UserError(f"tracks: queries must be integer frame indices, got {queries.dtype}")
     if ((queries < 0) | (queries >= len(xy))).any():
         raise UserError(
             f"tracks: queries must be frames 0 to {len(xy) - 1}, got {queries.tolist()}"

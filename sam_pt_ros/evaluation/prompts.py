@@ -1,4 +1,4 @@
-"""When what is pointed at: a schedule of prompts, and the file that it can be written in."""
+"""Schedules of prompts, and the YAML file that describes one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LABELS = {"positive": POSITIVE, "negative": NEGATIVE, POSITIVE: POSITIVE, NEGAT
 
 @dataclass(frozen=True)
 class PromptEvent:
-    """Prompts on one frame, which is named by its index or by its stamp.
+    """Prompts on one frame, given by its index or by its stamp.
 
     Attributes:
-        requests: what is asked for.
-        frame: index of the frame; None if the stamp says it.
-        stamp: nanoseconds: the first frame that is not earlier is meant.
+        requests: the prompts.
+        frame: index of the frame; None if the stamp is given.
+        stamp: nanoseconds; it means the first frame that is not earlier.
     """
 
     requests: tuple[PromptRequest, ...]
@@ -36,44 +36,44 @@ class PromptEvent:
 
     def __post_init__(self) -> None:
         if (self.frame is None) == (self.stamp is None):
-            raise UserError("a prompt needs the frame or the stamp of its image, and not both")
+            raise UserError("a prompt needs the frame or the stamp of its image, not both")
 
     def due(self, frame: InputFrame) -> bool:
-        """Whether this frame is the one that is meant, or a later one."""
+        """Whether this is the prompts' frame, or a later one."""
         if self.frame is not None:
             return self.frame <= frame.index
         return self.stamp is not None and self.stamp <= frame.stamp
 
     @property
     def when(self) -> str:
-        """For messages."""
+        """The frame or the stamp, for messages."""
         return f"frame {self.frame}" if self.frame is not None else f"stamp {self.stamp}"
 
 
 class PromptSchedule:
-    """Hands out prompts when their frame comes; a :class:`~.stream.Prompter`.
+    """Hands out prompts with their frames; a :class:`~.stream.Prompter`.
 
     Args:
-        events: in the order in which prompts on the same frame are to be made.
+        events: those on the same frame in the order in which they are applied.
     """
 
     def __init__(self, events: Sequence[PromptEvent]) -> None:
         self._waiting = list(events)
 
     def __call__(self, frame: InputFrame) -> Sequence[PromptRequest]:
-        """The requests that refer to ``frame``, those on the same object together."""
+        """The requests on ``frame``; those on the same object are merged."""
         due = [event for event in self._waiting if event.due(frame)]
         self._waiting = [event for event in self._waiting if not event.due(frame)]
         return _joined([request for event in due for request in event.requests])
 
     @property
     def unused(self) -> list[PromptEvent]:
-        """What no frame has come for."""
+        """The events whose frame has not come."""
         return list(self._waiting)
 
 
 def _joined(requests: Sequence[PromptRequest]) -> list[PromptRequest]:
-    """One request per object that is named; new objects stay apart."""
+    """Merge requests on the same object id; requests without an id stay separate."""
     made: list[PromptRequest] = []
     places: dict[int, int] = {}
     for request in requests:
@@ -95,7 +95,7 @@ def _joined(requests: Sequence[PromptRequest]) -> list[PromptRequest]:
 
 
 def click_requests(clicks: Sequence[Click]) -> tuple[PromptRequest, ...]:
-    """What clicks on one frame ask for, by object in the order of their first click."""
+    """Clicks on one frame as one request per object, in order of their first clicks."""
     groups: dict[int, list[Click]] = {}
     for click in clicks:
         groups.setdefault(click.object_id, []).append(click)
@@ -115,10 +115,10 @@ def click_requests(clicks: Sequence[Click]) -> tuple[PromptRequest, ...]:
 def read_prompts(path: Path) -> tuple[PromptEvent, ...]:
     """Read a file of prompts.
 
-    It is a list of clicks, each with the frame (its index from 0) or the stamp (integer
-    nanoseconds) of the image that it is on, the pixel (x, y; the centre of the top-left one is
-    0, 0), whether it is on the object (``label``: positive, the default, or negative), the
-    object's number (1 if not given) and, if it should have one, its name::
+    The file is a list of clicks. Each has the frame (its index from 0) or the stamp (integer
+    nanoseconds) of its image, the pixel (x, y; the centre of the top-left pixel is 0, 0) and,
+    optionally, a ``label`` (positive, the default: on the object; or negative: beside it), the
+    object's number (default: 1) and its name::
 
         prompts:
           - {frame: 0, pixel: [320, 180], object: 1, name: cup}
@@ -126,12 +126,12 @@ def read_prompts(path: Path) -> tuple[PromptEvent, ...]:
           - {stamp: 1700000000123456789, pixel: [500, 90.5], object: 2}
 
     Raises:
-        UserError: a file that cannot be read or is not of that form.
+        UserError: the file cannot be read, or has another form.
     """
     content = read_yaml(path)
     entries = content.get("prompts") if isinstance(content, Mapping) else None
     if not isinstance(entries, list) or not entries or set(content) != {"prompts"}:
-        raise UserError(f"{path}: must hold 'prompts:' and a list of clicks, and nothing else")
+        raise UserError(f"{path}: must hold a list of clicks under 'prompts:', and nothing else")
     clicks: dict[tuple[str, int], list[Click]] = {}
     for number, entry in enumerate(entries, start=1):
         key, click = _read_click(entry, f"{path}: prompt {number}")
@@ -146,19 +146,19 @@ def read_prompts(path: Path) -> tuple[PromptEvent, ...]:
 
 
 def _read_click(entry: Any, where: str) -> tuple[tuple[str, int], Click]:
-    """The click, and the name and value of what says when it was made."""
+    """The name and value of the key that says when, and the click."""
     if not isinstance(entry, Mapping):
-        raise UserError(f"{where}: must be a mapping with a pixel, got {entry!r}")
+        raise UserError(f"{where}: must be a mapping with a 'pixel', got {entry!r}")
     for key in entry:
         if key not in _KEYS:
             raise UserError(f"{where}: unknown key '{key}'{did_you_mean(str(key), _KEYS)}")
     when = [key for key in ("frame", "stamp") if key in entry]
     if len(when) != 1:
-        raise UserError(f"{where}: needs 'frame' or 'stamp', and not both")
+        raise UserError(f"{where}: needs 'frame' or 'stamp', not both")
     value = entry[when[0]]
     if type(value) is not int or value < 0:
         raise UserError(
-            f"{where}: '{when[0]}' must be an integer from 0 on"
+            f"{where}: '{when[0]}' must be an integer, 0 or more"
             f"{' (nanoseconds)' if when[0] == 'stamp' else ''}, got {value!r}"
         )
     pixel = entry.get("pixel")
@@ -173,9 +173,9 @@ def _read_click(entry: Any, where: str) -> tuple[tuple[str, int], Click]:
         raise UserError(f"{where}: 'label' must be positive or negative, got {label!r}")
     object_id, name = entry.get("object", 1), entry.get("name", "")
     if type(object_id) is not int:
-        raise UserError(f"{where}: 'object' must be a number from 1 on, got {object_id!r}")
+        raise UserError(f"{where}: 'object' must be an integer, 1 or more, got {object_id!r}")
     if not isinstance(name, str):
-        raise UserError(f"{where}: 'name' must be text, got {name!r}; quote it")
+        raise UserError(f"{where}: 'name' must be text, got {name!r}; put it in quotes")
     try:
         click = Click(float(pixel[0]), float(pixel[1]), _LABELS[label], object_id, name)
     except (UserError, OverflowError) as error:

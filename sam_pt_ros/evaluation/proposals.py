@@ -1,8 +1,8 @@
-"""Masks of everything in an image, to start video instances from, by SAM's mask generator.
+"""Proposes masks of all objects in an image, with SAM's mask generator.
 
-A grid of points prompts the network, and of the masks those are kept that are sure, stable and
-no duplicates (Kirillov et al., "Segment Anything", arXiv 2304.02643, appendix B). SAM-PT tracks at
-most 100 of the first frame's through a video (arXiv 2307.01197, on UVO).
+A grid of points prompts the network. Masks that are confident, stable and no duplicates are kept
+(Kirillov et al., "Segment Anything", arXiv 2304.02643, appendix B). SAM-PT tracks at most 100 of
+the first frame's masks through a video (arXiv 2307.01197, on UVO).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.segmenters.base import Segmenter
 
 LIMIT = 100
-"""Proposals of an image, at most, as SAM-PT has them."""
+"""The largest number of proposals per image, as in SAM-PT."""
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """What may be an object.
+    """A mask that may be an object.
 
     Attributes:
-        mask: ``bool (H, W)``; it may overlap others.
+        mask: ``bool (H, W)``; it may overlap other masks.
         score: the IoU that the network predicts; about 0 to 1.
     """
 
@@ -35,15 +35,15 @@ class Proposal:
 
 @dataclass(frozen=True)
 class GeneratorOptions:
-    """Options of the authors' generator, by their names; the values are theirs and SAM-PT's.
+    """Options of the SAM authors' generator, by their names there; the values are SAM-PT's.
 
     Attributes:
-        points_per_side: points of the grid, per side.
+        points_per_side: points per side of the grid.
         points_per_batch: points that are decoded at a time.
-        pred_iou_thresh: IoU that the network must predict for a mask, at least.
-        stability_score_thresh: IoU, at least, of a mask with itself at a lower and at a higher
+        pred_iou_thresh: smallest predicted IoU of a mask.
+        stability_score_thresh: smallest IoU of a mask's versions at a lower and at a higher
             threshold of its logits.
-        box_nms_thresh: IoU of two masks' boxes above which the less sure one is a duplicate.
+        box_nms_thresh: IoU of two masks' boxes above which the less confident is a duplicate.
     """
 
     points_per_side: int = 32
@@ -70,17 +70,17 @@ def propose_masks(
     limit: int = LIMIT,
     options: GeneratorOptions = DEFAULTS,
 ) -> list[Proposal]:
-    """Propose masks for an image, the surest first.
+    """Propose masks for an image, the most confident first.
 
     Args:
-        segmenter: one of the SAM family, whose network is used, and nothing that it remembers.
+        segmenter: one of the SAM family; its network is used, and its state is not changed.
         image: RGB ``uint8 (H, W, 3)``.
-        limit: proposals, at most.
+        limit: largest number of proposals.
         options: of the generator.
 
     Raises:
         UserError: the segmenter has no such network, or computes in half precision, which the
-            authors' generator cannot.
+            authors' generator does not support.
     """
     if limit < 1:
         raise UserError(f"proposals: the limit must be 1 or more, got {limit}")
@@ -102,18 +102,18 @@ def propose_masks(
 
 
 def _network(segmenter: Segmenter) -> tuple[Any, str]:
-    """The authors' network of a segmenter, and the package that it comes from."""
+    """The authors' network of a segmenter, and the package that defines it."""
     from sam_pt_ros.segmenters.sam import SamSegmenter
     from sam_pt_ros.segmenters.sam.models import MODELS
 
     if not isinstance(segmenter, SamSegmenter):
         raise UserError(
-            f"proposals: {type(segmenter).__name__} has no network that proposes masks; choose "
-            f"one of the segmenters {', '.join(sorted(MODELS))}"
+            f"proposals: {type(segmenter).__name__} cannot propose masks; choose one of the "
+            f"segmenters {', '.join(sorted(MODELS))}"
         )
     if segmenter.options.precision != "float32":
         raise UserError(
-            f"proposals: the authors' generator does not compute in "
-            f"{segmenter.options.precision}; set the segmenter's 'precision: float32'"
+            f"proposals: SAM's mask generator does not support {segmenter.options.precision}; set "
+            "the segmenter's 'precision: float32'"
         )
     return segmenter.network.sam, MODELS[segmenter.model].module

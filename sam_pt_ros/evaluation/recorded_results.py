@@ -1,4 +1,4 @@
-"""Results read back out of a bag of the node's outputs."""
+"""Reads results from a bag of the node's outputs."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from sam_pt_ros.interchange.images import decode_labels
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.points import PointTracks
-from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of, typestore
+from sam_pt_ros.recordings.rosbag2 import open_bag, serialized_stamp, typestore
 
 _NEEDED = ("objects", "label_image", "tracked_points")
 
 
 def read_results(path: Path, node: str, indices: Mapping[int, int]) -> Iterator[TrackResult]:
-    """The results that a node published, in the order of their images.
+    """Read the results that a node published, in the order of their images.
 
     Args:
         path: the bag.
         node: full name of the node.
-        indices: of the images that were played, by stamp; what else was recorded is left out.
+        indices: of the images that were played, by stamp; other messages are ignored.
 
     Yields:
-        A result for every image of which objects, label image and points were recorded.
+        A result for every image whose objects, label image and points were recorded.
     """
     topics = {f"{node}/{name}": name for name in _NEEDED}
     parts: dict[int, dict[str, Any]] = {}
     with open_bag(path) as bag:
         connections = [c for c in bag.connections if c.topic in topics]
         for connection, _, raw in bag.messages(connections) if connections else ():
-            stamp = stamp_of(raw)
+            stamp = serialized_stamp(raw)
             if stamp not in indices:
                 continue
             known = parts.setdefault(stamp, {})

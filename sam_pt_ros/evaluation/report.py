@@ -1,4 +1,4 @@
-"""The report on a run and that on a data set: HTML pages that are one file each."""
+"""Reports on a run and on a data set, as HTML pages of one file each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation import charts
+from sam_pt_ros.evaluation.object_charts import MAX_OVERVIEW, object_chart, overview_chart
 from sam_pt_ros.evaluation.report_page import (
     Html,
     bullets,
@@ -27,20 +27,24 @@ from sam_pt_ros.evaluation.report_page import (
     table,
 )
 from sam_pt_ros.evaluation.results import NAN, ObjectRow, ScoreRow, TimingRow
+from sam_pt_ros.evaluation.score_charts import bar_chart
+from sam_pt_ros.evaluation.thinning import MAX_SAMPLES
+from sam_pt_ros.evaluation.timing_charts import histogram_chart, stage_chart
 from sam_pt_ros.objects import ObjectState
+from sam_pt_ros.output.atomic_files import write_text
 
 MAX_DRAWN = 12
-"""Objects that have timelines of their own; all are in the table and in the overview."""
+"""Largest number of objects with timelines of their own."""
 
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """How a live run kept up.
+    """How a live run kept up with its input.
 
     Attributes:
-        frames_in: frames that the camera sent.
-        frames_out: frames that have a result.
-        dropped: frames that were left out.
+        frames_in: number of frames that the camera sent.
+        frames_out: number of frames with a result.
+        dropped: number of frames without a result.
         latencies_ms: of each result, milliseconds from the camera's stamp to the mask.
     """
 
@@ -52,26 +56,28 @@ class LiveFigures:
     def __post_init__(self) -> None:
         for name in ("frames_in", "frames_out", "dropped"):
             if getattr(self, name) < 0:
-                raise UserError(f"'{name}' of a live run is a count, got {getattr(self, name)}")
+                raise UserError(
+                    f"'{name}' of a live run must be 0 or more, got {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """What a report tells.
+    """The content of a report.
 
     Attributes:
         title: of the page.
         source: name of the bag or of the sequence.
-        configuration: values of the parameters by name.
-        versions: by name of what has them.
+        configuration: values of the parameters, by name.
+        versions: versions of the software, by name.
         rows: of all objects and frames.
-        timings: one per frame that has been processed.
+        timings: one per processed frame.
         scores: one per object.
         frame_stamps: of all frames in order, nanoseconds.
         strip: film strip with masks, RGB ``uint8 (H, W, 3)``; or None.
-        problems: what went wrong, each in words for a user.
-        partial: why the run ended before its source did; None if it did not.
-        live: of a run with a camera; or None.
+        problems: what went wrong, a sentence each.
+        partial: why the run ended before its source; None if it did not.
+        live: figures of a live run; or None.
     """
 
     title: str
@@ -89,15 +95,15 @@ class ReportData:
 
     def __post_init__(self) -> None:
         if any(a > b for a, b in zip(self.frame_stamps, self.frame_stamps[1:])):
-            raise UserError("a report's frame stamps must ascend; sort the frames by stamp")
+            raise UserError("the frame stamps of a report must ascend; sort the frames by stamp")
         unknown = {row.state for row in self.rows} - {state.name for state in ObjectState}
         if unknown:
             known = ", ".join(state.name for state in ObjectState)
-            raise UserError(f"an object's state is one of {known}, got {sorted(unknown)}")
+            raise UserError(f"an object's state must be one of {known}, got {sorted(unknown)}")
         ids = [score.object_id for score in self.scores]
         if len(set(ids)) != len(ids):
             raise UserError(
-                "a report is on one run, whose scores have one row per object; got object "
+                "the scores of a report must have one row per object; got object "
                 f"{max(ids, key=ids.count)} more than once"
             )
         strip = self.strip
@@ -105,19 +111,18 @@ class ReportData:
             strip.dtype != np.uint8 or strip.ndim != 3 or strip.shape[2] != 3 or not strip.size
         ):
             raise UserError(
-                f"a film strip is RGB uint8 (H, W, 3), got {strip.dtype} {strip.shape}"
+                f"a film strip must be RGB uint8 (H, W, 3), got {strip.dtype} {strip.shape}"
             )
 
 
 def write_report(path: Path, data: ReportData) -> None:
     """Write the report on one run as a single HTML file, whole or not at all.
 
-    The page refers to nothing outside of it and holds no script; the same data gives the same
-    bytes.
+    The page loads nothing and contains no script; the same data gives the same bytes.
 
     Args:
         path: of the file; its folder exists.
-        data: what it tells.
+        data: the content.
 
     Raises:
         UserError: the file cannot be written.
@@ -133,9 +138,9 @@ def write_report(path: Path, data: ReportData) -> None:
         *_timeline_sections(data, objects),
         *_timing_sections(data),
         section("Configuration", _two_columns("Parameter", data.configuration)),
-        section("Versions", _two_columns("Of", data.versions)),
+        section("Versions", _two_columns("Software", data.versions)),
     ]
-    charts.write_text(path, page(data.title, *content))
+    write_text(path, page(data.title, *content))
 
 
 def write_dataset_report(
@@ -152,12 +157,12 @@ def write_dataset_report(
     Args:
         path: of the file; its folder exists.
         title: of the page.
-        configuration: values of the parameters by name.
-        versions: by name of what has them.
+        configuration: values of the parameters, by name.
+        versions: versions of the software, by name.
         table: one row per sequence, object and seed.
-        figures: the data set's overall figures: mean and deviation over the seeds; a deviation
+        figures: the data set's official figures: mean and deviation over the seeds; a deviation
             of NaN is not shown.
-        problems: the sequences that failed, and why, each in words for a user.
+        problems: what went wrong, a sentence each.
 
     Raises:
         UserError: the file cannot be written.
@@ -172,16 +177,16 @@ def write_dataset_report(
                 "Seeds": ", ".join(map(str, seeds)) or "–",
             }
         ),
-        *_problems("Failed", problems),
+        *_problems("Failures and problems", problems),
         section("Figures", facts({name: _spread(*pair) for name, pair in figures.items()}))
         if figures
         else section("Figures", element("p", "Nothing was scored.")),
         *_sequence_chart(table),
         section("Objects", _mean_table(table)),
         section("Configuration", _two_columns("Parameter", configuration)),
-        section("Versions", _two_columns("Of", versions)),
+        section("Versions", _two_columns("Software", versions)),
     ]
-    charts.write_text(path, page(title, *content))
+    write_text(path, page(title, *content))
 
 
 # --- both ------------------------------------------------------------------------------------
@@ -199,17 +204,17 @@ def _problems(heading: str, problems: Sequence[str]) -> list[Html]:
 
 def _two_columns(head: str, values: Mapping[str, object]) -> Html:
     if not values:
-        return element("p", "None is known.")
+        return element("p", "None.")
     return table((head, "Value"), [(n, _text(v)) for n, v in values.items()], (0, 1))
 
 
 def _text(value: object) -> str:
-    """As in a configuration file."""
+    """A value as in a configuration file."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Of what is known; NaN of nothing."""
+    """Mean of the values that are not NaN; NaN if there is none."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else NAN
 
@@ -230,7 +235,7 @@ _TRUTH_COLUMNS: tuple[_Column, ...] = (
 
 
 def _truth_columns(rows: Sequence[ScoreRow]) -> list[_Column]:
-    """Those that need a truth and are known for some row."""
+    """The columns that need a ground truth and are known for some row."""
     return [c for c in _TRUTH_COLUMNS if not all(math.isnan(c[1](row)) for row in rows)]
 
 
@@ -288,7 +293,7 @@ def _object_section(data: ReportData, objects: Mapping[int, Sequence[ObjectRow]]
         if not rows and score:
             shares[0] = percent(score.tracked)
         frames = score.frames if score else len(rows)
-        # A mask's score is 0 where there is no mask: that says nothing of its quality.
+        # Without a mask the score is 0, which says nothing about the quality of masks.
         mean = score.score if score else _mean(r.score for r in rows if r.area)
         truth = [show(get(score)) if score else "–" for _, get, show in columns]
         name = object_name(object_id, label)
@@ -302,7 +307,7 @@ def _object_section(data: ReportData, objects: Mapping[int, Sequence[ObjectRow]]
 def _strip_section(strip: np.ndarray | None) -> list[Html]:
     if strip is None:
         return []
-    return [section("Film strip", picture(strip, "Frames of the run with the masks drawn in"))]
+    return [section("Film strip", picture(strip, "Frames of the run with their masks"))]
 
 
 def _timeline_sections(data: ReportData, objects: Mapping[int, Sequence[ObjectRow]]) -> list[Html]:
@@ -314,13 +319,13 @@ def _timeline_sections(data: ReportData, objects: Mapping[int, Sequence[ObjectRo
         pieces.append(
             element(
                 "p",
-                f"The first {MAX_DRAWN} of {len(objects)} objects are drawn one by one, "
-                f"{len(objects) - MAX_DRAWN} are not; the table has all of them.",
+                f"The first {MAX_DRAWN} of {len(objects)} objects have a chart; the other "
+                f"{len(objects) - MAX_DRAWN} are listed in the table only.",
             )
         )
     figures = [
         chart(
-            charts.object_chart(rows, origin, end),
+            object_chart(rows, origin, end),
             _thinned(rows).strip(),
             heading=object_name(object_id, rows[0].label),
         )
@@ -329,8 +334,10 @@ def _timeline_sections(data: ReportData, objects: Mapping[int, Sequence[ObjectRo
     pieces.append(element("div", *figures, style="charts"))
     found = [section("Objects over time", *pieces)]
     if len(objects) > 1:
-        rest = f"The first 100 of {len(objects)}." if len(objects) > 100 else ""
-        overview = chart(charts.overview_chart(objects, origin, end), rest)
+        rest = (
+            f"The first {MAX_OVERVIEW} of {len(objects)}." if len(objects) > MAX_OVERVIEW else ""
+        )
+        overview = chart(overview_chart(objects, origin, end), rest)
         found.insert(0, section("States of all objects", overview))
     return found
 
@@ -341,28 +348,33 @@ def _timing_sections(data: ReportData) -> list[Html]:
         origin, _ = _span(data)
         timings = sorted(data.timings, key=lambda timing: timing.frame)
         figures.append(
-            chart(charts.stage_chart(timings, origin), f"Stages of each frame.{_thinned(timings)}")
+            chart(
+                stage_chart(timings, origin),
+                f"Processing time of each frame by stage.{_thinned(timings)}",
+            )
         )
         totals = [timing.total for timing in timings]
-        figures += _histogram(totals, "processing of a frame")
+        figures += _histogram(totals, "processing time per frame")
     if data.live is not None:
-        figures += _histogram(data.live.latencies_ms, "from the camera's stamp to the mask")
+        figures += _histogram(
+            data.live.latencies_ms, "latency from the camera's stamp to the mask"
+        )
     if not figures:
         return []
-    return [section("Time it took", element("div", *figures, style="charts"))]
+    return [section("Processing time", element("div", *figures, style="charts"))]
 
 
 def _thinned(values: Sequence[object]) -> str:
-    """What a chart of so many values has to say."""
-    if len(values) <= charts.MAX_SAMPLES:
+    """A note for the caption of a chart that does not draw all values."""
+    if len(values) <= MAX_SAMPLES:
         return ""
-    return " Of each short stretch of frames the lowest and the highest are drawn."
+    return " Each short stretch of frames is drawn by its minimum and its maximum."
 
 
 def _histogram(milliseconds: Sequence[float], measure: str) -> list[Html]:
     if not any(map(math.isfinite, milliseconds)):
         return []
-    return [chart(charts.histogram_chart(milliseconds, measure))]
+    return [chart(histogram_chart(milliseconds, measure))]
 
 
 # --- a data set ------------------------------------------------------------------------------
@@ -375,19 +387,19 @@ def _spread(mean: float, deviation: float) -> str:
 
 
 def _sequence_chart(rows: Sequence[ScoreRow]) -> list[Html]:
-    """J&F of each sequence: the mean over its objects and the seeds."""
+    """J&F of each sequence: mean over its objects and the seeds."""
     values: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         values[row.sequence].append(row.j_and_f)
     means = {name: _mean(found) for name, found in values.items()}
     if all(math.isnan(mean) for mean in means.values()):
         return []
-    svg = charts.bar_chart(list(means), list(means.values()), "J&F")
-    return [section("J&F of each sequence", chart(svg, "Mean over its objects and the seeds."))]
+    svg = bar_chart(list(means), list(means.values()), "J&F")
+    return [section("J&F of each sequence", chart(svg, "Mean over objects and seeds."))]
 
 
 def _mean_table(rows: Sequence[ScoreRow]) -> Html:
-    """A line per sequence and object: means over the seeds."""
+    """A line per sequence and object, with means over the seeds."""
     if not rows:
         return element("p", "No sequence was evaluated.")
     groups: dict[tuple[str, int], list[ScoreRow]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""An HTML page that is one file: its pieces, its style, and nothing from anywhere else."""
+"""The elements and the style of a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from sam_pt_ros.interchange.visualization import object_colour
 
-_LONGEST_SIDE = 8000  # pixels of a picture: beyond, browsers give up
+_LONGEST_SIDE = 8000  # pixels of a picture: browsers fail to show longer ones
 _JPEG_QUALITY = 88
 
 _STYLE = """
@@ -70,39 +70,39 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 class Html(str):
-    """Text that is HTML already; any other ``str`` is escaped before it gets into a page."""
+    """Text that already is HTML; any other ``str`` is escaped when it is put on a page."""
 
     __slots__ = ()
 
 
 def escaped(text: str) -> Html:
-    """As HTML; a piece that is HTML already stays as it is."""
+    """Text as HTML; HTML stays as it is."""
     if isinstance(text, Html):
         return text
-    # What UTF-8 cannot say, and control characters, which HTML forbids.
+    # Replaces surrogates, which UTF-8 cannot encode, and control characters, which HTML forbids.
     visible = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
     return Html(html.escape(visible))
 
 
 def element(tag: str, *content: str, style: str = "") -> Html:
-    """An element around its content.
+    """An HTML element.
 
     Args:
-        tag: its name.
-        content: its pieces.
-        style: its class.
+        tag: its tag name.
+        content: its children.
+        style: its CSS class.
     """
     start = f'<{tag} class="{style}">' if style else f"<{tag}>"
     return Html(f"{start}{''.join(map(escaped, content))}</{tag}>")
 
 
 def section(heading: str, *content: str) -> Html:
-    """A heading and what belongs to it."""
+    """A section with a heading."""
     return element("section", element("h2", heading), *content)
 
 
 def facts(values: Mapping[str, str]) -> Html:
-    """The most important figures, each with its name."""
+    """The most important figures, by name."""
     pairs = (
         element("div", element("dt", name), element("dd", value)) for name, value in values.items()
     )
@@ -112,12 +112,12 @@ def facts(values: Mapping[str, str]) -> Html:
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: Sequence[int] = (0,)
 ) -> Html:
-    """A table; on a narrow screen it scrolls by itself.
+    """A table that scrolls on a narrow screen.
 
     Args:
         head: names of the columns.
-        rows: of as many cells.
-        text_columns: indices of the columns that hold words; the others hold figures.
+        rows: as many cells each.
+        text_columns: indices of the columns with text; the others hold numbers.
     """
     styles = ["text" if i in text_columns else "" for i in range(len(head))]
 
@@ -135,7 +135,7 @@ def bullets(items: Iterable[str]) -> Html:
 
 
 def chart(svg: str, caption: str = "", heading: str = "") -> Html:
-    """An SVG made by :mod:`~sam_pt_ros.evaluation.charts`."""
+    """A figure with a chart: SVG of the chart modules."""
     above = [element("h3", heading)] if heading else []
     below = [element("figcaption", caption)] if caption else []
     return element("figure", *above, Html(svg), *below)
@@ -146,7 +146,7 @@ def picture(image: np.ndarray, description: str) -> Html:
 
     Args:
         image: RGB ``uint8 (H, W, 3)``, not empty.
-        description: for those who cannot see it.
+        description: its alternative text.
     """
     scale = _LONGEST_SIDE / max(image.shape[:2])
     if scale < 1:
@@ -163,7 +163,7 @@ def picture(image: np.ndarray, description: str) -> Html:
 
 
 def object_name(object_id: int, label: str) -> Html:
-    """An object's chip of colour, id and label."""
+    """An object's colour, id and label."""
     red, green, blue = object_colour(object_id)
     chip = f'<span class="chip" style="background:rgb({red},{green},{blue})"></span>'
     return Html(f"{chip}{object_id} {escaped(label)}".rstrip())
@@ -174,7 +174,7 @@ def page(title: str, *content: str) -> str:
 
     Args:
         title: of the window and of the page.
-        content: what comes below the title.
+        content: the content below the title.
     """
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -186,10 +186,10 @@ def page(title: str, *content: str) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A figure; a dash if it is not known."""
+    """A number; a dash if it is unknown."""
     return f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 def percent(share: float) -> str:
-    """A share of 1 as per cent; a dash if it is not known."""
+    """A share, 0 to 1, in percent; a dash if it is unknown."""
     return f"{100 * share:.1f} %" if math.isfinite(share) else "–"

@@ -1,4 +1,4 @@
-"""What an evaluation finds out, and the CSV files that it goes to."""
+"""The results of an evaluation, as rows of its CSV files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.output.csv_files import write_csv
 
 RESULTS_FILE = "results.csv"
 TIMINGS_FILE = "timings.csv"
@@ -22,7 +23,7 @@ NAN = math.nan
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """One object in one frame: a line of ``results.csv``. A value that is not known is NaN.
+    """One object in one frame: a line of ``results.csv``. Unknown values are NaN.
 
     Attributes:
         frame: index of the frame, from 0.
@@ -30,16 +31,16 @@ class ObjectRow:
         object_id: 1 to 65535.
         label: the object's name; may be empty.
         state: TRACKING, OCCLUDED or LOST.
-        score: 0 to 1, of the mask; 0 without one.
-        area: pixels of the mask.
+        score: of the mask, 0 to 1; 0 without a mask.
+        area: number of pixels of the mask.
         centroid_x: mean column of the mask's pixels.
-        centroid_y: mean row.
-        points_visible: positive points that are visible.
-        points_total: positive points in all.
+        centroid_y: mean row of the mask's pixels.
+        points_visible: number of visible positive points.
+        points_total: number of positive points.
         j: region similarity, 0 to 1, if the frame is annotated and scored for this object.
         f: boundary accuracy, likewise.
-        points_inside: share of the visible positive points that are inside of the true mask, if
-            the frame is annotated and a point is visible.
+        points_inside: share of the visible positive points inside the true mask, if the frame is
+            annotated and a point is visible.
     """
 
     frame: int
@@ -60,14 +61,16 @@ class ObjectRow:
 
 @dataclass(frozen=True)
 class TimingRow:
-    """How long one frame took: a line of ``timings.csv``, which no two runs have in common.
+    """How long one frame took: a line of ``timings.csv``, which differs between runs.
 
     Attributes:
         frame: index of the frame.
         stamp: of the frame, nanoseconds.
-        tracker: milliseconds in the tracker; likewise the other stages.
-        total: milliseconds from the frame's entry into the pipeline to its return from it; that
-            of a windowed tracker holds what it computed of earlier frames.
+        tracker: milliseconds in the tracker; likewise for the other stages.
+        segmenter: milliseconds in the segmenter.
+        reinitialization: milliseconds in reinitialization.
+        total: milliseconds in the pipeline; with a windowed tracker they include its work on
+            earlier frames.
     """
 
     frame: int
@@ -80,25 +83,24 @@ class TimingRow:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One object over one sequence: a line of ``scores.csv``. A value that is not known is NaN.
+    """One object over one sequence: a line of ``scores.csv``. Unknown values are NaN.
 
     Attributes:
         sequence: name of the sequence or of the bag.
         seed: of the pipeline's random choices.
         object_id: 1 to 65535.
         label: the object's name; may be empty.
-        group: what it is counted under besides ("unseen", "long", ...); may be empty.
-        frames: frames since the object was started, that one included.
-        tracked: share of them in state TRACKING.
+        group: group that it is also counted in ("unseen", "long", ...); may be empty.
+        frames: number of frames from the one in which the object was started.
+        tracked: share of these frames in the state TRACKING.
         score: mean score of its masks.
-        scored: frames that have a J and an F.
+        scored: number of frames with a J and an F.
         j_mean: mean region similarity; then its recall and decay, and those of F
             (:class:`~sam_pt_ros.evaluation.davis_metrics.Statistics`).
-        points_inside: mean over the frames of the share of the visible positive points that are
-            inside of the true mask.
-        survival: share of the scored frames that show the object in which at least half of its
-            positive points are visible and inside of the true mask, up to the first where that
-            is not so.
+        points_inside: mean over the frames of the share of the visible positive points inside the
+            true mask.
+        survival: share of the scored frames that show the object before the first in which fewer
+            than half of its positive points are visible and inside the true mask.
     """
 
     sequence: str
@@ -121,7 +123,7 @@ class ScoreRow:
 
     @property
     def j_and_f(self) -> float:
-        """Mean of both means; NaN without a truth."""
+        """Mean of ``j_mean`` and ``f_mean``; NaN without a ground truth."""
         return (self.j_mean + self.f_mean) / 2
 
 
@@ -129,20 +131,13 @@ Row = TypeVar("Row", ObjectRow, TimingRow, ScoreRow)
 
 
 def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
-    """Write rows as CSV, the names of the fields first.
-
-    Floats are written so that reading them gives the same double; NaN as an empty cell.
-    """
+    """Write rows as CSV, with the names of the fields as its head; UserError if that fails."""
     names = [field.name for field in fields(kind)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for row in rows:
-            writer.writerow([_text(getattr(row, name)) for name in names])
+    write_csv(path, names, ([getattr(row, name) for name in names] for row in rows))
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Read what :func:`write_rows` wrote; UserError if it is something else."""
+    """Read a file of :func:`write_rows`; UserError if it is none."""
     types = typing.get_type_hints(kind)
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -153,17 +148,11 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
             ]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
-            f"{path}: not a file of this version's evaluation ({error}); evaluate again"
+            f"{path}: was not written by this version ({error}); evaluate again"
         ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     return rows
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else repr(float(value))
-    return str(value)
 
 
 def _value(text: str, kind: type) -> Any:

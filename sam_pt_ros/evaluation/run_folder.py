@@ -24,6 +24,7 @@ from sam_pt_ros.evaluation.results import (
     TimingRow,
     write_rows,
 )
+from sam_pt_ros.output.atomic_files import write_text
 from sam_pt_ros.recordings.films import write_image
 from sam_pt_ros.versions import versions
 
@@ -33,11 +34,13 @@ FILM_FILE = "overlay.mp4"
 BAG_FOLDER = "output"
 LATENCIES_FILE = "latencies.csv"
 PARTIAL_FILE = "PARTIAL.txt"
-"""There exactly if the results are of a part of the input only; it says why."""
-
+"""Present if and only if the results cover only part of the input; says why."""
 
 RUN_FILE = "run.json"
-"""In the folder of an evaluation of a data set: what was asked for."""
+"""In the folder of an evaluation of a data set: its settings."""
+
+CONFIGURATION_FILE = "configuration.yaml"
+"""In the folder of an evaluation of a data set: the configuration that it is run with."""
 
 _FILES = (
     RESULTS_FILE,
@@ -54,21 +57,21 @@ _FILES = (
 
 @dataclass(frozen=True, eq=False)
 class RunResults:
-    """What an evaluation of one stream found.
+    """The results of an evaluation of one stream.
 
     Attributes:
         title: heading of the report.
         source: name of the recording or the sequence.
-        configuration_name: of the file.
-        configuration: what it was evaluated with.
+        configuration_name: name of the parameter file.
+        configuration: the configuration that was evaluated.
         rows: one per object and frame.
-        timings: one per frame; none of a run through the node.
+        timings: one per frame; empty for a run of the node.
         scores: one per object.
         stamps: of all frames, nanoseconds.
-        strip: the film strip, RGB ``uint8 (H, W, 3)``; None: no object was tracked.
-        problems: what went wrong without ending it.
+        strip: the film strip, RGB ``uint8 (H, W, 3)``; None if no object was tracked.
+        problems: what went wrong without ending the evaluation.
         partial: why it ended early; None if it did not.
-        live: of a run through the node in real time.
+        live: figures of a run of the node in real time; None for any other run.
     """
 
     title: str
@@ -86,11 +89,11 @@ class RunResults:
 
 
 def write_run(folder: Path, run: RunResults) -> None:
-    """Write all files of a run; OSError if that fails."""
+    """Write all files of a run; UserError or OSError if that fails."""
     write_rows(folder / RESULTS_FILE, ObjectRow, run.rows)
     write_rows(folder / TIMINGS_FILE, TimingRow, run.timings)
     if run.partial is not None:
-        (folder / PARTIAL_FILE).write_text(run.partial + "\n", encoding="utf-8")
+        write_text(folder / PARTIAL_FILE, run.partial + "\n")
     else:
         (folder / PARTIAL_FILE).unlink(missing_ok=True)
     if run.strip is not None:
@@ -127,7 +130,7 @@ def write_run(folder: Path, run: RunResults) -> None:
         "live": None if run.live is None else _live(run.live),
     }
     write_json(folder / SUMMARY_FILE, summary)
-    write_rows(folder / SCORES_FILE, ScoreRow, run.scores)  # last: it says that all is there
+    write_rows(folder / SCORES_FILE, ScoreRow, run.scores)  # last: marks the run as complete
 
 
 def _live(live: LiveFigures) -> dict[str, Any]:
@@ -143,7 +146,7 @@ def _live(live: LiveFigures) -> dict[str, Any]:
 
 
 def score_summary(row: ScoreRow) -> dict[str, Any]:
-    """What is said of an object where there is room for a little."""
+    """The most important scores of an object, for ``summary.json``."""
     made = {
         "label": row.label,
         "frames": row.frames,
@@ -154,47 +157,48 @@ def score_summary(row: ScoreRow) -> dict[str, Any]:
         "j_and_f": row.j_and_f,
     }
     return {
-        name: known(value) if isinstance(value, float) else value for name, value in made.items()
+        name: none_if_nan(value) if isinstance(value, float) else value
+        for name, value in made.items()
     }
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file for people and programs."""
+    """Write an indented JSON file; UserError if that fails."""
     text = json.dumps(content, indent=2, ensure_ascii=False, default=str, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def check_folder(folder: Path) -> None:
-    """Make the folder of a run; UserError if what it holds is not an earlier run of the kind."""
+    """Create the folder of a run; UserError if it holds anything but an earlier run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{folder}: cannot be made a folder ({error.strerror}); see --out"
+            f"{folder}: cannot be created as a folder ({error.strerror}); choose another --out"
         ) from error
     if (folder / RUN_FILE).exists():
-        raise UserError(f"{folder}: holds an evaluation of a data set; give another --out")
+        raise UserError(f"{folder}: holds an evaluation of a data set; choose another --out")
     held = [name for name in _FILES if (folder / name).exists()]
     if held and not _is_run(folder):
         raise UserError(
-            f"{folder}: holds a {held[0]} that is of no evaluation; give another --out"
+            f"{folder}: holds a {held[0]} that no evaluation wrote; choose another --out"
         )
 
 
 def begin_run(folder: Path) -> None:
-    """Take away what an earlier run left, and mark the folder until :func:`write_run`."""
+    """Remove an earlier run, and mark the folder as partial until :func:`write_run`."""
     remove_run(folder)
-    (folder / PARTIAL_FILE).write_text("this evaluation has not ended\n", encoding="utf-8")
+    write_text(folder / PARTIAL_FILE, "This evaluation has not finished.\n")
 
 
 def remove_run(folder: Path) -> None:
-    """Take away what an earlier run left, so that nothing of it can be taken for this one's."""
+    """Remove an earlier run, so that none of its files is taken for one of this run."""
     for name in _FILES:
         (folder / name).unlink(missing_ok=True)
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether an evaluation wrote to this folder, be it that it was ended early."""
+    """Whether an evaluation wrote to this folder, even if it ended early."""
     if (folder / PARTIAL_FILE).is_file():
         return True
     try:
@@ -204,8 +208,8 @@ def _is_run(folder: Path) -> bool:
         return False
 
 
-def known(value: float) -> float | None:
-    """The value, or None for NaN, which JSON has not got."""
+def none_if_nan(value: float) -> float | None:
+    """The value, or None for NaN, which JSON does not have."""
     return None if math.isnan(value) else value
 
 

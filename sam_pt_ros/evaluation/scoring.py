@@ -1,4 +1,4 @@
-"""Results to rows, rows to scores: where each object was, and how that is beside the truth."""
+"""Scores results against the ground truth: first per frame, then per object."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sam_pt_ros.points import PointTracks
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """Which frames count.
+class ScoringProtocol:
+    """Which frames are scored.
 
     Attributes:
-        skip_first: an object's first frame, in which it was pointed at, is not scored.
-        skip_last: the sequence's last frame is not scored (DAVIS).
+        skip_first: whether an object's first frame, in which it is prompted, is not scored.
+        skip_last: whether the sequence's last frame is not scored (DAVIS).
     """
 
     skip_first: bool = True
@@ -32,26 +32,28 @@ class Protocol:
 
 
 class Scorer:
-    """Compares results with the truth, frame by frame; a :class:`~.stream.Sink`.
+    """Compares results with the ground truth, frame by frame; a :class:`~.stream.Sink`.
 
     Args:
-        protocol: which frames count.
-        expected: first frame of each object that there must be, by id: one that was never
-            started counts as never seen.
+        protocol: which frames are scored.
+        expected: first frames of the objects that must be tracked, by id; an object that was
+            never started counts as never seen.
 
     Attributes:
         rows: one per object and frame, in order of the frames.
-        annotated_frames: frames that had a truth.
+        annotated_frames: number of frames with a ground truth.
     """
 
-    def __init__(self, protocol: Protocol, expected: Mapping[int, int] | None = None) -> None:
+    def __init__(
+        self, protocol: ScoringProtocol, expected: Mapping[int, int] | None = None
+    ) -> None:
         self.rows: list[ObjectRow] = []
         self._protocol = protocol
         self._expected = dict(expected or {})
         self._newest = -1
         self.annotated_frames = 0
         self._points: dict[int, dict[int, PointCount]] = {}  # by object and frame
-        self._annotated: set[int] = set()  # objects of the truth
+        self._annotated: set[int] = set()  # objects in the ground truth
         self._tracked: set[int] = set()
         self._labels: dict[int, str] = {}
 
@@ -73,9 +75,9 @@ class Scorer:
             self.rows.append(self._row(frame, item))
 
     def close(self) -> None:
-        """Take back scores that are known only now not to count.
+        """Remove scores that turn out not to count.
 
-        These are those of the last frame, and of objects that are nowhere in the truth.
+        They are those of the last frame, and of objects that are missing from the ground truth.
         """
         last = self._newest if self._protocol.skip_last else -1
         foreign = set(self.foreign)
@@ -88,14 +90,14 @@ class Scorer:
 
     @property
     def foreign(self) -> list[int]:
-        """Objects that were tracked and are nowhere in the truth, if there is any."""
+        """Tracked objects that are missing from the ground truth; empty without one."""
         if not self.annotated_frames:
             return []
         return sorted(self._tracked - self._annotated - self._expected.keys())
 
     @property
     def never_prompted(self) -> list[int]:
-        """Objects of the truth that nobody pointed at."""
+        """Objects in the ground truth that were never prompted."""
         return sorted(self._annotated - self._tracked)
 
     def _row(self, frame: InputFrame, item: ObjectResult) -> ObjectRow:
@@ -119,7 +121,7 @@ class Scorer:
         found = item.mask.full() & ~void
         positive = item.point_labels == POSITIVE
         count = count_points(item.points.xy[positive], item.points.visible[positive], wanted)
-        if wanted.any():  # points of a hidden object are not lost
+        if wanted.any():  # a hidden object has not lost its points
             self._points.setdefault(item.object_id, {})[frame.index] = count
         j, f = region_and_boundary(found, wanted)
         return replace(row, j=j, f=f, points_inside=count.share)
@@ -132,7 +134,7 @@ class Scorer:
         Args:
             sequence: its name.
             seed: of the pipeline.
-            groups: what objects are counted under besides, by id.
+            groups: groups that objects are also counted in, by object id.
         """
         by_object: dict[int, list[ObjectRow]] = {}
         for row in self.rows:
@@ -175,7 +177,7 @@ class Scorer:
 
 
 def _new_objects(truth: np.ndarray, known: set[int]) -> set[int]:
-    """Ids in a label image that are not known; looked for only if some pixel is neither."""
+    """Unknown ids in a label image; counting the known pixels first is faster."""
     explained = sum(int(np.count_nonzero(truth == value)) for value in (0, VOID, *known))
     if explained == truth.size:
         return set()
@@ -197,6 +199,6 @@ def _unseen(object_id: int, frame: InputFrame, age: int) -> ObjectResult:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Mean of what is known; NaN if nothing is."""
+    """Mean of the values that are not NaN; NaN if there is none."""
     known = [value for value in values if not math.isnan(value)]
     return float(np.mean(known)) if known else NAN

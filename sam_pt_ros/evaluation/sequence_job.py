@@ -1,4 +1,4 @@
-"""One sequence of a data set with one seed and one configuration: a job that stands alone."""
+"""The evaluation of one sequence with one seed and one configuration, as a job of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.first_prompts import Start, first_prompt
 from sam_pt_ros.evaluation.label_images import submission_path, write_gray, write_indexed
-from sam_pt_ros.evaluation.outputs import ResultWriter
-from sam_pt_ros.evaluation.protocol import Start, first_prompt
+from sam_pt_ros.evaluation.result_writer import ResultWriter
 from sam_pt_ros.evaluation.results import (
     RESULTS_FILE,
     SCORES_FILE,
@@ -25,41 +25,42 @@ from sam_pt_ros.evaluation.results import (
     write_rows,
 )
 from sam_pt_ros.evaluation.run_folder import FILM_FILE, REPORT_FILE, RunResults, write_run
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.sequences import VideoSequence
 from sam_pt_ros.evaluation.stream import InputFrame, Sink, run_stream
 from sam_pt_ros.objects import PromptRequest, TrackResult
+from sam_pt_ros.output.atomic_files import write_text
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.recordings.rosbag2 import SECOND
 
 FRAME_PERIOD = SECOND // 24
-"""Between the stamps of a sequence's frames, which have none of their own; DAVIS' film rate."""
+"""Nanoseconds between the stamps that a sequence's frames are given; DAVIS' frame rate."""
 
 INPUTS_FILE = "inputs.sha256"
-"""Of names and sizes of the files that a job has read."""
+"""Digest of the names and sizes of the files that a job has read."""
 
 PROBLEMS_FILE = "problems.txt"
-"""What went wrong without ending a job, a line each; not there if nothing did."""
+"""What went wrong without ending a job, one line each; absent if nothing did."""
 
 
 @dataclass(frozen=True)
 class SequenceJob:
-    """What is to be done; it can be sent to another process.
+    """What to evaluate; it can be sent to another process.
 
     Attributes:
         sequence: frames and annotations.
         protocol: which frames are scored.
-        scored: whether the annotations hold the truth of all frames that are scored.
+        scored: whether the annotations are the ground truth of all scored frames.
         configuration: the parameter file.
-        seed: of all random choices, those of the first points included.
-        start: what is shown of an object's first mask.
-        folder: where its tables go.
-        masks: folder for the label images; None: they are not written.
-        film: whether a film and a report are made of it.
+        seed: of all random choices, including the first points.
+        start: how an object is started from its first mask.
+        folder: folder of its tables.
+        masks: folder of the label images; None: they are not written.
+        film: whether to write a film and a report.
     """
 
     sequence: VideoSequence
-    protocol: Protocol
+    protocol: ScoringProtocol
     scored: bool
     configuration: Path
     seed: int
@@ -71,13 +72,13 @@ class SequenceJob:
 
 @dataclass(frozen=True)
 class SequenceOutcome:
-    """What a job found.
+    """The results of a job.
 
     Attributes:
         scores: one per object.
-        frames: how many there were.
-        seconds: that the pipeline took for them, without reading them and with starting objects.
-        problems: what went wrong without ending it.
+        frames: number of frames.
+        seconds: time of the pipeline, including starting objects, without reading frames.
+        problems: what went wrong without ending the job.
     """
 
     scores: tuple[ScoreRow, ...]
@@ -87,10 +88,10 @@ class SequenceOutcome:
 
 
 def run_sequence(job: SequenceJob) -> SequenceOutcome:
-    """Track all objects of a sequence, and compare with the truth.
+    """Track all objects of a sequence, and score them.
 
     Raises:
-        UserError: a frame or an annotation that cannot be used.
+        UserError: a frame or an annotation cannot be used.
     """
     sequence = job.sequence
     configuration = load_configuration(job.configuration).offline().with_seed(job.seed)
@@ -100,7 +101,7 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     job.folder.mkdir(parents=True, exist_ok=True)
     for name in (SCORES_FILE, PROBLEMS_FILE):
         (job.folder / name).unlink(missing_ok=True)
-    (job.folder / INPUTS_FILE).write_text(_fingerprint(job.sequence), encoding="utf-8")
+    write_text(job.folder / INPUTS_FILE, _fingerprint(job.sequence))
     writer = ResultWriter(None, job.folder / FILM_FILE if job.film else None)
     if job.film:
         sinks.append(writer)
@@ -112,7 +113,7 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     scores = scorer.scores(sequence.name, job.seed, sequence.groups)
     if outcome.problems:
         lines = "".join(" ".join(text.split()) + "\n" for text in outcome.problems)
-        (job.folder / PROBLEMS_FILE).write_text(lines, encoding="utf-8")
+        write_text(job.folder / PROBLEMS_FILE, lines)
     if job.film:
         write_run(
             job.folder,
@@ -136,11 +137,10 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     return SequenceOutcome(tuple(scores), *_time(outcome.timings), outcome.problems)
 
 
-def finished(job: SequenceJob) -> SequenceOutcome | None:
-    """What an earlier run of the job found; None if there was none, or not all is there.
+def earlier_outcome(job: SequenceJob) -> SequenceOutcome | None:
+    """The results of an earlier run of the job; None unless all of its files are there.
 
-    Label images and a film are part of it if the job asks for them, which need not have been so
-    in the earlier run.
+    Label images and a film are among them if this job asks for them.
     """
     if not all(path.is_file() for path in _outputs(job)):
         return None
@@ -158,7 +158,7 @@ def finished(job: SequenceJob) -> SequenceOutcome | None:
 
 
 def _fingerprint(sequence: VideoSequence) -> str:
-    """Of the names and sizes of all files, so that other data are not taken for these."""
+    """A digest of the names and sizes of all files, to notice that the data have changed."""
     digest = hashlib.sha256()
     for path in (*sequence.images, *(path for _, path in sorted(sequence.annotations.items()))):
         size = path.stat().st_size if path.exists() else -1
@@ -167,7 +167,7 @@ def _fingerprint(sequence: VideoSequence) -> str:
 
 
 def _outputs(job: SequenceJob) -> Iterator[Path]:
-    """The files that a job leaves, whatever it finds."""
+    """The files that a job always writes."""
     names = [SCORES_FILE, TIMINGS_FILE, RESULTS_FILE, INPUTS_FILE]
     if job.film:
         names += [FILM_FILE, REPORT_FILE]
@@ -183,7 +183,7 @@ def _read_problems(path: Path) -> tuple[str, ...]:
 
 
 def _saved(sequence: VideoSequence, index: int) -> bool:
-    """Whether a submission holds the masks of a frame."""
+    """Whether a submission contains the masks of a frame."""
     return sequence.saved is None or index in sequence.saved
 
 
@@ -197,15 +197,15 @@ def _frames(sequence: VideoSequence, scored: bool) -> Iterator[InputFrame]:
         truth = sequence.truth(index) if scored else None
         if truth is not None and truth.shape != image.shape[:2]:
             raise UserError(
-                f"{sequence.annotations[index]}: is of {truth.shape[1]}x{truth.shape[0]} pixels, "
-                f"its image of {image.shape[1]}x{image.shape[0]}"
+                f"{sequence.annotations[index]}: has {truth.shape[1]}x{truth.shape[0]} pixels, "
+                f"but its image {image.shape[1]}x{image.shape[0]}; get the files again"
             )
-        # Stamp 0 would mean that there is none.
+        # Stamp 0 would mean "no stamp".
         yield InputFrame(index, (index + 1) * FRAME_PERIOD, image, truth)
 
 
 class _FirstMasks:
-    """Points at each object in its first frame; a :class:`~.stream.Prompter`."""
+    """Prompts each object in its first frame; a :class:`~.stream.Prompter`."""
 
     def __init__(
         self, sequence: VideoSequence, options: SamPtOptions, seed: int, start: Start
@@ -232,7 +232,7 @@ class _FirstMasks:
 
 
 class _MaskWriter:
-    """Writes label images as a server takes them; a :class:`~.stream.Sink`."""
+    """Writes label images for an evaluation server; a :class:`~.stream.Sink`."""
 
     def __init__(self, sequence: VideoSequence, folder: Path) -> None:
         self._sequence, self._folder = sequence, folder
@@ -240,10 +240,10 @@ class _MaskWriter:
         self._write = write_gray if deep else write_indexed
 
     def take(self, frame: InputFrame, result: TrackResult) -> None:
-        """Write the label image of a frame that a submission holds."""
+        """Write the label image of a frame that a submission contains."""
         if _saved(self._sequence, frame.index):
             path = submission_path(self._folder, self._sequence, frame.index)
             self._write(path, result.label_image)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""

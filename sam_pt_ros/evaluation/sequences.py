@@ -1,4 +1,4 @@
-"""A sequence of a data set: frames and annotations in files, and where each object starts."""
+"""Sequences of data sets: frames and annotations in files, and where each object starts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 
 VOID = 65535
-"""Value of a label image's pixels that count neither as an object nor as background."""
+"""Value of pixels in a label image that are neither an object nor background."""
 
 
 def read_image(path: Path) -> np.ndarray:
-    """An image file as RGB, ``uint8 (H, W, 3)``; UserError if it cannot be read."""
+    """Read an image file as RGB ``uint8 (H, W, 3)``; UserError if that fails."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise UserError(f"{path}: cannot be read as an image; get the data set's file again")
@@ -27,18 +27,18 @@ def read_image(path: Path) -> np.ndarray:
 class VideoSequence:
     """Frames, annotations and objects of one video.
 
-    It can be sent to another process: nothing is read before it is asked for.
+    It can be sent to another process: files are read only when they are needed.
 
     Attributes:
         name: unique within its data set.
         images: files of the frames, in order.
-        annotations: files of the label images, by index of their frame; a data set need not
-            annotate every frame, nor give away what it scores on a server.
+        annotations: files of the label images, by index of their frame; frames may be without
+            one, and those that a server scores are.
         first_frames: the frame in which each object is given, by object id (1 to 65534).
-        read_labels: makes ``uint16 (H, W)`` of an annotation file: object ids, 0 for the
-            background, :data:`VOID` for what is not scored. A function of a module.
-        groups: what an object is counted under besides, by object id ("seen", "long", ...).
-        saved: indices of the frames whose masks a submission holds; None: all.
+        read_labels: reads an annotation file as ``uint16 (H, W)``: object ids, 0 for the
+            background, :data:`VOID` for pixels that are not scored. A function of a module.
+        groups: groups that objects are also counted in, by object id ("seen", "long", ...).
+        saved: indices of the frames whose masks a submission contains; None: all.
     """
 
     name: str
@@ -51,10 +51,12 @@ class VideoSequence:
 
     def __post_init__(self) -> None:
         if not self.images:
-            raise UserError(f"sequence '{self.name}' has no images")
+            raise UserError(f"sequence '{self.name}' has no images; get the data set again")
         for object_id, frame in self.first_frames.items():
             if not 1 <= object_id < VOID:
-                raise UserError(f"sequence '{self.name}': object ids are 1 to 65534: {object_id}")
+                raise UserError(
+                    f"sequence '{self.name}': object ids must be 1 to 65534, got {object_id}"
+                )
             if frame not in self.annotations:
                 raise UserError(
                     f"sequence '{self.name}': object {object_id} starts in frame {frame}, which "

@@ -1,8 +1,8 @@
-"""Takes care of results in another process, so that the pipeline has its own to itself.
+"""Scores, draws and stores results in another process, so that the pipeline has its own.
 
-Drawing, encoding, scoring and storing a frame take about as long as the fastest pipelines take
-for it. In a thread they would hold Python's lock for a good part of that. The process reads the
-recording once more: sending images would cost more than reading them.
+This takes about as long per frame as the fastest pipelines do. In a thread it would hold Python's
+global lock for much of that time. The process reads the recording again, because sending images
+would cost more than reading them.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.evaluation.bag_input import BagInput
-from sam_pt_ros.evaluation.outputs import ResultWriter, Strip
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.result_writer import ResultWriter, Strip
+from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.objects import TrackResult
 
-Answer = TypeVar("Answer")
+_Answer = TypeVar("_Answer")
 
 _NO_LABELS = np.zeros((0, 0), np.uint16)
 
 
 @dataclass(frozen=True)
 class SideJob:
-    """What the other process has to know.
+    """The work of the other process.
 
     Attributes:
         bag: the recording.
-        truth: a folder of label images, in place of the recording's; None: the recording's.
+        truth: a folder of label images; None: the recording's own ground truth.
         protocol: which frames are scored.
-        output: folder of the bag to write; None: none.
-        film: file of the film to write; None: none.
-        camera: of the images; None: there are no markers.
+        output: folder of the bag to write; None: no bag.
+        film: file of the film to write; None: no film.
+        camera: of the images; None: no markers.
     """
 
     bag: BagInput
     truth: Path | None
-    protocol: Protocol
+    protocol: ScoringProtocol
     output: Path | None
     film: Path | None
     camera: CameraModel | None
@@ -57,14 +57,14 @@ class SideProcess:
     """Scores, draws and writes results; a :class:`~.stream.Sink`.
 
     Attributes:
-        scorer: what it found out; once it is closed.
-        strip: the same of the film strip.
+        scorer: holds the scores once this is closed.
+        strip: holds the film strip once this is closed.
     """
 
     def __init__(self, job: SideJob) -> None:
         self.scorer = Scorer(job.protocol)
         self.strip = Strip()
-        # Not a copy of this process, whose threads and GPU must not be copied.
+        # Not a fork of this process: its threads and its GPU must not be copied.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
         self._connection, theirs = context.Pipe()
@@ -76,13 +76,13 @@ class SideProcess:
         """Send a result.
 
         Raises:
-            Exception: what went wrong with an earlier one.
+            Exception: an earlier result could not be handled.
         """
-        # The label image follows from the masks, and is most of what there is.
+        # The label image is most of the data, and follows from the masks.
         self._do(lambda: self._connection.send(replace(result, label_image=_NO_LABELS)))
 
     def close(self) -> None:
-        """Wait until everything is done; raises what went wrong."""
+        """Wait until all results are handled; raises what the process raised."""
         try:
             self._do(lambda: self._connection.send(None))
             self.scorer, self.strip = self._do(self._answer)
@@ -96,21 +96,21 @@ class SideProcess:
             raise answer
         return answer
 
-    def _do(self, step: Callable[[], Answer]) -> Answer:
+    def _do(self, step: Callable[[], _Answer]) -> _Answer:
         try:
             return step()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             with suppress(EOFError, ConnectionResetError):
-                self._answer()  # it says why it has stopped, if it could
+                self._answer()  # the reason why it stopped, if it could send one
             raise RuntimeError(
                 "the process that writes the results died (killed, or out of memory)"
             ) from None
 
 
 def _work(connection: Connection, job: SideJob) -> None:
-    """The other process: ends when it is told to, or when nobody is left to tell it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that evaluates
-    os.nice(10)  # the pipeline goes first
+    """The other process: ends when it is told to, or when its parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    os.nice(10)  # the pipeline has priority
     cv2.setNumThreads(1)
     with connection, suppress(EOFError, BrokenPipeError):
         try:

@@ -1,7 +1,7 @@
-"""One stream of frames through the pipeline, with what is done with the results beside it.
+"""Runs a stream of frames through the pipeline.
 
-Frames are read ahead in one thread and results are taken care of in another, in order; the
-pipeline runs in the caller's. Nothing depends on which of them is the faster.
+One thread reads frames ahead, and another hands the results on, in order; the pipeline runs in
+the caller's thread. Results do not depend on the speed of any of them.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from sam_pt_ros.objects import PromptRequest, TrackResult
 from sam_pt_ros.pipeline import SamPt
 
 READ_AHEAD = 8
-"""Frames that are read before the pipeline asks for them, at most."""
+"""Largest number of frames that are read ahead."""
 
 BEHIND = 16
-"""Results that wait to be taken care of, at most."""
+"""Largest number of results that wait to be handed on."""
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, eq=False)
 class InputFrame:
-    """One frame that is evaluated.
+    """A frame to evaluate.
 
     Attributes:
         index: from 0, without gaps.
@@ -39,7 +39,7 @@ class InputFrame:
         image: RGB, ``uint8 (H, W, 3)``.
         truth: label image, ``uint16 (H, W)``; None if the frame is not annotated.
         frame_id: of the camera (REP 103); may be empty.
-        recorded: when its recording received it, nanoseconds; its stamp if that is not known.
+        recorded: when it was recorded, nanoseconds; its stamp if that is unknown.
     """
 
     index: int
@@ -55,22 +55,22 @@ class InputFrame:
 
 
 class Prompter(Protocol):
-    """Says what is pointed at."""
+    """Provides the prompts."""
 
     def __call__(self, frame: InputFrame) -> Sequence[PromptRequest]:
-        """The prompts that refer to a frame, which is the next that the pipeline gets."""
+        """The prompts on a frame, which is the next one for the pipeline."""
         ...
 
 
 class Sink(Protocol):
-    """Takes care of results; called in one thread, in the order of the frames."""
+    """Receives results, in one thread and in the order of the frames."""
 
     def take(self, frame: InputFrame, result: TrackResult) -> None:
-        """The result of a frame."""
+        """Handle the result of a frame."""
         ...
 
     def close(self) -> None:
-        """There are no more; called whatever happened."""
+        """Finish; called after the last result, and also after an error."""
         ...
 
 
@@ -79,9 +79,9 @@ class StreamOutcome:
     """How a stream went.
 
     Attributes:
-        timings: of the frames that the pipeline took, in order.
-        problems: what went wrong without ending it, in words for a user.
-        broken: why it ended before the frames did; None if it did not.
+        timings: of the frames that the pipeline processed, in order.
+        problems: what went wrong without ending the stream, a sentence each.
+        broken: why the stream ended early; None if it did not.
     """
 
     timings: tuple[TimingRow, ...]
@@ -96,20 +96,20 @@ def run_stream(
     sinks: Sequence[Sink],
     on_frame: Callable[[], None] = lambda: None,
 ) -> StreamOutcome:
-    """Show a pipeline all frames, and its results to all sinks.
+    """Pass all frames to a pipeline, and its results to all sinks.
 
-    A prompt that cannot be used is a problem and changes nothing else. A frame that cannot be
-    read or used ends the stream; the results up to there stand.
+    A prompt that cannot be used is reported as a problem and has no other effect. A frame that
+    cannot be read or used ends the stream; the results before it are valid.
 
     Args:
-        pipeline: without frames so far.
+        pipeline: one that has not processed a frame.
         frames: in order.
-        prompter: asked before each frame.
-        sinks: closed here, also on an error.
+        prompter: called before each frame.
+        sinks: closed here, also after an error.
         on_frame: called after each frame.
 
     Raises:
-        Exception: what a sink raises.
+        Exception: a sink failed.
     """
     timings: list[TimingRow] = []
     problems: list[str] = []
@@ -146,7 +146,7 @@ def _prompt(
     requests: Sequence[PromptRequest],
     problems: list[str],
 ) -> None:
-    """Have the pipeline apply prompts in the frame that it is about to get."""
+    """Apply prompts to the next frame of the pipeline."""
     if not requests:
         return
     try:
@@ -156,7 +156,7 @@ def _prompt(
 
 
 def _timing(frame: InputFrame, results: Sequence[TrackResult], total: float) -> TimingRow:
-    """What the frame took; the stages are those of the results that it completed."""
+    """The times of a frame; stages are summed over the results that it completed."""
     stages = {
         name: sum(result.timings.get(name, 0.0) for result in results)
         for name in ("tracker", "segmenter", "reinitialization")
@@ -165,7 +165,7 @@ def _timing(frame: InputFrame, results: Sequence[TrackResult], total: float) -> 
 
 
 class _Consumer:
-    """A thread that hands results to sinks; a context manager that ends when all are done."""
+    """A thread that hands results to sinks; a context manager that waits for all of them."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
@@ -174,7 +174,7 @@ class _Consumer:
         self._thread = threading.Thread(target=self._run, name="results", daemon=True)
 
     def put(self, frame: InputFrame, result: TrackResult) -> None:
-        """Hand over a result; raises what a sink raised before."""
+        """Hand over a result; raises the error of a sink that has failed."""
         if self._failure is not None:
             raise self._failure
         self._queue.put((frame, result))
@@ -182,11 +182,11 @@ class _Consumer:
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             if self._failure is not None:
-                continue  # whoever puts must not wait for ever
+                continue  # empty the queue, so that `put` does not block
             try:
                 for sink in self._sinks:
                     sink.take(*item)
-            except BaseException as error:  # raised where somebody can do something about it
+            except BaseException as error:  # raised again in the caller's thread
                 self._failure = error
 
     def __enter__(self) -> _Consumer:
@@ -205,12 +205,12 @@ class _Consumer:
             raise self._failure
 
 
-def read_ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
-    """The items, read in a thread of their own and ``depth`` ahead at most; raises as they do."""
-    ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(depth)
+def read_ahead(items: Iterable[_Item], depth: int) -> Generator[_Item, None, None]:
+    """Yield items that another thread reads, at most ``depth`` ahead; its errors are raised."""
+    ready: queue.Queue[tuple[_Item | None, BaseException | None]] = queue.Queue(depth)
     stop = threading.Event()
 
-    def put(item: Item | None, error: BaseException | None) -> bool:
+    def put(item: _Item | None, error: BaseException | None) -> bool:
         while not stop.is_set():
             try:
                 ready.put((item, error), timeout=0.1)

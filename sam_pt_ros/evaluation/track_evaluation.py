@@ -1,4 +1,4 @@
-"""The tracker alone, against true tracks: TAP-Vid's measures for any video."""
+"""Evaluates a tracker by itself against true tracks, with TAP-Vid's measures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sam_pt_ros.trackers import trackers as registry
 
 @dataclass(frozen=True, eq=False)
 class TrueTracks:
-    """Where points of a video really are.
+    """The true positions of points in a video.
 
     Attributes:
         xy: ``float32 (T, N, 2)`` pixels.
@@ -36,16 +36,16 @@ class TrueTracks:
         frames, points = self.visible.shape if self.visible.ndim == 2 else (0, 0)
         if not frames or not points or self.xy.shape != (frames, points, 2):
             raise UserError(
-                "true tracks need points (T, N, 2) and visible (T, N), got "
+                "true tracks must have points (T, N, 2) and visible (T, N), got "
                 f"{self.xy.shape} and {self.visible.shape}"
             )
         inside = (self.queries >= 0) & (self.queries < frames)
         if self.queries.shape != (points,) or not inside.all():
             raise UserError(
-                f"each of {points} true tracks needs a query frame from 0 to {frames - 1}"
+                f"each of the {points} true tracks needs a query frame, 0 to {frames - 1}"
             )
         if not self.visible[self.queries, np.arange(points)].all():
-            raise UserError("a point must be visible in the frame in which it is given")
+            raise UserError("each point must be visible in its query frame")
 
 
 def read_tracks(path: Path) -> TrueTracks:
@@ -53,11 +53,12 @@ def read_tracks(path: Path) -> TrueTracks:
 
     Args:
         path: an ``.npz`` file with ``points``, ``(T, N, 2)`` pixels (x, y; the centre of the
-            top-left pixel is 0, 0), ``visible``, ``(T, N)``, and, if points are not to be given
-            in the first frame in which they are visible, ``queries``, ``(N,)``: frames.
+            top-left pixel is 0, 0), ``visible``, ``(T, N)``, and, optionally, ``queries``,
+            ``(N,)``: the frames in which the points are given (default: where they are first
+            visible).
 
     Raises:
-        UserError: it cannot be read, or does not hold that.
+        UserError: the file cannot be read, or does not hold these arrays.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -67,11 +68,11 @@ def read_tracks(path: Path) -> TrueTracks:
     missing = [name for name in ("points", "visible") if name not in arrays]
     if missing:
         raise UserError(
-            f"{path}: holds no '{missing[0]}'; there are {', '.join(arrays) or 'none'}"
+            f"{path}: the array '{missing[0]}' is missing; found {', '.join(arrays) or 'none'}"
         )
     visible = arrays["visible"].astype(np.bool_)
     if "queries" not in arrays and (visible.ndim != 2 or not visible.any(axis=0).all()):
-        raise UserError(f"{path}: every point must be visible in some frame")
+        raise UserError(f"{path}: every point must be visible in at least one frame")
     queries = arrays.get("queries", visible.argmax(axis=0) if visible.ndim == 2 else np.zeros(0))
     try:
         return TrueTracks(arrays["points"].astype(np.float32), visible, queries.astype(np.int64))
@@ -80,10 +81,10 @@ def read_tracks(path: Path) -> TrueTracks:
 
 
 def read_frames(path: Path) -> np.ndarray:
-    """All frames of a folder of pictures, a video or a bag, RGB ``uint8 (T, H, W, 3)``.
+    """Read all frames of a folder of pictures, a video or a bag, RGB ``uint8 (T, H, W, 3)``.
 
     Raises:
-        UserError: there are none that can be read, or they are not of one size.
+        UserError: there are no readable frames, or their sizes differ.
     """
     if path.exists() and storage_files(path):
         bag = BagInput.find(path)
@@ -91,25 +92,27 @@ def read_frames(path: Path) -> np.ndarray:
     source: Source = FolderSource(path) if path.is_dir() else VideoSource(path, UNSCALED)
     images = [decode_image(image) for image in source.images()]
     if len({image.shape for image in images}) > 1:
-        raise UserError(f"{path}: its frames are of several sizes")
+        raise UserError(f"{path}: its frames have different sizes; use frames of one size")
     return np.stack(images)
 
 
 def evaluate_tracks(
     configuration: Configuration, frames: np.ndarray, truth: TrueTracks
 ) -> TapVidScores:
-    """Track the true points from their query frames, and score what comes out.
+    """Track the true points from their query frames, and score the tracks.
 
     Args:
-        configuration: whose tracker is used, by itself: nothing is segmented or sampled anew.
+        configuration: only its tracker is used, without segmentation or resampling.
         frames: RGB ``uint8 (T, H, W, 3)``.
         truth: of the same frames.
 
     Raises:
-        UserError: truth and frames do not belong together, or the tracker cannot be made.
+        UserError: tracks and frames differ in length, or the tracker cannot be created.
     """
     if len(frames) != len(truth.xy):
-        raise UserError(f"the true tracks have {len(truth.xy)} frames, the video {len(frames)}")
+        raise UserError(
+            f"the true tracks have {len(truth.xy)} frames, but the video {len(frames)}"
+        )
     points = np.arange(truth.xy.shape[1])
     given = truth.xy[truth.queries, points]
     queries = np.column_stack([truth.queries.astype(np.float32), given])

@@ -1,4 +1,4 @@
-"""Annotations in a folder: one label image for each frame, or for some of them."""
+"""Ground truth in a folder: a label image for each frame, or for some of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from sam_pt_ros.recordings.sources import picture_files
 
 
 class LabelRule:
-    """Makes object ids of label images: 0 and 255 alone, in the first that shows anything, mean
-    one object, 1; anything else is ids.
+    """Turns label images into object ids.
+
+    If the first label image that shows an object holds only 0 and 255, all of them show one
+    object, which gets the id 1. Otherwise their values are the ids.
     """
 
     def __init__(self) -> None:
@@ -27,24 +29,24 @@ class LabelRule:
 
 
 class TruthFolder:
-    """Label images of a sequence, of one object (0 and 255) or of several (their numbers).
+    """Label images of a sequence, of one object (0 and 255) or of several (their ids).
 
-    They belong to frames by the numbers in their names if not every frame has one, else by
-    their order.
+    If there is one for every frame, they are matched by their order, else by the numbers in their
+    names.
 
     Args:
-        folder: with PNG files.
-        frames: how many frames the sequence has.
-        cut_off: whether there were more frames; files of those are of no use then.
+        folder: holds PNG files.
+        frames: number of frames in the sequence.
+        cut_off: whether the sequence had more frames; their label images are ignored.
 
     Raises:
-        UserError: no such folder, or files that cannot be matched with the frames.
+        UserError: the folder is missing, or its files cannot be matched with the frames.
     """
 
     def __init__(self, folder: Path, frames: int, cut_off: bool = False) -> None:
         files = [path for path in picture_files(folder) if path.suffix.lower() == ".png"]
         if not files:
-            raise UserError(f"{folder}: there are no label images (PNG) in this folder")
+            raise UserError(f"{folder}: holds no label images (PNG); check the path")
         if len(files) == frames:
             self._files = dict(enumerate(files))
         else:
@@ -54,8 +56,8 @@ class TruthFolder:
             beyond = [path.name for number, path in self._files.items() if number >= frames]
             if beyond:
                 raise UserError(
-                    f"{folder}: {beyond[0]} belongs to none of the {frames} frames; give one "
-                    "label image for each frame, or name them after their frames from 0 on"
+                    f"{folder}: {beyond[0]} matches none of the {frames} frames; provide a label "
+                    "image for every frame, or name them by frame index, counted from 0"
                 )
         self._rule = LabelRule()
 
@@ -65,7 +67,10 @@ class TruthFolder:
         return sorted(self._files)
 
     def at(self, index: int, stamp: int = 0) -> np.ndarray | None:
-        """The label image, ``uint16 (H, W)``, of a frame, in order; None if it has none."""
+        """The label image of a frame, ``uint16 (H, W)``; None if it has none.
+
+        Frames must be asked for in order.
+        """
         path = self._files.get(index)
         if path is None:
             return None
@@ -76,7 +81,7 @@ def _number(path: Path) -> int:
     digits = "".join(character for character in path.stem if character.isdecimal())
     if not digits:
         raise UserError(
-            f"{path}: its name holds no number; give one label image for each frame, or name "
-            "them after their frames from 0 on"
+            f"{path}: its name contains no number; provide a label image for every frame, or "
+            "name them by frame index, counted from 0"
         )
     return int(digits)

@@ -1,8 +1,8 @@
-"""Video instance segmentation on UVO: what the first frame shows is tracked through the video.
+"""Video instance segmentation on UVO: tracks the objects of the first frame through the video.
 
-Proposals of SAM's mask generator start the objects, at most 100 of them (SAM-PT, arXiv
-2307.01197, on UVO). Unlike the authors' program, in which masks may overlap, a pixel belongs to
-one object here, as everywhere in this package.
+At most 100 proposals of SAM's mask generator start the objects (SAM-PT, arXiv 2307.01197, on UVO).
+In the authors' program masks may overlap; here a pixel belongs to one object, as everywhere in
+this package.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sam_pt_ros.evaluation.datasets.uvo import InstanceVideo, read_uvo, write_re
 from sam_pt_ros.evaluation.engines import run_jobs
 from sam_pt_ros.evaluation.proposals import DEFAULTS, LIMIT, GeneratorOptions, propose_masks
 from sam_pt_ros.evaluation.results import SUMMARY_FILE
-from sam_pt_ros.evaluation.run_folder import known, write_json
+from sam_pt_ros.evaluation.run_folder import none_if_nan, write_json
 from sam_pt_ros.evaluation.sequence_job import FRAME_PERIOD
 from sam_pt_ros.evaluation.stream import InputFrame, run_stream
 from sam_pt_ros.evaluation.video_instances import (
@@ -26,28 +26,29 @@ from sam_pt_ros.evaluation.video_instances import (
     InstanceTrack,
     Rle,
     VideoMatches,
-    encode_mask,
+    encode_rle,
     match_video,
     score_videos,
 )
 from sam_pt_ros.objects import ObjectPrompt, ObjectState, PromptRequest, TrackResult
+from sam_pt_ros.options import did_you_mean
 from sam_pt_ros.segmenters.base import Segmenter
 from sam_pt_ros.versions import versions
 
 SPLITS = ("train", "val", "test")
 RESULTS_JSON = "results.json"
-"""What UVO's own evaluation takes."""
+"""The file for UVO's own evaluation."""
 
 
 @dataclass(frozen=True)
 class VideoJob:
-    """One video, to be sent to another process.
+    """The evaluation of one video; it can be sent to another process.
 
     Attributes:
         video: frames and true objects.
         configuration: the parameter file, with a segmenter of the SAM family.
         seed: of all random choices.
-        limit: objects, at most.
+        limit: largest number of objects.
         generator: options of the proposals.
     """
 
@@ -60,12 +61,12 @@ class VideoJob:
 
 @dataclass(frozen=True, eq=False)
 class VideoOutcome:
-    """What was found in a video.
+    """The results on a video.
 
     Attributes:
         tracks: one per proposal.
-        matches: with the true objects.
-        problems: what went wrong without ending it.
+        matches: of the tracks with the true objects.
+        problems: what went wrong without ending the evaluation.
     """
 
     tracks: tuple[InstanceTrack, ...]
@@ -75,12 +76,12 @@ class VideoOutcome:
 
 @dataclass(frozen=True, eq=False)
 class UvoResults:
-    """What was found in all videos.
+    """The results on all videos.
 
     Attributes:
-        scores: AP and AR, of the videos that did not fail; None if there is no truth.
-        videos: how many there are.
-        failures: what failed, in words.
+        scores: AP and AR over the videos that did not fail; None without a ground truth.
+        videos: number of videos.
+        failures: what failed, a sentence per video.
     """
 
     scores: InstanceScores | None
@@ -94,14 +95,14 @@ def open_uvo(root: Path, split: str | None, names: Sequence[str] | None) -> list
     Args:
         root: the folder with ``VideoDenseSet`` and ``uvo_videos_dense_frames``.
         split: one of :data:`SPLITS`; None: val.
-        names: of the videos that are wanted; None: all.
+        names: of the videos to take; None: all.
 
     Raises:
-        UserError: an unknown split or name, or a file that is not there.
+        UserError: the split or a name is unknown, or a file is missing.
     """
     split = split or "val"
     if split not in SPLITS:
-        raise UserError(f"uvo has no split '{split}'; there are {', '.join(SPLITS)}")
+        raise UserError(f"uvo has no split '{split}'; choose one of {', '.join(SPLITS)}")
     annotations = root / "VideoDenseSet" / f"UVO_video_{split}_dense.json"
     videos = read_uvo(annotations, root / "uvo_videos_dense_frames")
     if names is None:
@@ -109,7 +110,9 @@ def open_uvo(root: Path, split: str | None, names: Sequence[str] | None) -> list
     by_name = {video.name: video for video in videos}
     for name in names:
         if name not in by_name:
-            raise UserError(f"{annotations}: there is no video '{name}'")
+            raise UserError(
+                f"{annotations}: no video is named '{name}'{did_you_mean(name, by_name)}"
+            )
     return [video for video in videos if video.name in names]
 
 
@@ -128,17 +131,19 @@ def evaluate_uvo(
         configuration: the parameter file.
         out: the folder to write to.
         engine: one of :data:`~sam_pt_ros.evaluation.engines.ENGINES`.
-        workers: videos at a time.
+        workers: number of videos at a time.
         on_done: called after each video.
 
     Raises:
-        UserError: the configuration is bad, or ``out`` cannot be made.
+        UserError: the configuration is not valid, or ``out`` cannot be created.
     """
     loaded = load_configuration(configuration)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be made a folder ({error.strerror}); see --out") from error
+        raise UserError(
+            f"{out}: cannot be created as a folder ({error.strerror}); choose another --out"
+        ) from error
     for name in (RESULTS_JSON, SUMMARY_FILE):  # of an earlier run
         (out / name).unlink(missing_ok=True)
     jobs = [VideoJob(video, configuration.absolute(), loaded.pipeline.seed) for video in videos]
@@ -161,7 +166,7 @@ def evaluate_uvo(
             "videos": len(videos),
             "figures": None
             if scores is None
-            else {name: known(value) for name, value in asdict(scores).items()},
+            else {name: none_if_nan(value) for name, value in asdict(scores).items()},
             "failures": failures,
             "problems": [f"{v.name}: {text}" for v, result in done for text in result.problems],
             "configuration_name": configuration.name,
@@ -212,7 +217,7 @@ class _Proposals:
 
 
 class _Tracks:
-    """Keeps masks and scores by object; a :class:`~.stream.Sink`."""
+    """Collects masks and scores by object; a :class:`~.stream.Sink`."""
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
@@ -225,13 +230,13 @@ class _Tracks:
             masks = self._masks.setdefault(item.object_id, {})
             self._scores[item.object_id] = self._scores.get(item.object_id, 0.0) + item.score
             if item.state is ObjectState.TRACKING:
-                masks[frame.index] = encode_mask(item.mask.full())
+                masks[frame.index] = encode_rle(item.mask.full())
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
     def tracks(self) -> tuple[InstanceTrack, ...]:
-        """One per object; its score is the mean over all frames, 0 where it is not seen."""
+        """One track per object; its score is the mean over all frames, 0 where it is not seen."""
         return tuple(
             InstanceTrack(
                 tuple(masks.get(index) for index in range(self._frames)),
@@ -242,7 +247,7 @@ class _Tracks:
 
 
 def figures(scores: InstanceScores) -> dict[str, float]:
-    """The figures that UVO's papers give, by name; NaN where there is nothing to score."""
+    """The figures that UVO's papers report, by name; NaN where there is nothing to score."""
     names = {"AR@100": "ar100", "AR@10": "ar10", "AR@1": "ar1", "AP": "ap"}
     names |= {"AP50": "ap50", "AP75": "ap75"}
     values = asdict(scores)

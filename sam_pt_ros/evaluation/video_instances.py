@@ -1,8 +1,8 @@
-"""Average precision and recall of video instance segmentation, without classes, as UVO scores it.
+"""Class-agnostic average precision and recall of video instance segmentation, as UVO defines them.
 
 Yang et al., "Video Instance Segmentation", ICCV 2019, section 3; Wang et al., "Unidentified
 Video Objects", ICCV 2021 (arXiv 2104.04691): COCO's measures, with the intersection over union
-of two masks' whole course through a video. The values are those of YouTube-VIS's ``YTVOSeval``.
+of two tracks over the whole video. The values are those of YouTube-VIS's ``YTVOSeval``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pycocotools import mask as coco
 
 from sam_pt_ros.errors import UserError
 
-# COCO's own, bit for bit: the last but one IoU is a little below 0.9.
+# COCO's own values, bit for bit: the second largest is slightly below 0.9.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0, 1, 101)
 MAX_DETECTIONS = 100
-"""Detections of a video that count: those with the highest scores."""
+"""Largest number of detections per video that count: those with the highest scores."""
 
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
 _AREAS = np.array([(0, math.inf), (0, 128**2), (128**2, 256**2), (256**2, math.inf)])
@@ -30,32 +30,32 @@ _AT_50, _AT_75 = 0, 5  # of IOU_THRESHOLDS
 
 
 class Rle(TypedDict):
-    """A mask as COCO's compressed run-length code."""
+    """A mask in COCO's compressed run-length encoding."""
 
     size: list[int]
     """Height and width."""
     counts: bytes
 
 
-def encode_mask(mask: np.ndarray) -> Rle:
-    """The code of a mask ``(H, W)``; what is not zero is the object."""
+def encode_rle(mask: np.ndarray) -> Rle:
+    """Encode a mask ``(H, W)``; nonzero pixels are the object."""
     code: Rle = coco.encode(np.asfortranarray(mask != 0).view(np.uint8))
     return code
 
 
-def decode_mask(code: Rle) -> np.ndarray:
-    """The mask of a code, ``bool (H, W)``."""
+def decode_rle(code: Rle) -> np.ndarray:
+    """Decode a mask to ``bool (H, W)``."""
     return np.ascontiguousarray(coco.decode(code)).view(np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
 class InstanceTrack:
-    """An object's masks through a whole video, true or found.
+    """A true or detected object's masks in all frames of a video.
 
     Attributes:
-        masks: one code per frame; None where the object is not seen.
-        score: how sure a detection is; higher is surer. Of no meaning for a true object.
-        crowd: whether a true object is a group that is neither to be found nor wrong to find.
+        masks: one per frame; None where the object is not seen.
+        score: confidence of a detection; meaningless for a true object.
+        crowd: whether a true object is a group, which may be detected but need not be.
     """
 
     masks: tuple[Rle | None, ...]
@@ -64,25 +64,25 @@ class InstanceTrack:
 
     def __post_init__(self) -> None:
         if not self.masks:
-            raise UserError("an object's track has no frames; give one entry per frame")
+            raise UserError("a track has no frames; give one entry per frame")
         sizes = {tuple(code["size"]) for code in self.masks if code is not None}
         if len(sizes) > 1:
-            raise UserError(f"the masks of a track must be of one size, got {sorted(sizes)}")
+            raise UserError(f"the masks of a track must have the same size, got {sorted(sizes)}")
         if not math.isfinite(self.score):
-            raise UserError(f"the score of a track must be a number, got {self.score}")
+            raise UserError(f"the score of a track must be finite, got {self.score}")
 
     @classmethod
     def of_masks(
         cls, masks: Iterable[np.ndarray | None], score: float = 1.0, crowd: bool = False
     ) -> InstanceTrack:
-        """From masks ``(H, W)``, one per frame, which may be made one at a time."""
-        codes = tuple(None if mask is None else encode_mask(mask) for mask in masks)
+        """Encode masks ``(H, W)``, one per frame or None."""
+        codes = tuple(None if mask is None else encode_rle(mask) for mask in masks)
         return cls(codes, score, crowd)
 
     def mask(self, index: int) -> np.ndarray | None:
-        """The mask in a frame, ``bool (H, W)``; None where the object is not seen."""
+        """The mask in a frame, ``bool (H, W)``; None if the object is not seen in it."""
         code = self.masks[index]
-        return None if code is None else decode_mask(code)
+        return None if code is None else decode_rle(code)
 
     @cached_property
     def areas(self) -> np.ndarray:
@@ -93,25 +93,27 @@ class InstanceTrack:
 
     @property
     def mean_area(self) -> float:
-        """Mean pixels over the frames in which there is any; 0 if there is none."""
+        """Mean area over the frames in which the object is seen, pixels; 0 if there are none."""
         seen = self.areas[self.areas > 0]
         return float(seen.mean()) if len(seen) else 0.0
 
 
 def track_ious(found: Sequence[InstanceTrack], true: Sequence[InstanceTrack]) -> np.ndarray:
-    """Spatio-temporal IoU of all pairs of one video, ``float64 (D, G)``.
+    """Spatio-temporal IoU of all pairs of D detected and G true tracks, ``float64 (D, G)``.
 
-    It is the sum of the intersections over the sum of the unions, over all frames; 0 for two
-    tracks without a pixel.
+    It is the sum of the intersections over the sum of the unions of all frames; 0 for two empty
+    tracks.
 
     Raises:
-        UserError: the tracks are not of one video: they differ in frames or in size.
+        UserError: the tracks differ in their number of frames or in their size.
     """
     ious = np.zeros((len(found), len(true)))
     tracks = (*found, *true)
     if len({len(track.masks) for track in tracks}) > 1:
         lengths = sorted({len(track.masks) for track in tracks})
-        raise UserError(f"tracks of one video must have as many frames each, got {lengths}")
+        raise UserError(
+            f"the tracks of a video must have the same number of frames, got {lengths}"
+        )
     if ious.size == 0:
         return ious
     intersections = np.zeros(ious.shape, np.int64)
@@ -129,12 +131,12 @@ def track_ious(found: Sequence[InstanceTrack], true: Sequence[InstanceTrack]) ->
             )
         )
         if (shares < 0).any():
-            raise UserError(f"frame {index}: masks of one video must be of one size")
+            raise UserError(f"frame {index}: the masks of a video must have the same size")
         areas = np.add.outer(
             np.array([found[row].areas[index] for row in rows]),
             np.array([true[column].areas[index] for column in columns]),
         )
-        # From i / (a - i), a the sum of both areas: a whole number again, once it is rounded.
+        # Solves IoU = i / (a - i), where a is the sum of both areas; i is an integer.
         pixels = np.rint(shares * areas / (1 + shares)).astype(np.int64)
         intersections[np.ix_(rows, columns)] += pixels
     totals = np.add.outer(
@@ -148,13 +150,13 @@ def track_ious(found: Sequence[InstanceTrack], true: Sequence[InstanceTrack]) ->
 
 @dataclass(frozen=True, eq=False)
 class VideoMatches:
-    """What of one video enters the scores: A areas, T thresholds, D detections, surest first.
+    """One video's matches: A areas, T thresholds, D detections, the most confident first.
 
     Attributes:
         scores: ``float64 (D,)``.
-        matched: ``bool (A, T, D)``: whether a true object was found.
-        ignored: ``bool (A, T, D)``: counts neither as right nor as wrong.
-        true: ``int64 (A,)``: true objects to be found.
+        matched: ``bool (A, T, D)``: whether the detection matches a true object.
+        ignored: ``bool (A, T, D)``: whether it counts neither as right nor as wrong.
+        true: ``int64 (A,)``: number of true objects that should be detected.
     """
 
     scores: np.ndarray
@@ -164,13 +166,13 @@ class VideoMatches:
 
 
 def match_video(true: Sequence[InstanceTrack], found: Sequence[InstanceTrack]) -> VideoMatches:
-    """Match the detections of one video to its true objects, the surest first.
+    """Match the detections of one video to its true objects, the most confident first.
 
-    A detection takes the free object that it overlaps most, of those that it overlaps enough. The
-    :data:`MAX_DETECTIONS` surest are looked at; among equally sure ones the earlier.
+    A detection takes the free object with the largest IoU, if that reaches the threshold. Only the
+    :data:`MAX_DETECTIONS` most confident count; of equally confident ones the earlier.
 
     Raises:
-        UserError: the tracks are not of one video: they differ in frames or in size.
+        UserError: the tracks differ in their number of frames or in their size.
     """
     order = np.argsort([-track.score for track in found], kind="stable")[:MAX_DETECTIONS]
     found = [found[index] for index in order]
@@ -191,7 +193,7 @@ def match_video(true: Sequence[InstanceTrack], found: Sequence[InstanceTrack]) -
 
 
 def _outside(areas: Sequence[float]) -> np.ndarray:
-    """Which tracks are outside of each range of areas, ``bool (A, N)``."""
+    """Which tracks are outside each range of areas, ``bool (A, N)``."""
     values = np.asarray(areas, np.float64)
     return (values < _AREAS[:, :1]) | (values > _AREAS[:, 1:])
 
@@ -199,9 +201,9 @@ def _outside(areas: Sequence[float]) -> np.ndarray:
 def _assign(
     enough: np.ndarray, ious: np.ndarray, ignored: np.ndarray, crowd: np.ndarray
 ) -> np.ndarray:
-    """The true object of each detection, ``int64 (D,)``; -1: none.
+    """The index of each detection's true object, ``int64 (D,)``; -1: none.
 
-    One that is ignored is taken only where no other can be; a crowd any number of times.
+    An ignored object is taken only if no other qualifies, and a crowd any number of times.
     """
     partners = np.full(len(ious), -1, np.int64)
     free = np.ones(ious.shape[1], np.bool_)
@@ -212,7 +214,7 @@ def _assign(
         columns = np.flatnonzero(possible)
         if len(columns) == 0:
             continue
-        # Of equal ones COCO takes the last.
+        # Of equal IoUs COCO takes the last.
         best = columns[::-1][np.argmax(ious[row, columns[::-1]])]
         partners[row] = best
         free[best] = False
@@ -224,19 +226,19 @@ class InstanceScores:
     """Scores of a data set, 0 to 1; NaN where there is no true object.
 
     Attributes:
-        ap: average precision, mean over the IoUs 0.50, 0.55, ... 0.95, at most 100 detections a
-            video.
-        ap50: at the IoU 0.50.
-        ap75: at the IoU 0.75.
-        ap_small: of objects of a mean area up to 128² pixels.
-        ap_medium: up to 256² pixels.
-        ap_large: above.
-        ar1: average recall, mean over the same IoUs, of the surest detection of each video.
-        ar10: of the 10 surest.
-        ar100: of the 100 surest.
-        ar_small: of objects of a mean area up to 128² pixels, 100 detections.
-        ar_medium: up to 256² pixels.
-        ar_large: above.
+        ap: average precision, mean over the IoU thresholds 0.50, 0.55, ... 0.95, with at most 100
+            detections per video.
+        ap50: average precision at the IoU threshold 0.50.
+        ap75: average precision at the IoU threshold 0.75.
+        ap_small: of objects with a mean area of up to 128² pixels.
+        ap_medium: of objects with a mean area of up to 256² pixels.
+        ap_large: of larger objects.
+        ar1: average recall, mean over the same thresholds, of one detection per video.
+        ar10: of 10 detections per video.
+        ar100: of 100 detections per video.
+        ar_small: of objects with a mean area of up to 128² pixels and 100 detections.
+        ar_medium: of objects with a mean area of up to 256² pixels.
+        ar_large: of larger objects.
     """
 
     ap: float
@@ -254,7 +256,7 @@ class InstanceScores:
 
 
 def score_videos(videos: Sequence[VideoMatches]) -> InstanceScores:
-    """Scores over videos; among equally sure detections those of earlier videos come first."""
+    """Scores over videos; of equally confident detections those of earlier videos come first."""
     precision, recall = _measure(videos, _ALL, MAX_DETECTIONS)
     by_area = {area: _measure(videos, area, MAX_DETECTIONS) for area in (_SMALL, _MEDIUM, _LARGE)}
     ap, ar = ({area: float(v[i].mean()) for area, v in by_area.items()} for i in (0, 1))
@@ -277,7 +279,7 @@ def score_videos(videos: Sequence[VideoMatches]) -> InstanceScores:
 def _measure(
     videos: Sequence[VideoMatches], area: int, limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Average precision and recall by threshold, ``float64 (T,)`` each; NaN without an object."""
+    """Average precision and recall by threshold, ``float64 (T,)``; NaN without true objects."""
     levels = len(IOU_THRESHOLDS)
     total = sum(int(video.true[area]) for video in videos)
     if total == 0:
@@ -292,7 +294,7 @@ def _measure(
     for level in range(levels if len(scores) else 0):
         recalls = right[level] / total
         precisions = right[level] / np.maximum(given[level], 1)
-        # The best precision at this recall or a higher one, and 0 where no recall is as high.
+        # The best precision at this or a higher recall; 0 where the recall is not reached.
         best = np.append(np.maximum.accumulate(precisions[::-1])[::-1], 0.0)
         precision[level] = best[np.searchsorted(recalls, RECALL_POINTS)].mean()
         recall[level] = recalls[-1]

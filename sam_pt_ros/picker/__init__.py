@@ -1,1 +1,1 @@
-"""The target picker: a page in the browser that shows what is tracked, and is clicked on."""
+"""The target picker: a web page that shows tracked objects, and on which targets are clicked."""

@@ -1,4 +1,4 @@
-"""The picker's own node: the tracker of a server, by topics and services of the tracking node."""
+"""The picker's ROS node: connects the server to the tracking node by topics and services."""
 
 from __future__ import annotations
 
@@ -27,20 +27,27 @@ from sam_pt_ros.msg import (
     TrackedObject,
     TrackedObjectArray,
 )
-from sam_pt_ros.picker.tracker import Click, Listener, ObjectView, Picture, Started, TrackerError
+from sam_pt_ros.picker.tracker_interface import (
+    Listener,
+    ObjectView,
+    PickerClick,
+    Picture,
+    Started,
+    TrackerError,
+)
 from sam_pt_ros.srv import AddObjects, RemoveObject
 
-ANSWER_TIMEOUT = 35.0
-"""Seconds to wait for an answer; the node itself says after 30 that it is busy."""
+SERVICE_TIMEOUT = 35.0
+"""Seconds to wait for a response; the node itself reports after 30 s that it is busy."""
 
-_LOOK_PERIOD = 0.3  # seconds between two looks at who is there
+_LOOK_PERIOD = 0.3  # seconds between checks for the node
 _WARNING, _ERROR = 30, 40  # severities of rcl_interfaces/Log
 _STATES = {
     TrackedObject.TRACKING: "tracking",
     TrackedObject.OCCLUDED: "occluded",
     TrackedObject.LOST: "lost",
 }
-# What is missed is overtaken by the next; and it fits publishers of every kind.
+# Lost messages are replaced by the next; and best effort matches every publisher.
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 _SERVICES = {
@@ -52,17 +59,20 @@ _SERVICES = {
 
 
 class Bridge:
-    """All of rclpy happens in the thread of its executor, all else in that of the event loop."""
+    """The tracking node as a :class:`~.tracker_interface.Tracker`.
+
+    rclpy runs in the thread of its executor, and the rest in that of the event loop.
+    """
 
     def __init__(
-        self, name: str, points_topic: str, answer_timeout: float = ANSWER_TIMEOUT
+        self, name: str, points_topic: str, answer_timeout: float = SERVICE_TIMEOUT
     ) -> None:
-        """Make the node; rclpy has been initialized.
+        """Create the node; rclpy must be initialized.
 
         Args:
-            name: full name of the tracking node, as ``/sam_pt``.
-            points_topic: where it listens for PointPromptArray.
-            answer_timeout: seconds to wait for the answer of a service.
+            name: full name of the tracking node, such as ``/sam_pt``.
+            points_topic: topic on which it receives PointPromptArray.
+            answer_timeout: seconds to wait for the response of a service.
         """
         self.name = name
         self._answer_timeout = answer_timeout
@@ -78,7 +88,7 @@ class Bridge:
             TrackedObjectArray, f"{name}/objects", self._on_objects, _NEWEST
         )
         self._node.create_subscription(Log, "/rosout", self._on_log, QoSProfile(depth=100))
-        # Not in ROS time, which may stand still.
+        # Not in ROS time, which may be paused.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._node.create_timer(_LOOK_PERIOD, self._look, clock=steady)
         self._logger_name = name.strip("/").replace("/", ".")
@@ -90,11 +100,11 @@ class Bridge:
         self._thread: threading.Thread | None = None
 
     def start(self, listener: Listener, on_failure: Callable[[str], None]) -> None:
-        """Begin to hear, in the running event loop.
+        """Start receiving; called in the running event loop.
 
         Args:
-            listener: is told what is heard.
-            on_failure: is called with a reason if it cannot go on.
+            listener: is notified of what is received.
+            on_failure: is called with a reason if receiving fails.
         """
         self._loop = asyncio.get_running_loop()
         self._listener = listener
@@ -102,7 +112,7 @@ class Bridge:
         self._thread.start()
 
     def close(self) -> None:
-        """Hear nothing any more."""
+        """Stop receiving."""
         self._executor.shutdown(timeout_sec=0)
         if self._thread is not None:
             self._thread.join()
@@ -113,10 +123,10 @@ class Bridge:
             self._executor.spin()
         except ExternalShutdownException:
             pass
-        except Exception as error:  # it would end in silence
+        except Exception as error:  # would end the thread silently
             self._loop.call_soon_threadsafe(on_failure, repr(error))
 
-    # --- what is heard, in the executor's thread ------------------------------------------
+    # --- receiving, in the executor's thread ----------------------------------------------
 
     def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
         self._loop.call_soon_threadsafe(function, *arguments)
@@ -143,7 +153,7 @@ class Bridge:
             level = "error" if message.level >= _ERROR else "warning"
             self._tell(self._listener.on_notice, level, message.msg)
 
-    # --- what is to be done, in the event loop's thread -----------------------------------
+    # --- commands, in the event loop's thread ---------------------------------------------
 
     def want_pictures(self, wanted: bool) -> None:
         self._do(self._subscribe if wanted else self._unsubscribe)
@@ -160,13 +170,13 @@ class Bridge:
         if subscription is not None:
             self._node.destroy_subscription(subscription)
 
-    async def add_object(self, click: Click) -> Started:
+    async def add_object(self, click: PickerClick) -> Started:
         prompt = ObjectPrompt(points=[_prompt(click, 0, True)])
         request = AddObjects.Request(header=_header(click), objects=[prompt])
         response = await self._call("add_objects", request)
         return Started(int(response.object_ids[0]), response.message)
 
-    async def add_point(self, object_id: int, click: Click, positive: bool) -> str:
+    async def add_point(self, object_id: int, click: PickerClick, positive: bool) -> str:
         message = PointPromptArray(
             header=_header(click), prompts=[_prompt(click, object_id, positive)]
         )
@@ -174,12 +184,14 @@ class Bridge:
         def publish(answer: asyncio.Future[Any]) -> None:
             if self._points.get_subscription_count() == 0:
                 topic = self._points.topic_name
-                raise TrackerError(f"the node {self.name} does not listen to {topic}; activate it")
+                raise TrackerError(
+                    f"the node {self.name} does not subscribe to {topic}; activate it"
+                )
             self._points.publish(message)
             self._tell(_settle, answer, None)
 
         await self._in_executor(publish)
-        return f"point {'on' if positive else 'beside'} object {object_id}"
+        return f"added a point {'on' if positive else 'beside'} object {object_id}"
 
     async def remove_object(self, object_id: int) -> str:
         request = RemoveObject.Request(object_id=object_id)
@@ -192,20 +204,22 @@ class Bridge:
         return str((await self._call("enable", SetBool.Request(data=enabled))).message)
 
     async def _call(self, service: str, request: Any) -> Any:
-        """Call a service of the node; its response, which is one of success."""
+        """Call a service of the node; TrackerError unless it succeeds."""
         client = self._clients[service]
         calls: list[Any] = []
 
         def call(answer: asyncio.Future[Any]) -> None:
             if not client.service_is_ready():
-                raise TrackerError(f"there is no node {self.name}; is it running and configured?")
+                raise TrackerError(
+                    f"the node {self.name} was not found; check that it is running and configured"
+                )
             calls.append(client.call_async(request))
             calls[0].add_done_callback(partial(self._on_response, answer))
 
         try:
             response = await self._in_executor(call)
         except TrackerError:
-            # A response that comes late finds nobody.
+            # Late responses are dropped.
             self._do(lambda: [client.remove_pending_request(c) for c in calls])
             raise
         if not response.success:
@@ -219,15 +233,15 @@ class Bridge:
             self._tell(_settle, answer, future.result())
 
     def _do(self, job: Callable[[], Any]) -> None:
-        """Run something in the executor's thread, after all that was asked for before.
+        """Run a job in the executor's thread, after all earlier jobs.
 
-        Executors themselves begin with the newest task, before Kilted.
+        Before Kilted, executors themselves start with the newest task.
         """
         self._jobs.append(job)
         self._executor.create_task(lambda: self._jobs.popleft()())
 
     async def _in_executor(self, function: Callable[[asyncio.Future[Any]], None]) -> Any:
-        """Run what settles a future sooner or later; the future's result."""
+        """Run a function that settles the given future; the future's result."""
         answer: asyncio.Future[Any] = self._loop.create_future()
 
         def run() -> None:
@@ -235,15 +249,16 @@ class Bridge:
                 function(answer)
             except TrackerError as error:
                 self._tell(_fail, answer, error)
-            except Exception as error:  # it would end the executor
-                self._tell(_fail, answer, TrackerError(f"it failed: {error!r}"))
+            except Exception as error:  # would end the executor
+                self._tell(_fail, answer, TrackerError(f"the command failed: {error!r}"))
 
         self._do(run)
         try:
             return await asyncio.wait_for(answer, self._answer_timeout)
         except asyncio.TimeoutError:
             raise TrackerError(
-                f"the node {self.name} does not answer; is it running and active?"
+                f"the node {self.name} did not answer within {self._answer_timeout:g} s; check "
+                "that it is running and active"
             ) from None
 
 
@@ -257,12 +272,12 @@ def _fail(answer: asyncio.Future[Any], error: TrackerError) -> None:
         answer.set_exception(error)
 
 
-def _header(click: Click) -> Header:
+def _header(click: PickerClick) -> Header:
     seconds, nanoseconds = click.stamp
     return Header(stamp=Time(sec=seconds, nanosec=nanoseconds))
 
 
-def _prompt(click: Click, object_id: int, positive: bool) -> PointPrompt:
+def _prompt(click: PickerClick, object_id: int, positive: bool) -> PointPrompt:
     label = PointPrompt.POSITIVE if positive else PointPrompt.NEGATIVE
     return PointPrompt(object_id=object_id, x=click.x, y=click.y, label=label)
 

@@ -1,4 +1,4 @@
-"""Who may talk to the picker: only its own page, and beyond this machine only with the token."""
+"""Access to the picker: only from its own page, and from other machines only with the token."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,128}")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or a name, is this machine's alone."""
+    """Whether an address or a name is a loopback of this machine."""
     address = _address(host)
     return host == "localhost" if address is None else address.is_loopback
 
 
 def new_token() -> str:
-    """A token that nobody can guess."""
+    """A random token."""
     return secrets.token_urlsafe(16)
 
 
 def own_names() -> frozenset[str]:
-    """Names by which others may know this machine."""
+    """Names of this machine in its network."""
     name = socket.gethostname().lower()
     return frozenset({"localhost", name, f"{name.partition('.')[0]}.local"})
 
@@ -42,12 +42,12 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @dataclass(frozen=True)
 class Access:
-    """Decides about requests.
+    """Decides which requests are accepted.
 
     Attributes:
-        host: name or address at which the server listens.
-        token: what every request must show; None: nothing, on this machine's own address only.
-        names: names that the machine has, beside ``host``.
+        host: name or address on which the server listens.
+        token: required of every request; None: not required, which needs a loopback ``host``.
+        names: other names of the machine.
     """
 
     host: str
@@ -56,7 +56,10 @@ class Access:
 
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
-            raise UserError(f"--host {self.host} can be reached by others; that needs a token")
+            raise UserError(
+                f"--host {self.host} can be reached from other machines and needs a token; "
+                "give --token"
+            )
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise UserError(
                 "--token must have 8 to 128 letters, digits, dots, dashes or underscores"
@@ -64,14 +67,14 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie that holds the token; another for every token."""
+        """Name of the cookie with the token; different for every token."""
         return f"sam_pt_picker_{hashlib.sha256((self.token or '').encode()).hexdigest()[:8]}"
 
     def expects_host(self, header: str | None) -> bool:
         """Whether a Host header names this server.
 
-        A page of somebody else, whose name was made to point here, still carries that name. An
-        address cannot be made to point anywhere; the port may be that of a tunnel.
+        This defends against DNS rebinding: a foreign page whose name resolves to this machine
+        still sends its own name. Addresses are safe; the port may be that of a tunnel.
         """
         match = _HOST.fullmatch((header or "").lower())
         if match is None:
@@ -87,17 +90,17 @@ class Access:
         """Whether an Origin header is that of the server's own page.
 
         Args:
-            header: the Origin; browsers leave it out where no script had a hand in it.
-            host: the Host header, found good.
-            needed: whether there must be one.
+            header: the Origin; browsers omit it where no script is involved.
+            host: the Host header, already checked.
+            needed: whether the header is required.
         """
         if header is None:
             return not needed
         return header.lower() == f"http://{host}".lower()
 
     def knows(self, token: str | None) -> bool:
-        """Whether this is the token; always where there is none."""
+        """Whether this is the token; True if no token is required."""
         if self.token is None:
             return True
-        given = (token or "").encode(errors="surrogateescape")  # cookies may hold any bytes
+        given = (token or "").encode(errors="surrogateescape")  # cookies may contain any bytes
         return hmac.compare_digest(given, self.token.encode())

@@ -1,4 +1,4 @@
-"""The picker's web server. No ROS here: it is handed a tracker."""
+"""The picker's web server, independent of ROS: it works on any :class:`Tracker`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from sam_pt_ros.picker import protocol
+from sam_pt_ros.picker import page_messages
 from sam_pt_ros.picker.hub import Client, Hub
-from sam_pt_ros.picker.protocol import Command, Drawn, ProtocolError
+from sam_pt_ros.picker.page_messages import Command, Drawn, ProtocolError
 from sam_pt_ros.picker.security import Access
-from sam_pt_ros.picker.tracker import Tracker, TrackerError
+from sam_pt_ros.picker.tracker_interface import Tracker, TrackerError
 
 MAX_PAGES = 16
-"""Pages at the same time."""
+"""Largest number of open pages."""
 
 MAX_COMMANDS = 8
-"""Commands of one page that have not been answered."""
+"""Largest number of unanswered commands of a page."""
 
-_HEARTBEAT = 15.0  # seconds after which a page that is silent is asked, and then dropped
+_HEARTBEAT = 15.0  # seconds after which a silent page is pinged, and then dropped
 
 _PAGE = Path(__file__).with_name("page")
 _FILES = {
@@ -41,15 +41,13 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'{sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_NO_TOKEN = (
-    "This picker needs its token. Open the address that `sam-pt pick` printed when it was started."
-)
+_NO_TOKEN = "This picker needs a token. Open the address that `sam-pt pick` printed at its start."
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class PickerServer:
-    """Serves the page and talks to it."""
+    """Serves the page and communicates with it."""
 
     def __init__(self, tracker: Tracker, access: Access) -> None:
         self._tracker = tracker
@@ -63,7 +61,7 @@ class PickerServer:
         }
 
     def application(self) -> web.Application:
-        """What an aiohttp runner runs."""
+        """The application, for an aiohttp runner."""
         application = web.Application(middlewares=[self._guard])
         for path in self._files:
             application.router.add_get(path, self._serve_file)
@@ -78,9 +76,9 @@ class PickerServer:
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         host, origin = request.headers.get("Host"), request.headers.get("Origin")
         if not self._access.expects_host(host):
-            return _refusal("This server is not known by that name; see `sam-pt pick --host`.")
+            return _refusal("Unknown host name; see `sam-pt pick --help` on --host.")
         if not self._access.expects_origin(origin, host, needed=request.path == "/socket"):
-            return _refusal("Requests of other pages are refused.")
+            return _refusal("Requests from other pages are refused.")
         tokens = request.query.get("token"), request.cookies.get(self._access.cookie)
         if not any(self._access.knows(token) for token in tokens):
             return _refusal(_NO_TOKEN)
@@ -89,7 +87,7 @@ class PickerServer:
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(_HEADERS)
         host = request.headers.get("Host")
-        # Some browsers do not count a WebSocket among what is 'self'.
+        # In some browsers 'self' does not cover WebSockets.
         sockets = f" ws://{host}" if self._access.expects_host(host) else ""
         response.headers["Content-Security-Policy"] = _POLICY.format(sockets=sockets)
 
@@ -100,7 +98,7 @@ class PickerServer:
         response = web.Response(body=content, content_type=kind, charset="utf-8")
         token = request.query.get("token")
         if self._access.token is not None and token is not None and self._access.knows(token):
-            # The page takes the token out of its address, so that it is not passed on with it.
+            # The page removes the token from its URL, so that a shared URL does not contain it.
             response.set_cookie(
                 self._access.cookie, token, httponly=True, samesite="Strict", path="/"
             )
@@ -108,9 +106,11 @@ class PickerServer:
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
         if len(self.hub) >= MAX_PAGES:
-            raise web.HTTPServiceUnavailable(text=f"{MAX_PAGES} pages are open already.")
+            raise web.HTTPServiceUnavailable(
+                text=f"{MAX_PAGES} pages are already open; close one."
+            )
         socket = web.WebSocketResponse(
-            heartbeat=_HEARTBEAT, max_msg_size=protocol.MAX_MESSAGE, compress=False
+            heartbeat=_HEARTBEAT, max_msg_size=page_messages.MAX_MESSAGE, compress=False
         )
         await socket.prepare(request)
         client = self.hub.join()
@@ -122,18 +122,18 @@ class PickerServer:
                 if message.type is WSMsgType.TEXT:
                     self._hear(client, message.data, waiting)
                 else:
-                    client.tell(protocol.error_message("only text is understood"))
+                    client.tell(page_messages.error_message("only text messages are allowed"))
         finally:
             self._sockets.discard(socket)
             self.hub.leave(client)
             sender.cancel()
-            # Its end is no news: that the page has gone.
+            # Its error is expected: the page has closed.
             await asyncio.gather(sender, return_exceptions=True)
         return socket
 
     async def _close_sockets(self, application: web.Application) -> None:
         for socket in list(self._sockets):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the picker has ended")
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the picker has stopped")
         for command in self._commands:
             command.cancel()
 
@@ -141,15 +141,15 @@ class PickerServer:
 
     def _hear(self, client: Client, text: str, waiting: set[asyncio.Task[None]]) -> None:
         try:
-            message = protocol.parse(text)
+            message = page_messages.parse(text)
         except ProtocolError as error:
-            client.tell(protocol.error_message(str(error)))
+            client.tell(page_messages.error_message(str(error)))
             return
         if isinstance(message, Drawn):
             client.drawn()
         elif len(waiting) >= MAX_COMMANDS:
-            text = "too much at once; wait for the answers"
-            client.tell(protocol.answer_message(message.request, False, text))
+            text = "too many commands at once; wait for the answers"
+            client.tell(page_messages.answer_message(message.request, False, text))
         else:
             task = asyncio.ensure_future(self._answer(client, message))
             for tasks in (waiting, self._commands):
@@ -159,13 +159,13 @@ class PickerServer:
     async def _answer(self, client: Client, command: Command) -> None:
         try:
             done, object_id = await self._do(command)
-            answer = protocol.answer_message(command.request, True, done, object_id)
+            answer = page_messages.answer_message(command.request, True, done, object_id)
         except TrackerError as error:
-            answer = protocol.answer_message(command.request, False, str(error))
+            answer = page_messages.answer_message(command.request, False, str(error))
         client.tell(answer)
 
     async def _do(self, command: Command) -> tuple[str, int | None]:
-        """What was done, and the id of an object that was started."""
+        """Run a command; a message for the user, and the id of an object if one was started."""
         tracker, click = self._tracker, command.click
         if command.action == "remove":
             done = await tracker.remove_object(command.object_id)

@@ -1,1 +1,1 @@
-"""Recordings: rosbag2 files read and written without ROS, and what is put into them."""
+"""Recordings: reading and writing rosbag2 files without ROS, and what goes into them."""

@@ -1,4 +1,4 @@
-"""Cuts the bag that the demo plays: images, a calibration and clicks."""
+"""Cuts bags that can be played to the node: images, a calibration, clicks and ground truth."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange.messages import ResultMessages
+from sam_pt_ros.recordings.bag_topics import (
+    CAMERA_INFO_TOPIC,
+    IMAGE_TOPIC,
+    POINTS_TOPIC,
+    TRUTH_TOPIC,
+)
 from sam_pt_ros.recordings.clicks import Click, ClickEvent, check_clicks
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
@@ -21,23 +27,18 @@ from sam_pt_ros.recordings.rosbag2 import (
     PROMPTS_TYPE,
     SECOND,
     create_bag,
-    make_header,
-    make_message,
+    make_bag_header,
+    make_bag_message,
     remove_bag,
     typestore,
 )
 from sam_pt_ros.recordings.sources import Source, StampedImage
 
-IMAGE_TOPIC = "/image"
-CAMERA_INFO_TOPIC = "/camera_info"
-POINTS_TOPIC = "/points"
-TRUTH_TOPIC = "/truth"
-
 FOCAL_LENGTH = 0.87
-"""Of a camera that was never calibrated, in image widths: it sees 60 degrees."""
+"""Of an uncalibrated camera, in image widths: its field of view is 60 degrees."""
 
 OUTPUT_SHARE = 1.5
-"""Bytes that the node's recorded outputs take for each byte of an image, about."""
+"""Approximate size of the node's recorded outputs per byte of an image."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class CutBag:
 
     Attributes:
         path: its folder.
-        size: width, height of its images.
+        size: width and height of its images, pixels.
         stamps: of its images, nanoseconds, increasing.
-        click_stamps: of its clicks, each that of an image.
+        click_stamps: stamps of the images that are clicked on.
     """
 
     path: Path
@@ -58,7 +59,7 @@ class CutBag:
 
     @property
     def seconds(self) -> float:
-        """How long it plays, the last image included."""
+        """Its duration, including the last image."""
         if len(self.stamps) < 2:
             return 0.0
         span = self.stamps[-1] - self.stamps[0]
@@ -76,12 +77,12 @@ def cut_bag(
     truth: Callable[[int], np.ndarray | None] | None = None,
     storage: str = "mcap",
 ) -> CutBag:
-    """Write a bag that the node can be fed with.
+    """Write a bag that can be played to the node.
 
     Args:
         path: its folder; a bag that an earlier run left there is replaced.
-        source: the images. It may read from ``path`` itself.
-        clicks: in pixels of ``source.size``; none: those that come with the source.
+        source: the images; it may read from ``path`` itself.
+        clicks: in pixels of ``source.size``; empty: those that come with the source.
         start: seconds from the first image to the one that is clicked on.
         duration: seconds of the source to take; None: all.
         on_image: called after each image.
@@ -89,7 +90,7 @@ def cut_bag(
         storage: ``mcap`` or ``sqlite3``.
 
     Raises:
-        UserError: bad clicks, images that cannot be had, or a disk that is too small.
+        UserError: a click or an image that cannot be used, or a disk that is too small.
     """
     images = source.images()
     first = next(images)
@@ -111,10 +112,10 @@ def cut_bag(
         advice = (
             f"--start must be less than {cut.seconds:.2f} s"
             if clicks
-            else f"its own clicks need a --duration of more than {wanted:.2f} s"
+            else f"its clicks need a --duration of more than {wanted:.2f} s"
         )
         raise UserError(
-            f"{source.name}: there is no image {wanted:g} s after the first to click on; {advice}"
+            f"{source.name}: no image to click on {wanted:g} s after the first; {advice}"
         )
     return replace(cut, path=path)
 
@@ -122,13 +123,13 @@ def cut_bag(
 def _check_space(
     folder: Path, source: Source, image: StampedImage, duration: float | None
 ) -> None:
-    """UserError if the raw images and what the node makes of them do not fit on the disk."""
+    """UserError if the raw images and the node's outputs do not fit on the disk."""
     seconds = source.seconds if duration is None else min(duration, source.seconds)
     needed = seconds * source.rate * image.data.nbytes * (1 + OUTPUT_SHARE)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"{seconds:.0f} s of {source.name} take about {needed / 1e9:.1f} GB, but "
+            f"{seconds:.0f} s of {source.name} need about {needed / 1e9:.1f} GB, but "
             f"{folder.absolute()} has {free / 1e9:.1f} GB free; take less with --duration, or "
             "write elsewhere with --out"
         )
@@ -188,9 +189,9 @@ def _write(
 
 def image_message(image: StampedImage) -> Any:
     """``sensor_msgs/msg/Image``."""
-    return make_message(
+    return make_bag_message(
         IMAGE_TYPE,
-        header=make_header(image.stamp, image.frame_id),
+        header=make_bag_header(image.stamp, image.frame_id),
         height=image.height,
         width=image.width,
         encoding=image.encoding,
@@ -201,32 +202,32 @@ def image_message(image: StampedImage) -> Any:
 
 
 def label_message(labels: np.ndarray, image: StampedImage) -> Any:
-    """The label image, ``uint16 (H, W)``, of an image; mono8, or mono16 if it must be.
+    """The label image, ``uint16 (H, W)``, of an image: mono8 if the labels fit, else mono16.
 
     Raises:
-        UserError: it is of another size than the image.
+        UserError: its size is not that of the image.
     """
     if labels.shape != (image.height, image.width):
         raise UserError(
-            f"the truth of the image with the stamp {image.stamp} ns is of "
-            f"{labels.shape[1]}x{labels.shape[0]} pixels, the image of "
-            f"{image.width}x{image.height}; give a truth of the images' size"
+            f"the ground truth of the image with the stamp {image.stamp} ns has "
+            f"{labels.shape[1]}x{labels.shape[0]} pixels, the image "
+            f"{image.width}x{image.height}; use label images of the images' size"
         )
     deep = labels.max(initial=0) > 255
     pixels = labels.astype(np.uint16 if deep else np.uint8)
-    header = make_header(image.stamp, image.frame_id)
-    make_image = ResultMessages(make_message).image
+    header = make_bag_header(image.stamp, image.frame_id)
+    make_image = ResultMessages(make_bag_message).image
     return make_image(pixels, "mono16" if deep else "mono8", header)
 
 
 def camera_info_message(image: StampedImage, known: Any | None) -> Any:
-    """``sensor_msgs/msg/CameraInfo``: what is known, or a plausible pinhole camera."""
-    header = make_header(image.stamp, image.frame_id)
+    """``sensor_msgs/msg/CameraInfo``: the known calibration, or a plausible pinhole camera."""
+    header = make_bag_header(image.stamp, image.frame_id)
     if known is not None:
         return replace(known, header=header)
     focal = FOCAL_LENGTH * image.width
     cx, cy = (image.width - 1) / 2, (image.height - 1) / 2
-    return make_message(
+    return make_bag_message(
         CAMERA_INFO_TYPE,
         header=header,
         height=image.height,
@@ -242,7 +243,7 @@ def camera_info_message(image: StampedImage, known: Any | None) -> Any:
 def prompts_message(clicks: Sequence[Click], image: StampedImage) -> Any:
     """``PointPromptArray`` of clicks on an image."""
     prompts = [
-        make_message(
+        make_bag_message(
             PROMPTS_TYPE.removesuffix("Array"),
             object_id=click.object_id,
             object_label=click.name,
@@ -252,5 +253,5 @@ def prompts_message(clicks: Sequence[Click], image: StampedImage) -> Any:
         )
         for click in clicks
     ]
-    header = make_header(image.stamp, image.frame_id)
-    return make_message(PROMPTS_TYPE, header=header, prompts=prompts)
+    header = make_bag_header(image.stamp, image.frame_id)
+    return make_bag_message(PROMPTS_TYPE, header=header, prompts=prompts)

@@ -1,4 +1,4 @@
-"""The film and the film strip of a run, out of the recorded overlays."""
+"""Films and film strips of overlays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STRIP_COLUMNS = 4
 
 
 def read_overlays(path: Path, topic: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Stamps and RGB images, ``uint8 (H, W, 3)``, of a recorded ``~/overlay``."""
+    """Stamps (nanoseconds) and RGB images, ``uint8 (H, W, 3)``, of a recorded ``~/overlay``."""
     with open_bag(path) as bag:
         connections = [c for c in bag.connections if c.topic == topic]
         for _, _, raw in bag.messages(connections):
@@ -31,12 +31,12 @@ def read_overlays(path: Path, topic: str) -> Iterator[tuple[int, np.ndarray]]:
 def write_film(
     path: Path, overlays: Iterator[tuple[int, np.ndarray]], stamps: Sequence[int]
 ) -> None:
-    """Write the overlays as a video (H.264) that is as long as the input.
+    """Write the overlays as a video (H.264) of the input's length.
 
     Args:
         path: an ``.mp4`` file.
         overlays: stamps and RGB images, in order; at least one.
-        stamps: of all images that were played. One without an overlay shows the one before.
+        stamps: of all images that were played; an image without an overlay shows the one before.
     """
     shown, following = next(overlays), next(overlays, None)
     height, width = shown[1].shape[:2]
@@ -50,7 +50,7 @@ def write_film(
 
 
 class FilmWriter:
-    """Writes images as a video (H.264) one by one, each shown until the next; a context manager.
+    """Writes images as a video (H.264), each shown until the next; a context manager.
 
     Args:
         path: an ``.mp4`` file.
@@ -70,7 +70,7 @@ class FilmWriter:
         self.close()
 
     def add(self, stamp: int, image: np.ndarray) -> None:
-        """Show an image, RGB ``uint8 (H, W, 3)``, from its stamp (nanoseconds) on.
+        """Add an image, RGB ``uint8 (H, W, 3)``, shown from its stamp (nanoseconds) on.
 
         Raises:
             OSError: the film cannot be written.
@@ -88,7 +88,7 @@ class FilmWriter:
         self._film.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """End the film; without an image there is none."""
+        """Finish the film; without an image no file is written."""
         film, self._film = self._film, None
         if film is not None:
             try:
@@ -97,21 +97,21 @@ class FilmWriter:
                 film.close()
 
 
-_CLOCK_RATE = 90_000  # ticks a second, as MPEG counts time
+_CLOCK_RATE = 90_000  # ticks per second, as in MPEG
 _CLOCK = Fraction(1, _CLOCK_RATE)
 
 
 def _add_stream(film: Any, rate: Fraction, width: int, height: int) -> Any:
-    """What every browser plays: halved colours, for which both sides must be even."""
+    """Add a stream that every browser plays: yuv420p, which needs even sides."""
     stream = film.add_stream("libx264", rate, options={"preset": "ultrafast"})
     stream.pix_fmt = "yuv420p"
-    stream.codec_context.thread_count = 1  # the other cores have other work
+    stream.codec_context.thread_count = 1  # the other cores are busy
     stream.width, stream.height = width + width % 2, height + height % 2
     return stream
 
 
 def _video_frame(image: np.ndarray) -> Any:
-    """An RGB image as a frame of the film, the last row and column repeated to even sides."""
+    """An RGB image as a video frame; the last row and column are repeated to make sides even."""
     height, width = image.shape[:2]
     if height % 2 or width % 2:
         image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
@@ -120,7 +120,7 @@ def _video_frame(image: np.ndarray) -> Any:
 
 
 def _rate(stamps: Sequence[int]) -> Fraction:
-    """Images per second, in numbers that a film can hold; that of 30000/1001 stays exact."""
+    """Images per second, within what a film can hold; 30000/1001 stays exact."""
     span = stamps[-1] - stamps[0]
     if not span:
         return Fraction(25)
@@ -129,7 +129,7 @@ def _rate(stamps: Sequence[int]) -> Fraction:
 
 
 def choose_evenly(stamps: Sequence[int], count: int = STRIP_IMAGES) -> list[int]:
-    """At most ``count`` of the stamps, evenly in time, the first and the last included."""
+    """Choose at most ``count`` stamps, evenly in time, including the first and the last."""
     if len(stamps) <= count:
         return list(stamps)
     times = np.asarray(stamps, np.int64)
@@ -149,7 +149,7 @@ def write_strip(
     Args:
         path: a ``.png`` file.
         overlays: stamps and RGB images.
-        wanted: stamps of those to show.
+        wanted: stamps of the overlays to show.
         stamps: of all images that were played, for the titles.
     """
     index = {stamp: i for i, stamp in enumerate(stamps)}

@@ -1,4 +1,4 @@
-"""What can be read of a recording that was cut off: by a crash, a full disk, a broken copy."""
+"""Recovers recordings that were cut off by a crash, a full disk or an incomplete copy."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from sam_pt_ros.recordings.sources import natural_order
 
 _MAGIC = b"\x89MCAP0\r\n"
 _FOOTER, _CHUNK, _DATA_END = 0x02, 0x06, 0x0F
-_CHUNK_HEAD = struct.Struct("<QQQII")  # times, size, CRC, length of the compression's name
+_CHUNK_HEAD = struct.Struct("<QQQII")  # times, size, CRC, length of the compression name
 _PAGE_SIZE_AT, _PAGE_COUNT_AT = 16, 28  # in the header of a SQLite file
 
 
 def recover(path: Path, folder: Path) -> Path:
-    """Copy what is left of a cut off recording into a readable bag.
+    """Copy the readable part of a recording that was cut off into a new bag.
 
     Args:
-        path: a storage file (``.mcap``, ``.db3``), or the folder of a rosbag2 with some.
-        folder: where to put the bag, and copies on the way to it.
+        path: a storage file (``.mcap``, ``.db3``), or the folder of a rosbag2.
+        folder: where the bag and temporary copies are written.
 
     Returns:
-        The bag (mcap) with the messages up to the first that could not be read, in the order of
-        the files.
+        The bag (mcap). It holds the messages before the first unreadable one, in the order of the
+        files.
 
     Raises:
-        UserError: there is not one message left.
+        UserError: no message can be read.
     """
     files = storage_files(path)
     bag_path = folder / "recovered"
@@ -47,9 +47,9 @@ def recover(path: Path, folder: Path) -> Path:
                     bag.write(add_connection(bag, topic, kind), stamp, data)
                     count += 1
         except _CutOffError:
-            pass  # what comes after a gap is another recording
+            pass  # what follows a gap is another recording
     if count == 0:
-        raise UserError(f"{path}: nothing of this recording can be read; record it again")
+        raise UserError(f"{path}: no message of this recording can be read; record it again")
     return bag_path
 
 
@@ -61,7 +61,7 @@ def storage_files(path: Path) -> list[Path]:
 
 
 class _CutOffError(Exception):
-    """A file cannot be read to its end."""
+    """A file ends too early, or is unreadable from some point on."""
 
 
 _Message = tuple[str, str, int, bytes]  # topic, type, stamp, serialised
@@ -80,17 +80,17 @@ def _messages(file: Path, folder: Path) -> Iterator[_Message]:
                     yield connection.topic, connection.msgtype, stamp, data
             if not whole:
                 raise _CutOffError
-    except Exception as error:  # the end of what can be read, whatever the storage says about it
+    except Exception as error:  # each storage has its own errors for an unreadable rest
         raise _CutOffError from error
     finally:
         copy.unlink(missing_ok=True)
 
 
 def _complete_mcap(file: Path, copy: Path) -> bool:
-    """Copy the whole records of an MCAP file, and end it as its specification asks for.
+    """Copy the complete records of an MCAP file, and finish the copy as the specification asks.
 
     Returns:
-        Whether its end was there.
+        Whether the file was complete.
     """
     whole = False
     size = file.stat().st_size
@@ -116,9 +116,9 @@ def _complete_mcap(file: Path, copy: Path) -> bool:
 
 
 def _enter_chunk(chunk: BinaryIO) -> bool:
-    """Go to the first record within a chunk, unless they are compressed; whether that was done.
+    """Move to the first record of an uncompressed chunk; whether that was possible.
 
-    Records may as well stand outside of a chunk.
+    Records are also valid outside a chunk.
     """
     head = chunk.read(_CHUNK_HEAD.size)
     if len(head) < _CHUNK_HEAD.size or _CHUNK_HEAD.unpack(head)[-1] != 0:
@@ -127,7 +127,7 @@ def _enter_chunk(chunk: BinaryIO) -> bool:
 
 
 def _complete_sqlite(file: Path, copy: Path) -> None:
-    """Copy a SQLite file in the length that it says it has: SQLite refuses a shorter one."""
+    """Copy a SQLite file, padded to the size in its header: SQLite refuses a shorter file."""
     shutil.copyfile(file, copy)
     with file.open("rb") as source:
         header = source.read(100)

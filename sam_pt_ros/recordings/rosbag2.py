@@ -1,4 +1,4 @@
-"""Rosbag2 files, read and written without ROS."""
+"""Reads and writes rosbag2 files without ROS."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ PROMPTS_TYPE = f"{PACKAGE}/msg/PointPromptArray"
 SECOND = 1_000_000_000
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
-"""Ways to write a bag."""
+"""Storage plugins, by name."""
 
 
 @cache
 def typestore() -> Typestore:
-    """All message types that the demo handles, those of this package included."""
+    """ROS's message types and those of this package."""
     store = get_typestore(Stores.ROS2_KILTED)
     types: dict[str, Any] = {}
     for path in sorted((share_folder() / "msg").glob("*.msg")):
@@ -43,14 +43,14 @@ def typestore() -> Typestore:
     return store
 
 
-def stamp_of(cdr: bytes | memoryview) -> int:
+def serialized_stamp(cdr: bytes | memoryview) -> int:
     """The stamp (nanoseconds) of a serialised message that begins with a header."""
     order = "<" if cdr[1] & 1 else ">"
     seconds, nanoseconds = struct.unpack_from(f"{order}iI", cdr, 4)
     return int(seconds) * SECOND + int(nanoseconds)
 
 
-def make_message(kind: str, **fields: Any) -> Any:
+def make_bag_message(kind: str, **fields: Any) -> Any:
     """One of rosbags' messages, as :class:`~sam_pt_ros.interchange.messages.Maker` makes them."""
     message_class, described = _type(kind)
     if len(fields) < len(described):
@@ -68,17 +68,17 @@ def _type(kind: str) -> tuple[Any, dict[str, Any]]:
     return typestore().types[kind], dict(typestore().fielddefs[kind][1])
 
 
-def make_header(stamp: int, frame_id: str) -> Any:
+def make_bag_header(stamp: int, frame_id: str) -> Any:
     """``std_msgs/msg/Header`` of a stamp in nanoseconds."""
     seconds, nanoseconds = divmod(stamp, SECOND)
-    time = make_message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
-    return make_message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+    time = make_bag_message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return make_bag_message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
 
 
 def _zero(description: Any) -> Any:
     node, detail = description
     if node is Nodetype.NAME:
-        return make_message(detail)
+        return make_bag_message(detail)
     if node is Nodetype.BASE:
         return _zero_number(detail[0])
     (inner, inner_detail), length = detail
@@ -101,11 +101,11 @@ def _zero_number(name: str) -> Any:
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[Reader]:
-    """A bag to read; UserError if it is none."""
+    """Open a bag to read it; UserError if it is not a readable bag."""
     try:
         reader = Reader(path)
         reader.open()
-    except Exception as error:  # rosbags passes on what its storages, YAML and zstd raise
+    except Exception as error:  # rosbags passes on the errors of its storages, YAML and zstd
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path}: not a readable rosbag2 ({reason}); give the folder that holds its "
@@ -118,7 +118,7 @@ def open_bag(path: Path) -> Iterator[Reader]:
 
 
 def create_bag(path: Path, storage: str = "mcap") -> Writer:
-    """A bag to write, in place of an earlier one; to be used as a context manager.
+    """A bag to write, in place of an earlier one; use it as a context manager.
 
     Args:
         path: its folder.
@@ -131,12 +131,12 @@ def create_bag(path: Path, storage: str = "mcap") -> Writer:
 
 
 def check_replaceable(path: Path) -> None:
-    """UserError if there is something at ``path`` that is no bag of :func:`create_bag`.
+    """UserError if ``path`` holds anything but a bag of :func:`create_bag`.
 
-    A bag that was never closed has no metadata that says whose it is: it is nobody's to replace.
+    A bag that was never closed has no metadata that says what wrote it, and is not replaced.
     """
     if path.is_symlink():
-        raise UserError(f"{path}: is a link, and is not replaced; choose another name")
+        raise UserError(f"{path}: is a symbolic link and is not replaced; choose another path")
     if not path.exists():
         return
     files = {child.name for child in path.iterdir()} if path.is_dir() else {""}

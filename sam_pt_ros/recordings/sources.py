@@ -24,29 +24,29 @@ from sam_pt_ros.recordings.rosbag2 import (
     PROMPTS_TYPE,
     SECOND,
     open_bag,
-    stamp_of,
+    serialized_stamp,
     typestore,
 )
 
 FRAME_ID = "camera_optical_frame"
 FIRST_STAMP = 1_000 * SECOND
 """Stamp of a video's first frame: fixed, so that every run is the same; not 0, which would mean
-that there is no stamp."""
+"no stamp"."""
 
 FALLBACK_RATE = 25.0
-"""Frames per second of a video that does not say."""
+"""Frames per second of a video that does not state them."""
 
 WIDEST = 1280
-"""Wider images of a video or camera are scaled down, unless told otherwise (pixels)."""
+"""Images of a video or a camera are scaled down to this width by default (pixels)."""
 
 
 UNSCALED = 1 << 20
-"""No image is wider."""
+"""A width that no image exceeds."""
 
 
 @dataclass(frozen=True, eq=False)
 class StampedImage:
-    """What a ``sensor_msgs/msg/Image`` says.
+    """The content of a ``sensor_msgs/msg/Image``.
 
     Attributes:
         stamp: nanoseconds.
@@ -64,7 +64,7 @@ class StampedImage:
 
     @classmethod
     def from_rgb(cls, image: np.ndarray, stamp: int, frame_id: str = FRAME_ID) -> StampedImage:
-        """Of an RGB image, ``uint8 (H, W, 3)``."""
+        """From an RGB image, ``uint8 (H, W, 3)``, and its stamp in nanoseconds."""
         height, width = image.shape[:2]
         data = np.ascontiguousarray(image).reshape(-1)
         return cls(stamp, height, width, "rgb8", 3 * width, data, frame_id)
@@ -75,11 +75,11 @@ class Source(Protocol):
 
     Attributes:
         name: what it is, for people.
-        size: width, height of the images as the user knows them; clicks are in their pixels.
+        size: width and height of the images before scaling; clicks are in these pixels.
         click_events: clicks that come with the images.
         camera_info: the camera's calibration, if it is known.
-        seconds: how long it is, about; infinite for what never ends.
-        rate: images per second, about.
+        seconds: its approximate duration; infinite for a camera.
+        rate: approximate images per second.
     """
 
     name: str
@@ -90,14 +90,14 @@ class Source(Protocol):
     rate: float
 
     def images(self) -> Iterator[StampedImage]:
-        """The images, in order; only once."""
+        """The images, in order; can be called once."""
         ...
 
 
 def _open_capture(target: str | int) -> cv2.VideoCapture:
-    # What OpenCV and FFmpeg say about a bad file is neither one line nor of help.
+    # OpenCV and FFmpeg report a bad file in many lines that do not help.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging = getattr(cv2.utils, "logging", cv2)  # up to OpenCV 4.6 it is all in cv2
+    logging = getattr(cv2.utils, "logging", cv2)  # up to OpenCV 4.6 these functions are in cv2
     level = logging.getLogLevel()
     logging.setLogLevel(0)  # silent
     try:
@@ -115,7 +115,7 @@ def _fit(size: tuple[int, int], widest: int) -> tuple[int, int]:
 
 
 class _Capture:
-    """What videos and cameras share."""
+    """Common to videos and cameras."""
 
     click_events: tuple[ClickEvent, ...] = ()
     camera_info: Any | None = None
@@ -148,14 +148,14 @@ class _Capture:
 
 
 class VideoSource(_Capture):
-    """A video file; its frames are stamped by its frame rate."""
+    """A video file; stamps follow from its frame rate."""
 
     def __init__(self, path: Path, widest: int = WIDEST) -> None:
         if not path.is_file():
-            raise UserError(f"{path}: there is no such video file; check the path")
+            raise UserError(f"{path}: no such video file; check the path")
         problem = (
-            f"{path}: no video that can be read; convert it, for example to H.264 in MP4, or "
-            "give another"
+            f"{path}: cannot be read as a video; convert it, for example to H.264 in MP4, or "
+            "choose another"
         )
         super().__init__(str(path), problem, widest)
         self.name = path.name
@@ -168,7 +168,7 @@ class VideoSource(_Capture):
 
 
 class FolderSource:
-    """A folder of pictures, as data sets have them; stamped by a frame rate, and never scaled."""
+    """A folder of pictures, as in data sets; stamps follow from a frame rate; never scaled."""
 
     click_events: tuple[ClickEvent, ...] = ()
     camera_info: Any | None = None
@@ -191,7 +191,7 @@ class FolderSource:
     def _read(path: Path) -> np.ndarray:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
-            raise UserError(f"{path}: cannot be read as a picture; replace it or take it away")
+            raise UserError(f"{path}: cannot be read as a picture; replace or remove it")
         return image
 
 
@@ -199,41 +199,41 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def picture_files(folder: Path) -> tuple[Path, ...]:
-    """The pictures in a folder, by name; numbers in names count as numbers.
+    """The pictures in a folder, in natural order of their names (2 before 10).
 
     Raises:
-        UserError: there is no such folder, or no picture in it.
+        UserError: the folder does not exist, or holds no picture.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; check the path")
+        raise UserError(f"{folder}: no such folder; check the path")
     files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
     if not files:
-        raise UserError(f"{folder}: there are no pictures ({', '.join(PICTURES)}) in this folder")
+        raise UserError(f"{folder}: holds no pictures ({', '.join(PICTURES)}); check the path")
     return tuple(sorted(files, key=lambda path: natural_order(path.stem)))
 
 
 def natural_order(text: str) -> list[tuple[int, str]]:
-    """A key to sort names by, in which numbers count as numbers."""
+    """A sort key for names in which numbers count as numbers."""
     return [
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
     ]
 
 
 class CameraSource(_Capture):
-    """A camera of this machine; its frames are stamped when they arrive. It never ends."""
+    """A camera of this machine; frames are stamped when they arrive. It never ends."""
 
     seconds = math.inf
 
     def __init__(self, number: int, widest: int = WIDEST) -> None:
         problem = (
-            f"camera {number} cannot be opened; check that it is connected and not in use, and "
-            "its number N in /dev/videoN"
+            f"camera {number} cannot be opened; check that /dev/video{number} exists, is a camera "
+            "and is not in use"
         )
         super().__init__(number, problem, widest)
         self.name = f"camera {number}"
 
     def images(self) -> Iterator[StampedImage]:
-        """The images from now on."""
+        """The images, from now on."""
         newest = 0
         for image in self._read():
             newest = max(time.time_ns(), newest + 1)
@@ -242,10 +242,10 @@ class CameraSource(_Capture):
 
 @dataclass
 class BagSource:
-    """An image topic of a rosbag2; its messages are taken as they are, if the node can take them.
+    """An image topic of a rosbag2, whose messages are passed on unchanged.
 
-    Compressed images are decoded. Clicks come along, from one topic of type PointPromptArray or,
-    if none is named, from all of them.
+    Compressed images are decoded. Clicks come from one topic of type PointPromptArray or, if none
+    is named, from all such topics.
     """
 
     path: Path
@@ -275,12 +275,11 @@ class BagSource:
             }
             self.seconds = bag.duration / SECOND
         if not images:
-            raise UserError(f"{self.path}: there are no images in this bag; give another")
+            raise UserError(f"{self.path}: this bag holds no images; choose another")
         topic = self.topic or next(iter(images))
         if topic not in images:
             raise UserError(
-                f"{self.path}: no images on the topic '{topic}'; there are some on "
-                f"{', '.join(images)}"
+                f"{self.path}: no images on the topic '{topic}'; choose one of {', '.join(images)}"
             )
         self.rate = images[topic] / self.seconds
         return topic
@@ -292,7 +291,7 @@ class BagSource:
             connections = [c for c in bag.connections if c.topic == self.topic]
             for connection, _, raw in bag.messages(connections):
                 message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 if stamp <= newest:
                     raise UserError(
                         f"{self.path}: the stamps on '{self.topic}' do not increase ({stamp} ns "
@@ -303,12 +302,12 @@ class BagSource:
                     yield _stamped_image(message, stamp)
                 except UserError as error:
                     raise UserError(
-                        f"{self.path}: an image on '{self.topic}' (stamp {stamp} ns) is of no "
-                        f"use: {error}"
+                        f"{self.path}: an image on '{self.topic}' (stamp {stamp} ns) cannot be "
+                        f"used: {error}"
                     ) from error
 
     def _find_clicks(self) -> tuple[ClickEvent, ...]:
-        """Clicks in the bag; those without a stamp belong to the image that follows."""
+        """The bag's clicks; clicks without a stamp refer to the image that follows."""
         events = []
         unstamped: list[Click] = []
         new_ids: dict[str, int] = {}
@@ -322,7 +321,7 @@ class BagSource:
             if all(c.topic == self.topic for c in wanted):
                 return ()
             for connection, _, raw in bag.messages(wanted):
-                stamp = stamp_of(raw)
+                stamp = serialized_stamp(raw)
                 if connection.topic == self.topic:
                     if unstamped:
                         events.append(ClickEvent(stamp, tuple(unstamped)))
@@ -346,7 +345,7 @@ class BagSource:
         return tuple(sorted(events, key=lambda event: event.stamp))
 
     def _find_camera_info(self) -> Any | None:
-        """The calibration that belongs to the images, by its size."""
+        """The calibration for images of this size, if there is one."""
         with open_bag(self.path) as bag:
             connections = [c for c in bag.connections if c.msgtype == CAMERA_INFO_TYPE]
             if not connections:
@@ -359,7 +358,7 @@ class BagSource:
 
 
 def _stamped_image(message: Any, stamp: int) -> StampedImage:
-    """A message of a bag; UserError if the node could not take it."""
+    """A message of a bag; UserError if the node could not use it."""
     if message.__msgtype__ == COMPRESSED_IMAGE_TYPE:
         return StampedImage.from_rgb(decode_compressed(message), stamp, message.header.frame_id)
     image = StampedImage(

@@ -36,7 +36,7 @@ def test_clicks_that_come_with_a_film_need_its_first_seconds(
 ) -> None:
     film()
     assert main(["demo", "--duration", "1", "--out", str(tmp_path)]) == 2
-    assert "its own clicks need a --duration of more than 2" in capsys.readouterr().err
+    assert "its clicks need a --duration of more than 2" in capsys.readouterr().err
 
 
 def run(out: Path, seconds: float, **changes: Any) -> tuple[dict[str, Any], list[Any]]:

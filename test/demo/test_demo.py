@@ -21,11 +21,11 @@ from rosbags.rosbag2 import Writer
 
 from sam_pt_ros.cli import main
 from sam_pt_ros.demo.node_process import NodeFailedError
-from sam_pt_ros.demo.session import run
+from sam_pt_ros.demo.session import play_and_record
 from sam_pt_ros.paths import classical_configuration_file
 from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.recordings.cutting import cut_bag
-from sam_pt_ros.recordings.rosbag2 import open_bag, stamp_of
+from sam_pt_ros.recordings.rosbag2 import open_bag, serialized_stamp
 from sam_pt_ros.recordings.sources import BagSource, VideoSource
 from support.media import count_frames, read, write_video
 
@@ -41,7 +41,7 @@ def film(tmp_path_factory):
 def stamps(bag, topic):
     with open_bag(bag) as reader:
         connections = [c for c in reader.connections if c.topic == topic]
-        return [stamp_of(raw) for _, _, raw in reader.messages(connections)]
+        return [serialized_stamp(raw) for _, _, raw in reader.messages(connections)]
 
 
 def check_every_frame(out, frames, first):
@@ -92,7 +92,7 @@ def test_a_node_that_dies_is_shown(film, tmp_path):
     bad = tmp_path / "bad.yaml"
     bad.write_text("/**:\n  ros__parameters:\n    tracker: magic\n")
     with pytest.raises(NodeFailedError, match="magic"):
-        run(bag, bad, False, tmp_path / "output", tmp_path / "node.log")
+        play_and_record(bag, bad, False, tmp_path / "output", tmp_path / "node.log")
 
 
 def test_a_disk_that_fills_up_while_outputs_are_recorded_is_said(

@@ -21,7 +21,7 @@ pytest.importorskip("sam_pt_ros.msg")
 from rosbags.rosbag2 import Reader
 
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
-from sam_pt_ros.recordings.rosbag2 import stamp_of, typestore
+from sam_pt_ros.recordings.rosbag2 import serialized_stamp, typestore
 from support.media import write_sequence, write_video
 
 FRAMES = 120
@@ -75,7 +75,7 @@ def test_an_interrupted_recording_can_be_read(
         for connection, _, raw in bag.messages():
             typestore().deserialize_cdr(raw, connection.msgtype)
             if connection.topic != "/sam_pt/markers":
-                stamps.setdefault(connection.topic, []).append(stamp_of(raw))
+                stamps.setdefault(connection.topic, []).append(serialized_stamp(raw))
     assert {"/sam_pt/objects", "/sam_pt/label_image", "/sam_pt/overlay"} <= set(stamps)
     for topic, found in stamps.items():
         assert found == sorted(set(found)), topic

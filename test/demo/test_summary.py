@@ -5,9 +5,14 @@ import pytest
 
 pytest.importorskip("rosbags")
 
-from sam_pt_ros.demo.summary import OBJECTS_TYPE, ObjectHistory, read_objects, summarize
+from sam_pt_ros.demo.summary import (
+    OBJECTS_TYPE,
+    ObjectHistory,
+    read_object_history,
+    summarize_demo,
+)
 from sam_pt_ros.recordings.cutting import CutBag
-from sam_pt_ros.recordings.rosbag2 import create_bag, make_header, make_message, typestore
+from sam_pt_ros.recordings.rosbag2 import create_bag, make_bag_header, make_bag_message, typestore
 
 BAG = CutBag(Path("bag"), (64, 48), (0, 40_000_000, 80_000_000, 120_000_000), (0,))
 
@@ -16,7 +21,7 @@ def make_summary(received, every_frame=False):
     due = {stamp: stamp + 1_000_000_000 for stamp in BAG.stamps}
     history = ObjectHistory({}, BAG.stamps[2:])
     path, backends = Path("config/classical.yaml"), {"tracker": "lucas_kanade"}
-    return summarize(BAG, due, received, history, every_frame, "film.mp4", path, backends, {})
+    return summarize_demo(BAG, due, received, history, every_frame, "film.mp4", path, backends, {})
 
 
 def test_counts_rate_and_latency():
@@ -47,7 +52,7 @@ def test_nothing_received_is_no_rate_and_no_latency():
 
 
 def tracked_object(object_id, state, score):
-    return make_message(
+    return make_bag_message(
         "sam_pt_ros/msg/TrackedObject", id=object_id, label="cup", state=state, score=score
     )
 
@@ -58,9 +63,11 @@ def test_objects_are_counted_by_state(tmp_path):
         connection = bag.add_connection("/sam_pt/objects", OBJECTS_TYPE, typestore=typestore())
         for stamp, items in enumerate(frames):
             objects = [tracked_object(*item) for item in items]
-            message = make_message(OBJECTS_TYPE, header=make_header(stamp, ""), objects=objects)
+            message = make_bag_message(
+                OBJECTS_TYPE, header=make_bag_header(stamp, ""), objects=objects
+            )
             bag.write(connection, stamp, typestore().serialize_cdr(message, OBJECTS_TYPE))
-    history = read_objects(tmp_path / "bag", "/sam_pt/objects")
+    history = read_object_history(tmp_path / "bag", "/sam_pt/objects")
     assert isinstance(history, ObjectHistory) and history.stamps == (1, 2, 3)
     first, second = history.objects["1"], history.objects["2"]
     assert first.frames == 3 and first.tracked == pytest.approx(2 / 3, abs=1e-4)

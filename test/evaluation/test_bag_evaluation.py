@@ -44,8 +44,8 @@ from sam_pt_ros.recordings.rosbag2 import (
     IMAGE_TYPE,
     PROMPTS_TYPE,
     add_connection,
-    make_header,
-    make_message,
+    make_bag_header,
+    make_bag_message,
     open_bag,
     typestore,
 )
@@ -247,7 +247,7 @@ def test_compressed_images_are_decoded(tmp_path: Path) -> None:
             if kind == IMAGE_TYPE:
                 rgb = message.data.reshape(message.height, message.width, 3)
                 kind = COMPRESSED_IMAGE_TYPE
-                message = make_message(
+                message = make_bag_message(
                     kind,
                     header=message.header,
                     format="png",
@@ -275,7 +275,7 @@ def replace_time(message: Message, time: int) -> Message:
 def test_clicks_without_a_stamp_are_on_the_image_recorded_before_them(tmp_path: Path) -> None:
     recorded = list(messages())
     topic, kind, message, _ = recorded.pop(0)
-    unstamped = replace(message, header=make_header(0, ""))
+    unstamped = replace(message, header=make_bag_header(0, ""))
     bag = [*recorded[:6], (topic, kind, unstamped, recorded[5][3] + 1), *recorded[6:]]
     results_of(write_bag(tmp_path / "bag", bag), tmp_path / "out")
     rows = read_rows(tmp_path / "out/results.csv", ObjectRow)
@@ -294,7 +294,7 @@ def test_prompts_of_a_file_take_the_place_of_clicks(tmp_path: Path) -> None:
     )
     results = evaluate_bag(BagOptions(bag, CONFIG, tmp_path / "out", prompts=prompts))
     assert [(s.object_id, s.label, s.frames) for s in results.scores] == [(4, "disc", FRAMES - 2)]
-    assert results.problems == ["no frame came for the prompt at frame 99"]
+    assert results.problems == ["no frame matches the prompt at frame 99"]
     assert np.isnan(results.scores[0].j_mean)
 
 
@@ -310,10 +310,10 @@ def test_truth_may_come_in_another_order_and_not_for_every_image(tmp_path: Path)
     results = evaluate_bag(BagOptions(bag, CONFIG, tmp_path / "out"))
     assert all(np.isnan(row.j) for row in results.rows)  # object 1 is not in the truth
     assert [text.split(",")[0] for text in results.problems] == [
-        "object 7 of the truth was never pointed at",
-        "object 300 of the truth was never pointed at",
-        "object 1 is not in the truth",
-        f"the truth is of 3 of {FRAMES} frames",
+        "object 7 of the ground truth was never clicked on",
+        "object 300 of the ground truth was never clicked on",
+        "object 1 is missing from the ground truth",
+        f"the ground truth covers 3 of {FRAMES} frames",
     ]
 
 
@@ -388,7 +388,7 @@ def changed(name: str) -> Iterator[Message]:
     for number, (topic, kind, message, stamp) in enumerate(messages()):
         if number == 8:  # image 7
             if name == "backwards":
-                message = replace(message, header=make_header(stamp - 80_000_000, ""))
+                message = replace(message, header=make_bag_header(stamp - 80_000_000, ""))
             elif name == "size":
                 message = image_message(stamped(7, (120, 90)))
             elif name == "encoding":
@@ -401,8 +401,8 @@ def changed(name: str) -> Iterator[Message]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("backwards", "its stamp of 1200000000 ns is not later than that of the image before"),
-        ("size", "it is 120x90 pixels, those before are 160x120"),
+        ("backwards", "its stamp of 1200000000 ns is not later than that of the previous image"),
+        ("size", "has 120x90 pixels, but the images before it have 160x120"),
         ("encoding", "encoding '32FC3' is not supported"),
         ("short", "the image holds 100 bytes, but"),
     ],
@@ -505,7 +505,7 @@ def refused(folder: Path, name: str) -> tuple[Path, list[str]]:
         (folder / "bag.mcap").write_text("no bag")
         return folder / "bag.mcap", []
     if name == "no image":
-        header = make_header(1, "")
+        header = make_bag_header(1, "")
         return write_bag(folder / "b", [("/h", "std_msgs/msg/Header", header, 1)]), []
     if name == "no click":
         return write_bag(folder / "b", images), []
@@ -546,21 +546,24 @@ def refused(folder: Path, name: str) -> tuple[Path, list[str]]:
     ("name", "words"),
     [
         ("no bag", "not a readable rosbag2"),
-        ("text", "nothing of this recording can be read"),
-        ("no image", "there are no images in this bag; there are /h"),
-        ("no click", "nothing in it says what to track; give clicks in a file with --prompts"),
+        ("text", "no message of this recording can be read"),
+        ("no image", "this bag holds no images; its topics are /h"),
+        (
+            "no click",
+            "holds no clicks, so there is nothing to track; give clicks in a file with --prompts",
+        ),
         ("unknown encoding", "encoding '32FC3' is not supported"),
-        ("two topics", "say with --image-topic which of /image, /other to take"),
+        ("two topics", "several image topics (/image, /other); choose one with --image-topic"),
         ("outside", "no object was started: frame 0: click refused"),
         ("bad click", "clicks on '/points' with the stamp 1000000000 ns: labels must be"),
-        ("wrong topic", "there is no topic '/camera' with messages; there are /image"),
-        ("wrong type", "'/points' is of type sam_pt_ros/msg/PointPromptArray, but images"),
-        ("no truth", "there is no topic '/labels'"),
+        ("wrong topic", "no messages on the topic '/camera'; its topics are /image"),
+        ("wrong type", "'/points' has the type sam_pt_ros/msg/PointPromptArray, but images"),
+        ("no truth", "no messages on the topic '/labels'"),
         ("truth of colours", "a label image must be a mono8"),
-        ("no folder", "there is no such folder"),
+        ("no folder", "no such folder"),
         ("no prompts", "cannot be read (No such file"),
         ("both", "not allowed with"),
-        ("out is a file", "cannot be made a folder"),
+        ("out is a file", "cannot be created as a folder"),
     ],
 )
 def test_what_nothing_can_come_of_is_one_line_and_exit_code_2(
@@ -586,7 +589,7 @@ def test_nothing_of_an_earlier_run_is_left(bag: Path, tmp_path: Path) -> None:
 def test_the_results_never_get_into_the_input(bag: Path, tmp_path: Path, out: str) -> None:
     recording = tmp_path / "parent/output" if out == "parent" else tmp_path / "bag"
     shutil.copytree(bag, recording)
-    with pytest.raises(UserError, match="would get into the recording"):
+    with pytest.raises(UserError, match="would be written into the recording"):
         evaluate_bag(BagOptions(recording, CONFIG, tmp_path / out))
     assert len(read(recording, "/image")) == FRAMES
 
@@ -594,20 +597,23 @@ def test_the_results_never_get_into_the_input(bag: Path, tmp_path: Path, out: st
 def test_files_of_others_are_never_replaced(
     bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, words in (("report.html", "of no evaluation"), ("run.json", "of a data set")):
+    for name, words in (
+        ("report.html", "that no evaluation wrote"),
+        ("run.json", "of a data set"),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).write_text("mine")
         assert run(bag, tmp_path / name) == 2
         assert words in capsys.readouterr().err
         assert [path.name for path in (tmp_path / name).iterdir()] == [name]
-    header = make_header(1, "")
+    header = make_bag_header(1, "")
     camera = [("/image", "std_msgs/msg/Header", header, 1)]
     robot = write_bag(tmp_path / "out/output", camera)
     assert run(bag, tmp_path / "out") == 2
     assert "was not made by this program" in capsys.readouterr().err
     link = tmp_path / "link"
     link.symlink_to(bag)
-    for path, words in ((robot, "was not made by this program"), (link, "is a link")):
+    for path, words in ((robot, "was not made by this program"), (link, "is a symbolic link")):
         with pytest.raises(UserError, match=words):
             make_bag(MakeBagOptions(tmp_path / "nowhere", path))
     assert read(robot, "/image") == [header]
@@ -621,7 +627,7 @@ def test_an_evaluation_that_did_not_end_is_marked(
 
     monkeypatch.setattr("sam_pt_ros.evaluation.bag_evaluation.write_run", interrupted)
     assert run(bag, tmp_path / "out") == 130
-    assert "has not ended" in (tmp_path / "out/PARTIAL.txt").read_text()
+    assert "has not finished" in (tmp_path / "out/PARTIAL.txt").read_text()
     monkeypatch.undo()
     assert run(bag, tmp_path / "out") == 0
     assert not (tmp_path / "out/PARTIAL.txt").exists()

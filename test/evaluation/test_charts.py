@@ -19,8 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation import charts
+from sam_pt_ros.evaluation.chart_style import save_chart
+from sam_pt_ros.evaluation.object_charts import object_chart, overview_chart
 from sam_pt_ros.evaluation.results import ObjectRow, TimingRow
+from sam_pt_ros.evaluation.score_charts import MAX_BARS, bar_chart, difference_chart
+from sam_pt_ros.evaluation.thinning import thinned
+from sam_pt_ros.evaluation.timing_charts import histogram_chart, stage_chart
 
 START = 1_700_000_000_123_456_789
 SECOND = 1_000_000_000
@@ -49,8 +53,8 @@ def row(frame: int, state: str = "TRACKING", object_id: int = 1, **others: float
     )
 
 
-def object_chart(rows: list[ObjectRow]) -> str:
-    return charts.object_chart(rows, START, max(r.stamp for r in rows))
+def chart_of(rows: list[ObjectRow]) -> str:
+    return object_chart(rows, START, max(r.stamp for r in rows))
 
 
 def timing(frame: int, total: float, tracker: float = 1.0) -> TimingRow:
@@ -85,12 +89,12 @@ def every_chart() -> dict[str, str]:
     rows = [row(i, "LOST" if i == 3 else "TRACKING", j=0.8, f=0.7) for i in range(6)]
     named = [ObjectRow(**{**vars(r), "label": HOSTILE}) for r in rows]
     return {
-        "object": object_chart(rows),
-        "overview": charts.overview_chart({1: named, 2: rows}, START, rows[-1].stamp),
-        "stages": charts.stage_chart([timing(i, 5.0) for i in range(6)], START),
-        "histogram": charts.histogram_chart([1.0, 2.0, 4.0], HOSTILE),
-        "bars": charts.bar_chart([HOSTILE, "b"], [0.5, 0.4], HOSTILE),
-        "difference": charts.difference_chart([HOSTILE, "b"], [0.5, 0.4], [0.6, 0.4], HOSTILE),
+        "object": chart_of(rows),
+        "overview": overview_chart({1: named, 2: rows}, START, rows[-1].stamp),
+        "stages": stage_chart([timing(i, 5.0) for i in range(6)], START),
+        "histogram": histogram_chart([1.0, 2.0, 4.0], HOSTILE),
+        "bars": bar_chart([HOSTILE, "b"], [0.5, 0.4], HOSTILE),
+        "difference": difference_chart([HOSTILE, "b"], [0.5, 0.4], [0.6, 0.4], HOSTILE),
     }
 
 
@@ -114,7 +118,7 @@ def test_hostile_names_stay_text() -> None:
     for name in ("bars", "difference"):
         found = [text for text in texts(charts_by_name[name]) if "alert" in text]
         assert any(text.startswith("<script>alert('x')</script>") for text in found), name
-    assert "$x^2$" in texts(charts.bar_chart(["$x^2$"], [0.5], "J"))
+    assert "$x^2$" in texts(bar_chart(["$x^2$"], [0.5], "J"))
     cleaned = "<script>alert('x')</script> & $x^{ \ufffd\ufffd 杯 (ms)"
     assert cleaned in texts(charts_by_name["histogram"])
 
@@ -135,8 +139,8 @@ def test_the_same_values_give_the_same_text_whatever_the_users_settings() -> Non
 
 def test_pyplot_is_not_imported_nor_a_window_opened() -> None:
     code = (
-        "import sys; from sam_pt_ros.evaluation import charts;"
-        "charts.bar_chart(['a'], [0.5], 'J'); assert 'matplotlib.pyplot' not in sys.modules"
+        "import sys; from sam_pt_ros.evaluation.score_charts import bar_chart;"
+        "bar_chart(['a'], [0.5], 'J'); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
@@ -159,7 +163,7 @@ def test_thinning_keeps_the_ends_the_extremes_and_the_gaps(
     values: list[float], limit: int
 ) -> None:
     array = np.array(values)
-    chosen = charts.thinned(array, limit)
+    chosen = thinned(array, limit)
     assert len(chosen) <= limit and (np.diff(chosen) > 0).all()
     assert chosen[0] == 0 and chosen[-1] == len(values) - 1
     left = array[chosen]
@@ -170,14 +174,14 @@ def test_thinning_keeps_the_ends_the_extremes_and_the_gaps(
 
 
 def test_few_values_all_stay() -> None:
-    assert charts.thinned(np.arange(7.0), 7).tolist() == list(range(7))
+    assert thinned(np.arange(7.0), 7).tolist() == list(range(7))
 
 
 def test_each_stretch_keeps_its_own_peak() -> None:
     values = np.zeros(9000)
     peaks = [10, 4321, 8000]
     values[peaks] = [1, -1, 0.5]
-    assert set(peaks) <= set(charts.thinned(values, 900).tolist())
+    assert set(peaks) <= set(thinned(values, 900).tolist())
 
 
 # --- one object -----------------------------------------------------------------------------
@@ -186,7 +190,7 @@ def test_each_stretch_keeps_its_own_peak() -> None:
 def test_bands_of_states_lie_where_the_states_are() -> None:
     states = "TTOOTLLTTT"
     names = {"T": "TRACKING", "O": "OCCLUDED", "L": "LOST"}
-    svg = object_chart([row(i, names[s]) for i, s in enumerate(states)])
+    svg = chart_of([row(i, names[s]) for i, s in enumerate(states)])
     # The axis of 9 seconds reaches from 0.62 to 4.9 of 5 inches, 72 points each.
     left, right = 0.62 * 72, 4.9 * 72
 
@@ -211,7 +215,7 @@ def test_bands_of_states_lie_where_the_states_are() -> None:
 
 
 def test_missing_frames_leave_a_gap_in_bands_and_curves() -> None:
-    svg = object_chart([row(i) for i in range(101) if not 40 <= i < 60])
+    svg = chart_of([row(i) for i in range(101) if not 40 <= i < 60])
     bands = [box for box in filled(svg, "#e69f00") if box[2] - box[0] > 10]
     left, right = 0.62 * 72, 4.9 * 72
     found = [[round((x - left) / (right - left) * 100, 1) for x in box[::2]] for box in bands]
@@ -226,7 +230,7 @@ def test_missing_frames_leave_a_gap_in_bands_and_curves() -> None:
 
 def test_curves_have_the_values_of_the_rows() -> None:
     scores = [0.0, 1.0, 0.25, 0.5]
-    svg = object_chart([row(i, score=s, visible=0) for i, s in enumerate(scores)])
+    svg = chart_of([row(i, score=s, visible=0) for i, s in enumerate(scores)])
     curve = next(xy for xy in line_points(svg, "#e69f00") if len(xy) == 4)
     x, y = curve[:, 0], curve[:, 1]
     np.testing.assert_allclose(np.diff(x), x[1] - x[0], atol=1e-3)
@@ -235,32 +239,32 @@ def test_curves_have_the_values_of_the_rows() -> None:
 
 
 def test_truth_is_drawn_exactly_if_there_is_one() -> None:
-    plain = object_chart([row(i) for i in range(5)])
+    plain = chart_of([row(i) for i in range(5)])
     assert not any("truth" in text for text in texts(plain))
-    some = object_chart([row(i, j=0.5 if i % 2 else math.nan, f=0.25) for i in range(5)])
-    assert {"J against the truth", "F against the truth"} <= set(texts(some))
+    some = chart_of([row(i, j=0.5 if i % 2 else math.nan, f=0.25) for i in range(5)])
+    assert {"J against the ground truth", "F against the ground truth"} <= set(texts(some))
     curves = [len(xy) for xy in line_points(some, "#e69f00")[:5]]  # then the legend's
     assert curves == [5, 2, 5, 5, 5]
 
 
 def test_axes_name_their_units() -> None:
-    found = texts(object_chart([row(0), row(1)]))
-    assert {"time (s)", "area of the mask (px)", "positive points", "in all"} <= set(found)
+    found = texts(chart_of([row(0), row(1)]))
+    assert {"time (s)", "area of the mask (px)", "positive points", "total"} <= set(found)
     assert {"time (s)", "processing (ms)"} <= set(
-        texts(charts.stage_chart([timing(0, 1.0), timing(1, 1.0)], START))
+        texts(stage_chart([timing(0, 1.0), timing(1, 1.0)], START))
     )
 
 
 def test_yellow_has_an_outline_and_other_colours_have_none() -> None:
-    assert line_points(object_chart([row(i, object_id=4) for i in range(5)]), "#4a4a4a")
-    assert not line_points(object_chart([row(i, object_id=1) for i in range(5)]), "#4a4a4a")
+    assert line_points(chart_of([row(i, object_id=4) for i in range(5)]), "#4a4a4a")
+    assert not line_points(chart_of([row(i, object_id=1) for i in range(5)]), "#4a4a4a")
 
 
 def test_one_frame_makes_a_chart() -> None:
-    curves = line_points(object_chart([row(0, j=1.0, f=1.0)]), "#e69f00")[:5]
+    curves = line_points(chart_of([row(0, j=1.0, f=1.0)]), "#e69f00")[:5]
     assert [len(xy) for xy in curves] == [1] * 5
-    charts.overview_chart({1: [row(0)]}, START, START)
-    charts.stage_chart([timing(0, 4.0)], START)
+    overview_chart({1: [row(0)]}, START, START)
+    stage_chart([timing(0, 4.0)], START)
 
 
 def test_a_long_run_stays_small_and_keeps_a_short_loss() -> None:
@@ -270,7 +274,7 @@ def test_a_long_run_stays_small_and_keeps_a_short_loss() -> None:
         for i, s in enumerate(rng.uniform(0.5, 1, 10_000).tolist())
     ]
     rows[5000] = row(5000, score=0.0)
-    svg = object_chart(rows)
+    svg = chart_of(rows)
     assert len(svg) < 200_000
     assert [box for box in filled(svg, "currentColor") if 300 < box[2] * 360 / 308 < 400]
     curve = line_points(svg, "#e69f00")[0][:, 1]
@@ -280,7 +284,7 @@ def test_a_long_run_stays_small_and_keeps_a_short_loss() -> None:
 def test_rows_of_two_objects_are_no_object() -> None:
     for rows in ([], [row(0), row(0, object_id=2)]):
         with pytest.raises(ValueError, match="one object"):
-            charts.object_chart(rows, START, START)
+            object_chart(rows, START, START)
 
 
 # --- all objects, and times -----------------------------------------------------------------
@@ -288,16 +292,16 @@ def test_rows_of_two_objects_are_no_object() -> None:
 
 def test_overview_has_a_row_for_each_of_100_objects() -> None:
     objects = {k: [row(i, object_id=k) for i in range(3)] for k in range(1, 121)}
-    svg = charts.overview_chart(objects, START, START + 2 * SECOND)
+    svg = overview_chart(objects, START, START + 2 * SECOND)
     names = [text for text in texts(svg) if text.endswith(" cup")]
     assert names == [f"{k} cup" for k in range(1, 101)]
     with pytest.raises(ValueError, match="at least one"):
-        charts.overview_chart({}, START, START)
+        overview_chart({}, START, START)
 
 
 def test_overview_tells_states_apart_by_thickness() -> None:
     rows = [row(0), row(1, "OCCLUDED"), row(2, "LOST"), row(3)]
-    svg = charts.overview_chart({1: rows}, START, START + 3 * SECOND)
+    svg = overview_chart({1: rows}, START, START + 3 * SECOND)
     boxes = sorted(filled(svg, "#e69f00"))
     heights = [box[3] - box[1] for box in boxes]
     assert len(boxes) == 3 and heights[0] == pytest.approx(3 * heights[1], rel=0.01)
@@ -306,15 +310,15 @@ def test_overview_tells_states_apart_by_thickness() -> None:
 
 def test_a_slow_start_does_not_flatten_the_rest_and_is_said() -> None:
     timings = [timing(i, 3000.0 if i == 0 else 10.0) for i in range(50)]
-    found = texts(charts.stage_chart(timings, START))
+    found = texts(stage_chart(timings, START))
     assert "1 frame above 25 ms, the longest 3000 ms" in found
-    found = texts(charts.histogram_chart([t.total for t in timings], "total"))
-    assert "1 frame above 25 ms, the longest 3000 ms: in the last bar" in found
-    assert not any("above" in t for t in texts(charts.stage_chart(timings[1:], START)))
+    found = texts(histogram_chart([t.total for t in timings], "total"))
+    assert "1 frame above 25 ms, the longest 3000 ms (in the last bar)" in found
+    assert not any("above" in t for t in texts(stage_chart(timings[1:], START)))
 
 
 def test_stages_add_up_to_the_total() -> None:
-    svg = charts.stage_chart([timing(0, 10.0, tracker=3.0), timing(1, 10.0, tracker=3.0)], START)
+    svg = stage_chart([timing(0, 10.0, tracker=3.0), timing(1, 10.0, tracker=3.0)], START)
     heights = [box[3] - box[1] for colour in ("#59606b", "#a3abb8")
                for box in filled(svg, colour)[:1]]  # fmt: skip
     assert heights[0] / heights[1] == pytest.approx(3 / 2, rel=1e-3)
@@ -325,22 +329,22 @@ def test_stages_add_up_to_the_total() -> None:
 
 def test_histogram_marks_its_median_and_95_percent() -> None:
     values = [float(v) for v in range(1, 102)]  # 1 to 101
-    found = texts(charts.histogram_chart([*values, math.nan, math.inf], "delay"))
-    assert {"median 51.0 ms", "95 % below 96.0 ms", "delay (ms)", "frames"} <= set(found)
+    found = texts(histogram_chart([*values, math.nan, math.inf], "delay"))
+    assert {"median 51.0 ms", "95th percentile 96.0 ms", "delay (ms)", "frames"} <= set(found)
     with pytest.raises(ValueError, match="at least one"):
-        charts.histogram_chart([math.nan], "delay")
+        histogram_chart([math.nan], "delay")
 
 
 def test_histogram_of_equal_and_of_zero_durations() -> None:
     for value in (0.0, 7.0):
-        assert f"median {value:.1f} ms" in texts(charts.histogram_chart([value] * 3, "delay"))
+        assert f"median {value:.1f} ms" in texts(histogram_chart([value] * 3, "delay"))
 
 
 # --- names and values -----------------------------------------------------------------------
 
 
 def test_bars_begin_with_the_lowest_and_have_their_lengths() -> None:
-    svg = charts.bar_chart(["high", "none", "low"], [0.8, math.nan, 0.2], "J&F")
+    svg = bar_chart(["high", "none", "low"], [0.8, math.nan, 0.2], "J&F")
     found = texts(svg)
     assert [t for t in found if t in ("high", "low", "none")] == ["low", "high"]
     assert {"0.200", "0.800", "J&F"} <= set(found)
@@ -349,12 +353,12 @@ def test_bars_begin_with_the_lowest_and_have_their_lengths() -> None:
 
 
 def test_of_many_bars_the_lowest_are_drawn() -> None:
-    count = charts.MAX_BARS + 5
-    found = texts(charts.bar_chart([f"s{i}" for i in range(count)], np.linspace(0, 1, count), "J"))
-    assert f"the {charts.MAX_BARS} lowest of {count}" in found
+    count = MAX_BARS + 5
+    found = texts(bar_chart([f"s{i}" for i in range(count)], np.linspace(0, 1, count), "J"))
+    assert f"the {MAX_BARS} lowest of {count}" in found
     assert "s0" in found and f"s{count - 1}" not in found
     with pytest.raises(ValueError, match="at least one"):
-        charts.bar_chart(["a"], [math.nan], "J")
+        bar_chart(["a"], [math.nan], "J")
 
 
 def changes(svg: str) -> list[str]:
@@ -363,7 +367,7 @@ def changes(svg: str) -> list[str]:
 
 def test_differences_are_sorted_and_signed() -> None:
     names, before, after = ["same", "worse", "best", "good"], [0.5] * 4, [0.5, 0.4, 0.9, 0.6]
-    svg = charts.difference_chart(names, before, after, "J&F")
+    svg = difference_chart(names, before, after, "J&F")
     assert changes(svg) == ["+0.400", "+0.100", "+0.000", "−0.100"]
     assert [t for t in texts(svg) if t in names] == ["best", "good", "same", "worse"]
     bold = [n for n in ET.fromstring(svg).iter(f"{SVG}text") if "bold" in n.get("style", "")
@@ -372,9 +376,7 @@ def test_differences_are_sorted_and_signed() -> None:
 
 
 def test_where_less_is_better_the_order_turns_round() -> None:
-    svg = charts.difference_chart(
-        ["up", "down"], [0.5, 0.5], [0.6, 0.4], "decay", higher_is_better=False
-    )
+    svg = difference_chart(["up", "down"], [0.5, 0.5], [0.6, 0.4], "decay", higher_is_better=False)
     assert [t for t in texts(svg) if t in ("up", "down")] == ["down", "up"]
     assert changes(svg) == ["−0.100", "+0.100"]
 
@@ -396,46 +398,46 @@ def marks(svg: str) -> Counter[tuple[str, str]]:
 
 
 def test_better_and_worse_differ_in_shape_and_in_filling() -> None:
-    better = marks(charts.difference_chart(["a"], [0.5], [0.6], "J"))
-    worse = marks(charts.difference_chart(["a"], [0.5], [0.4], "J"))
+    better = marks(difference_chart(["a"], [0.5], [0.6], "J"))
+    worse = marks(difference_chart(["a"], [0.5], [0.4], "J"))
     ((gain, filled_in),), ((loss, hollow),) = better - worse, worse - better
     assert (filled_in, hollow) == ("filled", "hollow") and gain != loss
     # Where less is better, the triangle that points to the left is the filled one.
-    less = marks(charts.difference_chart(["a"], [0.5], [0.4], "J", higher_is_better=False))
+    less = marks(difference_chart(["a"], [0.5], [0.4], "J", higher_is_better=False))
     assert less[loss, "filled"] == 2 and not less[loss, "hollow"]  # one is in the legend
 
 
 def test_names_without_both_values_are_left_out_and_counted() -> None:
     nan = math.nan
-    svg = charts.difference_chart(["a", "b", "c"], [0.1, nan, 0.2], [0.2, 0.5, nan], "J")
+    svg = difference_chart(["a", "b", "c"], [0.1, nan, 0.2], [0.2, 0.5, nan], "J")
     found = texts(svg)
     assert "2 without a value" in found and "a" in found and "b" not in found
     with pytest.raises(UserError, match="none of 1 names"):
-        charts.difference_chart(["a"], [nan], [0.5], "J")
+        difference_chart(["a"], [nan], [0.5], "J")
     with pytest.raises(UserError, match="none of 0 names"):
-        charts.difference_chart([], [], [], "J")
+        difference_chart([], [], [], "J")
     with pytest.raises(ValueError, match=r"shorter|longer"):
-        charts.difference_chart(["a"], [0.1, 0.2], [0.5], "J")
+        difference_chart(["a"], [0.1, 0.2], [0.5], "J")
 
 
 def test_of_many_differences_the_largest_are_drawn() -> None:
-    count = charts.MAX_BARS + 10
+    count = MAX_BARS + 10
     after = [0.5 + (i - count // 2) / (2 * count) for i in range(count)]
-    svg = charts.difference_chart([f"s{i}" for i in range(count)], [0.5] * count, after, "J")
+    svg = difference_chart([f"s{i}" for i in range(count)], [0.5] * count, after, "J")
     found = texts(svg)
-    assert f"the {charts.MAX_BARS} of {count} that changed most" in found
+    assert f"the {MAX_BARS} of {count} that changed most" in found
     assert {"s0", f"s{count - 1}"} <= set(found) and f"s{count // 2}" not in found
-    assert len(changes(svg)) == charts.MAX_BARS
+    assert len(changes(svg)) == MAX_BARS
 
 
 # --- files ----------------------------------------------------------------------------------
 
 
 def test_a_saved_chart_is_a_file_of_its_own_on_white(tmp_path: Path) -> None:
-    svg = charts.bar_chart(["a"], [0.5], "J")
+    svg = bar_chart(["a"], [0.5], "J")
     path = tmp_path / "bars.svg"
     path.write_text("old")
-    charts.save_chart(path, svg)
+    save_chart(path, svg)
     root = ET.parse(path).getroot()
     assert root.tag == f"{SVG}svg" and root[0].get("fill") == "#fff"
     assert len(root) == len(ET.fromstring(svg)) + 1
@@ -443,10 +445,10 @@ def test_a_saved_chart_is_a_file_of_its_own_on_white(tmp_path: Path) -> None:
 
 
 def test_a_chart_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    svg = charts.bar_chart(["a"], [0.5], "J")
-    with pytest.raises(UserError, match=r"cannot be written .*choose a folder"):
-        charts.save_chart(tmp_path / "missing" / "bars.svg", svg)
+    svg = bar_chart(["a"], [0.5], "J")
+    with pytest.raises(UserError, match=r"cannot be written .*check the folder"):
+        save_chart(tmp_path / "missing" / "bars.svg", svg)
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
-        charts.save_chart(tmp_path / "folder.svg", svg)
+        save_chart(tmp_path / "folder.svg", svg)
     assert list(tmp_path.iterdir()) == [tmp_path / "folder.svg"]

@@ -27,7 +27,7 @@ from sam_pt_ros.evaluation.dataset_evaluation import (
     DatasetResults,
     evaluate_dataset,
 )
-from sam_pt_ros.evaluation.datasets.base import open_dataset
+from sam_pt_ros.evaluation.datasets.dataset import open_dataset
 from sam_pt_ros.evaluation.davis_metrics import boundary_accuracy
 from sam_pt_ros.evaluation.label_images import davis_palette, read_indexed, write_indexed
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, read_rows
@@ -542,7 +542,7 @@ def bad(root: Path) -> Iterator[tuple[list[str], str]]:
     yield ["bag", *there], "give a BAG or a --dataset"
     yield [*there, "--sequences", "disk"], "unknown sequence 'disk'"
     yield [*there, "--split", "test"], "no split 'test'"
-    yield [*data, "--root", str(root / "none")], "there is no such folder"
+    yield [*data, "--root", str(root / "none")], "no such folder"
     yield [*data, "--root", str(root / "JPEGImages")], "is missing"
     yield ["--dataset", "davis", "--root", str(root)], "invalid choice: 'davis'"
     yield [*there, "--live"], "--live is for a BAG only"
@@ -554,7 +554,7 @@ def bad(root: Path) -> Iterator[tuple[list[str], str]]:
     yield [*there, "--config", str(root / "none.yaml")], "none.yaml"
     yield (
         [*there, "--out", str(root / "JPEGImages/480p/disc/00000.png")],
-        "cannot be made a folder",
+        "cannot be created as a folder",
     )
 
 

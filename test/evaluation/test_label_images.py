@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import Dataset, region_and_boundary
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, mean_region_and_boundary
 from sam_pt_ros.evaluation.label_images import (
     davis_palette,
     read_indexed,
@@ -116,11 +116,11 @@ def test_gray_files_are_read_as_they_are(tmp_path: Path) -> None:
 
 def test_what_is_no_label_image_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "colour.png"), np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(UserError, match=r"colour\.png: pixels of the kind 'RGB'"):
+    with pytest.raises(UserError, match=r"colour\.png: pixels of the mode 'RGB'"):
         read_indexed(tmp_path / "colour.png")
     # Pillow gives 17 for 1 here.
     (tmp_path / "gray4.png").write_bytes(raw_png(4, 0, [b"\x12\x0f"], 4))
-    with pytest.raises(UserError, match=r"gray4\.png: pixels of the kind 'L'"):
+    with pytest.raises(UserError, match=r"gray4\.png: pixels of the mode 'L'"):
         read_indexed(tmp_path / "gray4.png")
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(UserError, match=r"text\.png: cannot be read"):
@@ -186,6 +186,6 @@ def test_a_submission_has_the_layout_of_its_server() -> None:
     )
     for folder, wanted in (("", "dog/00005.png"), ("Annotations", "Annotations/dog/00005.png")):
         dataset = Dataset(
-            "a", "test", (sequence,), False, True, False, region_and_boundary, folder
+            "a", "test", (sequence,), False, True, False, mean_region_and_boundary, folder
         )
         assert submission_path(dataset.submission_folder, sequence, 1) == Path(wanted)

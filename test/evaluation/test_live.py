@@ -69,8 +69,11 @@ def test_an_evaluation_may_be_live_with_prompts_of_a_file(bag: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--prompts", "PROMPTS"], "there is no frame 99 to point at; the recording has 25"),
-        (["--image-topic", "/camera"], "there is no topic '/camera'"),
+        (
+            ["--prompts", "PROMPTS"],
+            "a prompt names frame 99, but the recording has frames 0 to 24",
+        ),
+        (["--image-topic", "/camera"], "no messages on the topic '/camera'"),
     ],
 )
 def test_bad_input_is_found_before_the_node_is_started(

@@ -125,13 +125,13 @@ def bad(folder: Path, name: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("size", r"truth of the image with the stamp .* is of 20x20 pixels, the image of 160x120"),
-        ("beyond", "00007.png belongs to none of the 3 frames"),
-        ("nameless", "holds no number"),
-        ("empty", "no object in these label images"),
+        ("size", r"truth of the image with the stamp .* has 20x20 pixels, the image 160x120"),
+        ("beyond", "00007.png matches none of the 3 frames"),
+        ("nameless", "contains no number"),
+        ("empty", "these label images show no object"),
         ("broken", "00002.png: cannot be read as a picture"),
-        ("missing", "there is no such video file"),
-        ("no pictures", "there are no pictures"),
+        ("missing", "no such video file"),
+        ("no pictures", "holds no pictures"),
         ("nothing to track", "a bag without clicks"),
     ],
 )
@@ -149,8 +149,8 @@ def test_what_is_wrong_is_said_and_no_bag_is_left(tmp_path: Path, name: str, wor
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"start": 1.0}, "it needs --click"),
-        ({"prompt": "mask"}, "a mask cannot be one"),
+        ({"start": 1.0}, "give clicks with --click"),
+        ({"prompt": "mask"}, "a bag holds clicks, not masks"),
         ({"rate": 0.0}, "--rate must be"),
     ],
 )

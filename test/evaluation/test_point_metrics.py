@@ -185,10 +185,10 @@ def test_nan_is_near_nothing() -> None:
         ({"true_xy": np.zeros((2, 2, 2))}, "true positions must have shape"),
         ({"true_visible": np.ones((2, 2), np.bool_)}, "true visibility must have shape"),
         ({"queries": np.zeros(3, np.int64)}, "queries must have shape"),
-        ({"queries": np.zeros(2)}, "whole numbers"),
+        ({"queries": np.zeros(2)}, "integer frame indices"),
         ({"queries": np.array([0, 3])}, "frames 0 to 2"),
         ({"queries": np.array([-1, 0])}, "frames 0 to 2"),
-        ({"size": (0, 10)}, "real size"),
+        ({"size": (0, 10)}, "must not be empty"),
         ({"mode": "last"}, "'first' or 'strided'"),
     ],
 )
@@ -243,11 +243,11 @@ def test_exactly_half_of_the_points_survive() -> None:
 
 
 def test_counts_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="larger than the whole"):
+    with pytest.raises(ValueError, match="inside <= visible <= total must hold"):
         PointCount(inside=3, visible=2, total=4)
-    with pytest.raises(ValueError, match="are needed"):
+    with pytest.raises(ValueError, match="expected points"):
         count_points(np.zeros((2, 3)), np.ones(2, np.bool_), MASK)
-    with pytest.raises(ValueError, match="are needed"):
+    with pytest.raises(ValueError, match="expected points"):
         count_points(np.zeros((2, 2)), np.ones(3, np.bool_), MASK)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, read_rows, write_rows
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.sequences import VOID
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.masks import CroppedMask
@@ -16,7 +16,7 @@ from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.trackers import PointTracks
 
 SIZE = (20, 30)
-EVERY = Protocol(skip_first=False, skip_last=False)
+EVERY = ScoringProtocol(skip_first=False, skip_last=False)
 
 
 def rectangle(x: int, y: int, width: int, height: int, value: int = 1) -> np.ndarray:
@@ -78,16 +78,16 @@ def test_a_row_by_hand() -> None:
 def test_the_first_frame_of_an_object_and_the_last_of_all_do_not_count() -> None:
     pairs = [(TRUTH, TRUTH)] * 5
     assert [math.isnan(row.j) for row in run(Scorer(EVERY), pairs)] == [False] * 5
-    davis = Scorer(Protocol())
+    davis = Scorer(ScoringProtocol())
     assert [math.isnan(row.j) for row in run(davis, pairs)] == [True, False, False, False, True]
     (score,) = davis.scores("s", 3)
     assert (score.scored, score.frames, score.j_mean, score.f_mean) == (3, 5, 1.0, 1.0)
-    others = Scorer(Protocol(skip_last=False))
+    others = Scorer(ScoringProtocol(skip_last=False))
     assert [math.isnan(row.f) for row in run(others, pairs)] == [True, *[False] * 4]
 
 
 def test_frames_without_annotation_are_not_scored() -> None:
-    scorer = Scorer(Protocol(skip_last=False))
+    scorer = Scorer(ScoringProtocol(skip_last=False))
     rows = run(scorer, [(TRUTH, TRUTH), (None, HALF), (TRUTH, HALF), (None, TRUTH)])
     assert [row.j for row in rows if not math.isnan(row.j)] == [0.5]
     (score,) = scorer.scores("s", 0)
@@ -110,7 +110,7 @@ def test_void_pixels_count_for_nobody() -> None:
 
 
 def test_an_object_that_was_never_started_counts_as_never_seen() -> None:
-    scorer = Scorer(Protocol(skip_last=False), {1: 0, 2: 1})
+    scorer = Scorer(ScoringProtocol(skip_last=False), {1: 0, 2: 1})
     two = TRUTH + rectangle(0, 0, 3, 3, 2)
     for index in range(4):
         scorer.take(frame(index, two), result(index, two, ids=(1,)))
@@ -144,7 +144,7 @@ def test_scores_by_hand() -> None:
 
 
 def test_rows_come_back_as_they_were_written(tmp_path) -> None:
-    scorer = Scorer(Protocol())
+    scorer = Scorer(ScoringProtocol())
     rows = run(scorer, [(TRUTH, TRUTH), (TRUTH, HALF), (None, HALF)])
     scores = scorer.scores('a, "quoted" name', 0)
     for name, kind, written in (("r.csv", ObjectRow, rows), ("s.csv", ScoreRow, scores)):

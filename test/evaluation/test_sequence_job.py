@@ -20,15 +20,15 @@ from PIL import Image
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.evaluation.first_prompts import STARTS, Start, first_prompt, inner_point
 from sam_pt_ros.evaluation.label_images import davis_palette, read_indexed, write_gray
-from sam_pt_ros.evaluation.protocol import STARTS, Start, first_prompt, inner_point
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, TimingRow, read_rows
-from sam_pt_ros.evaluation.scoring import Protocol
+from sam_pt_ros.evaluation.scoring import ScoringProtocol
 from sam_pt_ros.evaluation.sequence_job import (
     FRAME_PERIOD,
     PROBLEMS_FILE,
     SequenceJob,
-    finished,
+    earlier_outcome,
     run_sequence,
 )
 from sam_pt_ros.evaluation.sequences import VideoSequence
@@ -70,7 +70,7 @@ def write_video(folder: Path, second: int = 2, **more: Any) -> VideoSequence:
 
 
 def job_of(sequence: VideoSequence, out: Path, **more: Any) -> SequenceJob:
-    made = SequenceJob(sequence, Protocol(), True, CONFIG, 0, "points", out / "job")
+    made = SequenceJob(sequence, ScoringProtocol(), True, CONFIG, 0, "points", out / "job")
     return replace(made, **more)
 
 
@@ -114,14 +114,14 @@ def test_each_object_starts_in_its_first_frame(done: SequenceJob) -> None:
 @pytest.mark.parametrize(
     ("protocol", "first", "second"),
     [
-        (Protocol(True, True), range(1, FRAMES - 1), range(LATE + 1, FRAMES - 1)),
-        (Protocol(True, False), range(1, FRAMES), range(LATE + 1, FRAMES)),
-        (Protocol(False, True), range(FRAMES - 1), range(LATE, FRAMES - 1)),
-        (Protocol(False, False), range(FRAMES), range(LATE, FRAMES)),
+        (ScoringProtocol(True, True), range(1, FRAMES - 1), range(LATE + 1, FRAMES - 1)),
+        (ScoringProtocol(True, False), range(1, FRAMES), range(LATE + 1, FRAMES)),
+        (ScoringProtocol(False, True), range(FRAMES - 1), range(LATE, FRAMES - 1)),
+        (ScoringProtocol(False, False), range(FRAMES), range(LATE, FRAMES)),
     ],
 )
 def test_the_frames_of_the_protocol_are_scored(
-    sequence: VideoSequence, tmp_path: Path, protocol: Protocol, first: range, second: range
+    sequence: VideoSequence, tmp_path: Path, protocol: ScoringProtocol, first: range, second: range
 ) -> None:
     job = job_of(sequence, tmp_path, protocol=protocol)
     outcome = run_sequence(job)
@@ -219,7 +219,7 @@ def test_only_the_frames_of_a_submission_are_written(
     run_sequence(job)
     names = sorted(path.name for path in (tmp_path / "masks/pair").iterdir())
     assert names == ["image_02.png", "image_05.png"]
-    assert finished(job) is not None
+    assert earlier_outcome(job) is not None
 
 
 def test_ids_above_255_make_gray_label_images(tmp_path: Path) -> None:
@@ -237,11 +237,11 @@ def test_ids_above_255_make_gray_label_images(tmp_path: Path) -> None:
 def test_an_image_that_cannot_be_read_fails_and_leaves_no_scores(tmp_path: Path) -> None:
     job = job_of(write_video(tmp_path / "video"), tmp_path)
     run_sequence(job)
-    assert finished(job) is not None
+    assert earlier_outcome(job) is not None
     job.sequence.images[4].write_bytes(b"no image")
     with pytest.raises(UserError, match=r"image_04\.png: cannot be read as an image"):
         run_sequence(job)
-    assert finished(job) is None and not (job.folder / "scores.csv").exists()
+    assert earlier_outcome(job) is None and not (job.folder / "scores.csv").exists()
 
 
 def test_an_annotation_of_another_size_is_named(tmp_path: Path) -> None:
@@ -263,9 +263,9 @@ def test_an_empty_first_mask_is_refused(tmp_path: Path) -> None:
 
 def test_what_was_finished_is_read_back(sequence: VideoSequence, tmp_path: Path) -> None:
     job = job_of(sequence, tmp_path)
-    assert finished(job) is None and not job.folder.exists()
+    assert earlier_outcome(job) is None and not job.folder.exists()
     outcome = run_sequence(job)
-    again = finished(job)
+    again = earlier_outcome(job)
     assert again is not None
     assert repr(again.scores) == repr(outcome.scores)  # NaN is not equal to itself
     assert again == replace(outcome, scores=again.scores)
@@ -291,7 +291,7 @@ def test_what_was_broken_off_is_not_finished(
     job = replace(done, folder=tmp_path, masks=None)
     for path in done.folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    assert finished(job) is not None
+    assert earlier_outcome(job) is not None
     path = tmp_path / name
     if content is None:
         path.unlink()
@@ -299,22 +299,22 @@ def test_what_was_broken_off_is_not_finished(
         path.write_text(content)
     else:
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:content]))
-    assert finished(job) is None
+    assert earlier_outcome(job) is None
 
 
 def test_the_job_of_other_data_is_not_finished(done: SequenceJob, tmp_path: Path) -> None:
     other = tmp_path / done.sequence.images[1].name
     other.write_bytes(done.sequence.images[1].read_bytes() + b"more")
     images = (done.sequence.images[0], other, *done.sequence.images[2:])
-    assert finished(replace(done, sequence=replace(done.sequence, images=images))) is None
+    assert earlier_outcome(replace(done, sequence=replace(done.sequence, images=images))) is None
 
 
 def test_label_images_and_films_that_are_asked_for_now_are_not_there_yet(
     done: SequenceJob, tmp_path: Path
 ) -> None:
-    assert finished(done) is not None
-    assert finished(replace(done, masks=tmp_path)) is None
-    assert finished(replace(done, film=True)) is None
+    assert earlier_outcome(done) is not None
+    assert earlier_outcome(replace(done, masks=tmp_path)) is None
+    assert earlier_outcome(replace(done, film=True)) is None
 
 
 def test_problems_are_kept_for_whoever_goes_on(
@@ -334,7 +334,7 @@ def test_problems_are_kept_for_whoever_goes_on(
     assert problem.startswith(f"frame {LATE}: ") and "is not in the image" in problem
     assert {row.state for row in rows_of(job, 2)} == {"LOST"}
     assert outcome.scores[1].j_mean == 0 and outcome.scores[0].j_mean > 0.8
-    again = finished(job)
+    again = earlier_outcome(job)
     assert again is not None and again.problems == outcome.problems
     monkeypatch.undo()
     assert run_sequence(job).problems == () and not (job.folder / PROBLEMS_FILE).exists()

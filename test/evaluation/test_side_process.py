@@ -15,9 +15,9 @@ pytest.importorskip("av")
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
-from sam_pt_ros.evaluation.outputs import ResultWriter
 from sam_pt_ros.evaluation.prompts import PromptSchedule
-from sam_pt_ros.evaluation.scoring import Protocol, Scorer
+from sam_pt_ros.evaluation.result_writer import ResultWriter
+from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import Sink, run_stream
 from sam_pt_ros.paths import classical_configuration_file
@@ -37,7 +37,7 @@ def job(bag: BagInput, out: Path) -> SideJob:
     out.mkdir(exist_ok=True)
     camera = bag.camera((120, 160))
     assert camera is not None
-    return SideJob(bag, None, Protocol(), out / "output", out / "film.mp4", camera)
+    return SideJob(bag, None, ScoringProtocol(), out / "output", out / "film.mp4", camera)
 
 
 def run(bag: BagInput, sinks: list[Sink]) -> None:
@@ -50,7 +50,7 @@ def run(bag: BagInput, sinks: list[Sink]) -> None:
 def test_the_other_process_does_what_this_one_would_do(bag: BagInput, tmp_path: Path) -> None:
     side = SideProcess(job(bag, tmp_path / "side"))
     here = job(bag, tmp_path / "here")
-    scorer = Scorer(Protocol())
+    scorer = Scorer(ScoringProtocol())
     writer = ResultWriter(here.output, here.film, here.camera)
     run(bag, [side, scorer, writer])
     assert repr(side.scorer.rows) == repr(scorer.rows)
@@ -70,7 +70,7 @@ def test_what_goes_wrong_there_is_raised_here(bag: BagInput, tmp_path: Path) -> 
     (tmp_path / "nowhere").mkdir()
     bad = job(bag, tmp_path / "nowhere")
     side = SideProcess(
-        SideJob(bag, None, Protocol(), None, tmp_path / "none/film.mp4", bad.camera)
+        SideJob(bag, None, ScoringProtocol(), None, tmp_path / "none/film.mp4", bad.camera)
     )
     with pytest.raises(OSError, match="No such file"):
         run(bag, [side])

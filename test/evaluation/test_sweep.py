@@ -14,22 +14,18 @@ from hypothesis import strategies as st
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.compare import load_run
 from sam_pt_ros.evaluation.results import SCORES_FILE, ScoreRow
+from sam_pt_ros.evaluation.run_folder import CONFIGURATION_FILE
+from sam_pt_ros.evaluation.scored_run import load_run
 from sam_pt_ros.evaluation.sweep import (
-    CONFIGURATION_FILE,
-    LONGEST_NAME,
     MARKER_FILE,
-    Combination,
-    Entry,
-    Grid,
+    SweepEntry,
     SweepResult,
-    format_sweep,
-    over_seeds,
     run_sweep,
     write_configuration,
-    write_sweep,
 )
+from sam_pt_ros.evaluation.sweep_grid import LONGEST_NAME, Combination, Grid
+from sam_pt_ros.evaluation.sweep_table import format_sweep, over_seeds, write_sweep
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 CLASSICAL = CONFIG / "classical.yaml"
@@ -96,13 +92,13 @@ def test_a_grid_is_read_with_the_types_of_the_options() -> None:
         (["patch_similarity=1,1.0"], "has the value 1.0 twice"),
         (["positive_points=8", "positive_points=16"], "given twice"),
         (["positive_points="], "has no values"),
-        (["positive_points"], "not an axis of a sweep"),
-        (["=8"], "not an axis of a sweep"),
-        (["positive_points=8]"], "are not YAML"),
-        (["seed=0,1"], "name the seeds of the evaluation"),
+        (["positive_points"], "does not say what to vary"),
+        (["=8"], "does not say what to vary"),
+        (["positive_points=8]"], "are not valid YAML"),
+        (["seed=0,1"], "give the number of seeds with --seeds"),
         (["positive_points=" + ",".join(map(str, range(1, 200))), "negative_points=" + ",".join(
             map(str, range(100)))], "more than 10000 combinations"),
-        ([], "needs something that varies"),
+        ([], "needs an option to vary"),
     ],
 )  # fmt: skip
 def test_a_grid_that_is_none_is_refused(texts: list[str], message: str) -> None:
@@ -184,14 +180,17 @@ def test_nothing_is_evaluated_if_a_combination_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="must be odd"):
         run_sweep(CLASSICAL, Grid.parse(["patch_size=3,2"]), tmp_path / "out", evaluate)
     grid = Grid.parse(["mobile_sam.refinement_iterations=1,2"])
-    with pytest.raises(UserError, match="has no effect, as 'mobile_sam' is not in use"):
+    with pytest.raises(
+        UserError,
+        match=r"has no effect, because the sweep uses .*lucas_kanade.* and not 'mobile_sam'",
+    ):
         run_sweep(CLASSICAL, grid, tmp_path / "out", evaluate)
     assert evaluate.calls == [] and not (tmp_path / "out").exists()
 
 
 def test_a_sweep_evaluates_each_combination_into_its_folder(tmp_path: Path) -> None:
     grid = Grid.parse(["positive_points=8,16", "reinitialization=A,none"])
-    evaluate, seen = FormulaEvaluation(), list[Entry]()
+    evaluate, seen = FormulaEvaluation(), list[SweepEntry]()
     result = run_sweep(CLASSICAL, grid, tmp_path, evaluate, seen.append)
     assert evaluate.calls == [combination.name for combination in grid.combinations]
     assert tuple(seen) == result.entries and not any(entry.resumed for entry in seen)
@@ -296,7 +295,7 @@ def sweep_of(*rows_of: Sequence[ScoreRow] | None) -> SweepResult:
     return SweepResult(
         grid,
         tuple(
-            Entry(combination, tuple(rows or ()), None if rows else "out of memory")
+            SweepEntry(combination, tuple(rows or ()), None if rows else "out of memory")
             for combination, rows in zip(grid.combinations, rows_of)
         ),
     )
@@ -311,7 +310,7 @@ def test_the_table_by_hand() -> None:
     )
     lines = format_sweep(result).splitlines()
     head, _, *body = lines[:6]
-    assert head.split() == ["positive_points", "J&F", "J", "F", "gain", "in", "all", "seeds"]
+    assert head.split() == ["positive_points", "J&F", "J", "F", "gain", "total", "gain", "seeds"]
     assert [line.replace(" ± ", "±").split() for line in body] == [
         ["1", "51.0±1.4", "41.0±1.4", "61.0±1.4", "2"],
         ["2", "–", "failed"],
@@ -322,7 +321,7 @@ def test_the_table_by_hand() -> None:
 
 
 def test_rows_over_different_objects_are_told() -> None:
-    note = "not all rows and seeds are over the same objects"
+    note = "not all rows and seeds cover the same objects"
     both = [row("a", 0, 0.4, 0.6), row("b", 0, 0.4, 0.6)]
     assert note not in format_sweep(sweep_of(both, both))
     assert note in format_sweep(sweep_of(both, both[:1]))

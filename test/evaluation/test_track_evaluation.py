@@ -80,12 +80,15 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"visible": np.ones((3, 2))}, "holds no 'points'"),
+        ({"visible": np.ones((3, 2))}, "the array 'points' is missing"),
         ({"points": np.ones((3, 2, 2)), "visible": np.ones((3, 4))}, r"got \(3, 2, 2\)"),
-        ({"points": np.ones((3, 2, 2)), "visible": np.zeros((3, 2))}, "visible in some frame"),
+        (
+            {"points": np.ones((3, 2, 2)), "visible": np.zeros((3, 2))},
+            "visible in at least one frame",
+        ),
         (
             {"points": np.ones((3, 1, 2)), "visible": np.ones((3, 1)), "queries": np.array([3])},
-            "from 0 to 2",
+            "query frame, 0 to 2",
         ),
         (
             {
@@ -93,7 +96,7 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
                 "visible": np.array([[0], [1]]),
                 "queries": np.array([0]),
             },
-            "must be visible in the frame in which it is given",
+            "must be visible in its query frame",
         ),
     ],
 )
@@ -108,5 +111,5 @@ def test_tracks_that_mean_nothing_are_refused(
 def test_a_video_of_another_length_is_refused(folder: Path) -> None:
     truth = read_tracks(folder / "tracks.npz")
     frames = read_frames(folder / "frames")[:-1]
-    with pytest.raises(UserError, match="10 frames, the video 9"):
+    with pytest.raises(UserError, match="10 frames, but the video 9"):
         evaluate_tracks(load_configuration(classical_configuration_file()), frames, truth)

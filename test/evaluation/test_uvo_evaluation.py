@@ -334,7 +334,7 @@ def test_a_configuration_without_sam_fails_for_each_video_and_says_why(
     summary = json.loads((out / "summary.json").read_text())
     assert summary["figures"] is None
     for name, text in zip(FRAMES, summary["failures"], strict=True):
-        assert text.startswith(f"{name}: ") and "has no network that proposes masks" in text
+        assert text.startswith(f"{name}: ") and "cannot propose masks" in text
         assert "mobile_sam" in text
     assert not (out / "results.json").exists()
 
@@ -342,12 +342,12 @@ def test_a_configuration_without_sam_fails_for_each_video_and_says_why(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--split", "valid"], "uvo has no split 'valid'; there are train, val, test"),
+        (["--split", "valid"], "uvo has no split 'valid'; choose one of train, val, test"),
         (["--split", "train"], "UVO_video_train_dense.json: cannot be read"),
-        (["--sequences", "coming"], "there is no video 'coming'"),
-        (["--resume"], "--resume is not for UVO"),
-        (["--masks"], "--masks is not for UVO"),
-        (["--films"], "--films is not for UVO"),
+        (["--sequences", "coming"], "no video is named 'coming'"),
+        (["--resume"], "--resume is not supported for UVO"),
+        (["--masks"], "--masks is not supported for UVO"),
+        (["--films"], "--films is not supported for UVO"),
         (["--seeds", "2"], "leave out --seeds and --start"),
         (["--start", "mask"], "leave out --seeds and --start"),
         (["--engine", "serial", "--workers", "2"], "leave out --workers"),

@@ -27,8 +27,8 @@ from sam_pt_ros.evaluation.video_instances import (
     InstanceScores,
     InstanceTrack,
     VideoMatches,
-    decode_mask,
-    encode_mask,
+    decode_rle,
+    encode_rle,
     match_video,
     score_videos,
     track_ious,
@@ -118,7 +118,7 @@ def write_data_set(folder: Path, videos: Sequence[Video]) -> None:
                     "segmentations": [
                         None
                         if code is None
-                        else {"size": list(SIZE), "counts": runs(decode_mask(code))}
+                        else {"size": list(SIZE), "counts": runs(decode_rle(code))}
                         for code in track.masks
                     ],
                 }
@@ -403,22 +403,22 @@ def test_videos_may_be_matched_elsewhere() -> None:
 
 def test_codes_come_back_as_masks() -> None:
     mask = box(3, 2, 5, 4, (11, 13))
-    np.testing.assert_array_equal(decode_mask(encode_mask(mask)), mask)
-    np.testing.assert_array_equal(decode_mask(encode_mask(mask * np.uint8(255))), mask)
+    np.testing.assert_array_equal(decode_rle(encode_rle(mask)), mask)
+    np.testing.assert_array_equal(decode_rle(encode_rle(mask * np.uint8(255))), mask)
     cut = np.asfortranarray(mask)[1:9, 2:12]
-    np.testing.assert_array_equal(decode_mask(encode_mask(cut)), cut)
-    assert decode_mask(encode_mask(mask)).dtype == np.bool_
+    np.testing.assert_array_equal(decode_rle(encode_rle(cut)), cut)
+    assert decode_rle(encode_rle(mask)).dtype == np.bool_
     assert track((0, 3), None).mask(1) is None
 
 
 def test_tracks_that_do_not_fit_each_other_are_refused() -> None:
-    with pytest.raises(UserError, match="as many frames"):
+    with pytest.raises(UserError, match="the same number of frames"):
         track_ious([track((0, 1))], [track((0, 1), None)])
-    with pytest.raises(UserError, match="frame 0: masks of one video must be of one size"):
+    with pytest.raises(UserError, match="frame 0: the masks of a video must have the same size"):
         track_ious([track((0, 1))], [InstanceTrack.of_masks([box(0, 0, 1, 1)])])
-    with pytest.raises(UserError, match="of one size"):
+    with pytest.raises(UserError, match="must have the same size"):
         InstanceTrack.of_masks([np.ones((2, 3)), np.ones((3, 2))])
     with pytest.raises(UserError, match="no frames"):
         InstanceTrack(())
-    with pytest.raises(UserError, match="must be a number"):
+    with pytest.raises(UserError, match="must be finite"):
         InstanceTrack((None,), score=math.nan)

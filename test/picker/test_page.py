@@ -15,7 +15,7 @@ from aiohttp import web
 
 from sam_pt_ros.picker.security import Access
 from sam_pt_ros.picker.server import PickerServer
-from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
+from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick, Picture
 from support.chromium import SHIFT, Chromium, Page
 from support.fake_tracker import FakeTracker
 
@@ -125,7 +125,7 @@ def test_a_click_hits_its_pixel_in_every_window(
     for x, y in pixels:
         page.click(*place(page, x, y))
         (told,) = site.told()
-        (click,) = (part for part in told if isinstance(part, Click))
+        (click,) = (part for part in told if isinstance(part, PickerClick))
         assert (click.stamp, click.x, click.y) == ((1, 7), x, y)
 
 

@@ -13,11 +13,11 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestClient, TestServer
 
-from sam_pt_ros.picker.hub import IN_FLIGHT, Client, Hub
-from sam_pt_ros.picker.protocol import PICTURE_HEADER
+from sam_pt_ros.picker.hub import PICTURES_IN_FLIGHT, Client, Hub
+from sam_pt_ros.picker.page_messages import PICTURE_HEADER
 from sam_pt_ros.picker.security import Access
 from sam_pt_ros.picker.server import MAX_COMMANDS, MAX_PAGES, PickerServer
-from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
+from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick, Picture
 from support.fake_tracker import FakeTracker
 
 TOKEN = "a-very-long-token"
@@ -198,7 +198,7 @@ def test_commands_are_done_and_answered() -> None:
     async def test(site: Site) -> None:
         socket = await site.socket()
         click = {"stamp": [7, 8], "x": 1, "y": 2}
-        meant = Click((7, 8), 1.0, 2.0)
+        meant = PickerClick((7, 8), 1.0, 2.0)
         for command, told in [
             ({"type": "add_object", **click}, ("add_object", meant)),
             (
@@ -277,7 +277,7 @@ def test_a_page_cannot_pile_up_commands() -> None:
         for request in range(MAX_COMMANDS + 3):
             await socket.send_json({"type": "reset", "request": request})
         refused = [await hear(socket, "answer") for _ in range(3)]
-        assert all("too much" in answer["message"] for answer in refused)
+        assert all("too many commands" in answer["message"] for answer in refused)
         site.tracker.gate.set()
         done = [await hear(socket, "answer") for _ in range(MAX_COMMANDS)]
         assert [answer["request"] for answer in done] == list(range(MAX_COMMANDS))
@@ -327,7 +327,7 @@ def test_a_slow_page_gets_the_newest_picture_and_holds_up_no_other() -> None:
             await fast.send_json({"type": "drawn"})
             await asyncio.sleep(0)
         assert seen == list(range(1, 31))
-        assert await pictures(slow) == list(range(1, IN_FLIGHT + 1))
+        assert await pictures(slow) == list(range(1, PICTURES_IN_FLIGHT + 1))
         await slow.send_json({"type": "drawn"})
         assert await pictures(slow) == [30]
 
@@ -343,7 +343,7 @@ def test_thanks_for_pictures_that_were_not_sent_buy_nothing() -> None:
         for number in range(1, 11):
             site.show(number)
             await settle()
-        assert len(await pictures(socket)) == IN_FLIGHT
+        assert len(await pictures(socket)) == PICTURES_IN_FLIGHT
 
     run(test)
 

@@ -20,9 +20,9 @@ from sam_pt_ros.recordings.rosbag2 import (
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
     SECOND,
-    make_header,
+    make_bag_header,
     open_bag,
-    stamp_of,
+    serialized_stamp,
     typestore,
 )
 from sam_pt_ros.recordings.sources import (
@@ -38,7 +38,7 @@ from support.media import RATE, SIZE, frame, read, write_bag, write_video
 
 def order(path):
     with open_bag(path) as bag:
-        return [(c.topic, stamp_of(raw)) for c, _, raw in bag.messages()]
+        return [(c.topic, serialized_stamp(raw)) for c, _, raw in bag.messages()]
 
 
 def test_a_video_becomes_images_a_calibration_and_clicks(tmp_path):
@@ -130,7 +130,7 @@ def test_both_storages_and_foreign_encodings_are_taken_as_they_are(tmp_path, plu
 
 def compressed(data, stamp):
     kind = typestore().types[COMPRESSED_IMAGE_TYPE]
-    return kind(make_header(stamp, "eye"), "jpeg", np.frombuffer(data, np.uint8))
+    return kind(make_bag_header(stamp, "eye"), "jpeg", np.frombuffer(data, np.uint8))
 
 
 def test_compressed_images_are_decoded(tmp_path):
@@ -152,10 +152,10 @@ def test_bad_bags_are_refused(tmp_path):
     broken = ("/image", COMPRESSED_IMAGE_TYPE, compressed(b"nonsense", 5), 5)
     with pytest.raises(UserError, match="cannot be decoded"):
         BagSource(write_bag(tmp_path / "broken", [broken]))
-    header = ("/header", "std_msgs/msg/Header", make_header(1, ""), 1)
-    with pytest.raises(UserError, match="no images in this bag"):
+    header = ("/header", "std_msgs/msg/Header", make_bag_header(1, ""), 1)
+    with pytest.raises(UserError, match="this bag holds no images"):
         BagSource(write_bag(tmp_path / "empty", [header]))
-    with pytest.raises(UserError, match="there are some on /image"):
+    with pytest.raises(UserError, match="choose one of /image"):
         BagSource(tmp_path / "twice", "/other")
     with pytest.raises(UserError, match="not a readable rosbag2"):
         BagSource(tmp_path / "nothing")
@@ -177,7 +177,7 @@ def test_images_that_the_node_cannot_take_are_refused(change, reason, tmp_path):
     images = [good, replace(good, stamp=8, **change)]
     messages = [("/image", IMAGE_TYPE, image_message(image), image.stamp) for image in images]
     source = BagSource(write_bag(tmp_path / "bag", messages))
-    with pytest.raises(UserError, match=rf"'/image' \(stamp 8 ns\) is of no use: .*{reason}"):
+    with pytest.raises(UserError, match=rf"'/image' \(stamp 8 ns\) cannot be used: .*{reason}"):
         cut_bag(tmp_path / "cut", source, [Click(0, 0)])
     assert not (tmp_path / "cut").exists()
 
@@ -186,7 +186,7 @@ def test_a_film_that_does_not_fit_on_the_disk_is_refused_before_it_is_cut(tmp_pa
     source = VideoSource(write_video(tmp_path / "film.mp4"))
     free = 20 * 3 * SIZE[0] * SIZE[1]  # of 30 images, and what the node makes of them
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
-    with pytest.raises(UserError, match=r"1 s of film\.mp4 take about 0\.0 GB.*--duration"):
+    with pytest.raises(UserError, match=r"1 s of film\.mp4 need about 0\.0 GB.*--duration"):
         cut_bag(tmp_path / "bag", source, [Click(40, 60)])
     source = VideoSource(tmp_path / "film.mp4")
     assert len(cut_bag(tmp_path / "bag", source, [Click(40, 60)], duration=0.3).stamps) == 8

@@ -90,7 +90,7 @@ def test_files_come_in_the_order_in_which_they_were_recorded(tmp_path: Path) -> 
 @pytest.mark.parametrize("content", [b"", b"SQLite format 3\0", b"\x89MCAP0\r\n", bytes(500)])
 def test_nothing_comes_of_nothing(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match="nothing of this recording can be read"):
+    with pytest.raises(UserError, match="no message of this recording can be read"):
         recover(tmp_path / name, tmp_path)
 
 

@@ -305,12 +305,14 @@ def test_a_prompt_with_everything() -> None:
 
 @pytest.mark.parametrize("name", messages.KINDS)
 def test_what_goes_into_a_bag_is_what_is_published(name: str) -> None:
-    stored = messages.ResultMessages(rosbag2.make_message)
+    stored = messages.ResultMessages(rosbag2.make_bag_message)
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
     more = {"overlay": (image,), "markers": (CAMERA,)}.get(name, ())
     shown = result(seen(), hidden())
     published = getattr(MADE, name)(shown, HEADER, *more)
-    written = getattr(stored, name)(shown, rosbag2.make_header(12_000_000_034, "camera"), *more)
+    written = getattr(stored, name)(
+        shown, rosbag2.make_bag_header(12_000_000_034, "camera"), *more
+    )
     store, kind = rosbag2.typestore(), messages.KINDS[name]
     # Once more through rosbags, because what rclpy leaves between two fields is anything.
     received = store.deserialize_cdr(serialize_message(published), kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from sam_pt_ros.picker.tracker import Click, Started, TrackerError
+from sam_pt_ros.picker.tracker_interface import PickerClick, Started, TrackerError
 
 
 class FakeTracker:
@@ -31,12 +31,12 @@ class FakeTracker:
             raise TrackerError(self.failure)
         return f"did {what[0]}"
 
-    async def add_object(self, click: Click) -> Started:
+    async def add_object(self, click: PickerClick) -> Started:
         said = await self._do("add_object", click)
         self._ids += 1
         return Started(self._ids, said)
 
-    async def add_point(self, object_id: int, click: Click, positive: bool) -> str:
+    async def add_point(self, object_id: int, click: PickerClick, positive: bool) -> str:
         return await self._do("add_point", object_id, click, positive)
 
     async def remove_object(self, object_id: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam_pt_ros.evaluation.interactive.annotator import Truth
+from sam_pt_ros.evaluation.interactive.annotator import FrameTruth
 from sam_pt_ros.evaluation.interactive.prompted import Footage, PromptedObject
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.masks import MaskPrediction
@@ -141,8 +141,8 @@ class Film:
     step: tuple[float, float] = (0.0, 0.0)
 
     @property
-    def annotated(self) -> dict[int, Truth]:
-        return {i: Truth(mask, np.zeros_like(mask)) for i, mask in enumerate(self.truths)}
+    def annotated(self) -> dict[int, FrameTruth]:
+        return {i: FrameTruth(mask, np.zeros_like(mask)) for i, mask in enumerate(self.truths)}
 
     def oracle(self, *, memory: bool = False, patience: int = 10**6) -> TileOracle:
         return TileOracle(self.truths, self.spills, self.tile, memory=memory, patience=patience)

@@ -610,8 +610,8 @@ def test_cli_lists_another_folder(folder: Path, tmp_path: Path, capsys: Any) -> 
     ("arguments", "says"),
     [
         (["tiny", "tinny"], "unknown checkpoint 'tinny'; did you mean 'tiny'?"),
-        ([], "give names, or --all, or --list"),
-        (["tiny", "--list"], "give names, or --all, or --list"),
+        ([], "give names, --all or --list"),
+        (["tiny", "--list"], "give names, --all or --list"),
     ],
 )
 def test_cli_refuses_in_one_line_before_anything_is_downloaded(

@@ -1,8 +1,8 @@
 """BDD100K's segmentation tracking (MOTS 2020) as video object segmentation.
 
 Rajič et al., "Segment Anything Meets Point Tracking", appendix K, and SysCV/sam-pt's scripts:
-an object is given in the first frame that it is in, and scored after it; a video with more than
-100 objects is done 100 at a time. The label format is that of the data set's documentation.
+an object is given in the first frame that shows it, and scored after it; a video with more than
+100 objects is split into chunks of 100. The data set's documentation describes the label format.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     Dataset,
     check_sizes,
-    choose,
+    choose_sequences,
     folder_names,
     frames_and_annotations,
+    mean_region_and_boundary,
     need_folder,
-    region_and_boundary,
 )
 from sam_pt_ros.evaluation.results import ScoreRow
 from sam_pt_ros.evaluation.sequences import VideoSequence
@@ -32,17 +32,17 @@ from sam_pt_ros.evaluation.sequences import VideoSequence
 OBJECTS_AT_A_TIME = 100
 SHORT, MEDIUM, LONG = "short", "medium", "long"
 MEDIUM_FROM, LONG_FROM = 5, 30
-"""Frames that an object is visible in, from which its track is medium or long."""
+"""Number of frames in which an object is visible from which its track is medium or long."""
 
 _IGNORED, _CROWD = 1, 2  # bits of the green channel; 4 is occluded, 8 truncated
 _INSTANCES = 1 << 16
 
 
 def open_bdd100k(root: Path, split: str, chosen: Sequence[str] | None) -> Dataset:
-    """BDD100K: ``root`` holds ``images`` and ``labels``, each with ``seg_track_20``.
+    """Open BDD100K: ``root`` holds ``images`` and ``labels``, each with ``seg_track_20``.
 
-    What comes after the first 100 objects of a video is the sequence ``VIDEO-chunk2``, and so
-    on. All bitmasks of the chosen videos are read to find their objects.
+    The objects after the first 100 of a video form the sequence ``VIDEO-chunk2``, and so on. All
+    bitmasks of the chosen videos are read to find their objects.
     """
     images = need_folder(root / "images" / "seg_track_20" / split, "the frames")
     bitmasks = need_folder(root / "labels" / "seg_track_20" / "bitmasks" / split, "the bitmasks")
@@ -50,10 +50,10 @@ def open_bdd100k(root: Path, split: str, chosen: Sequence[str] | None) -> Datase
     videos = None if chosen is None else [_video_of(name) for name in chosen]
     sequences = [
         sequence
-        for video in choose(folder_names(bitmasks), videos, where)
+        for video in choose_sequences(folder_names(bitmasks), videos, where)
         for sequence in _sequences(video, images / video, bitmasks / video)
     ]
-    wanted = set(choose((sequence.name for sequence in sequences), chosen, where))
+    wanted = set(choose_sequences((sequence.name for sequence in sequences), chosen, where))
     return Dataset(
         "bdd100k",
         split,
@@ -66,15 +66,15 @@ def open_bdd100k(root: Path, split: str, chosen: Sequence[str] | None) -> Datase
 
 
 def read_bitmask(path: Path, instances: tuple[int, ...]) -> np.ndarray:
-    """A bitmask as ``uint16 (H, W)``.
+    """Read a bitmask as ``uint16 (H, W)``.
 
     Args:
         path: an RGBA PNG: category, attributes, and the instance in blue (high) and alpha (low).
-        instances: they become 1, 2, ...; others are background, and so are ignored and crowd
-            regions, as in the authors' conversion.
+        instances: become the labels 1, 2, ...; others are background, and so are ignored and
+            crowd regions, as in the authors' conversion.
 
     Raises:
-        UserError: it cannot be read, or is no such image.
+        UserError: the file cannot be read, or is not such an image.
     """
     found, void = _read(path)
     table = np.zeros(_INSTANCES, np.uint16)
@@ -87,19 +87,19 @@ def read_bitmask(path: Path, instances: tuple[int, ...]) -> np.ndarray:
 def bdd100k_measures(rows: Sequence[ScoreRow]) -> dict[str, float]:
     """J&F, J and F over all objects, and J&F of short, medium and long tracks.
 
-    An object that is given in the last frame has nothing to be scored in; the authors count its
-    J and F as 1, and so does this.
+    An object that is given in the last frame has no scored frame; as the authors do, its J and F
+    count as 1.
     """
     rows = [replace(row, j_mean=1.0, f_mean=1.0) if row.frames == 1 else row for row in rows]
-    figures = region_and_boundary(rows)
+    figures = mean_region_and_boundary(rows)
     for group in (SHORT, MEDIUM, LONG):
         of = [row for row in rows if row.group == group]
-        figures[f"J&F {group}"] = region_and_boundary(of)["J&F"]
+        figures[f"J&F {group}"] = mean_region_and_boundary(of)["J&F"]
     return figures
 
 
 def length_of_track(visible: int) -> str:
-    """The group of an object that is visible in so many frames, the first one included."""
+    """The group of an object by the number of frames in which it is visible."""
     return SHORT if visible < MEDIUM_FROM else MEDIUM if visible < LONG_FROM else LONG
 
 
@@ -132,16 +132,17 @@ def _sequences(video: str, images: Path, bitmasks: Path) -> list[VideoSequence]:
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The instances of a bitmask, ``uint16 (H, W)``, and where they are not to be scored."""
+    """The instances of a bitmask, ``uint16 (H, W)``, and ``bool (H, W)``: not scored."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8:
         raise UserError(
-            f"{path}: not an RGBA PNG of BDD100K's bitmasks; get the segmentation tracking labels"
+            f"{path}: not an RGBA PNG like BDD100K's bitmasks; get the labels for segmentation "
+            "tracking"
         )
     blue, green, _, alpha = cv2.split(pixels)
     return (blue.astype(np.uint16) << 8) | alpha, (green & (_IGNORED | _CROWD)) != 0
 
 
 def _video_of(name: str) -> str:
-    """The video that a sequence is of."""
+    """The video of a sequence."""
     return re.sub(r"-chunk\d+$", "", name)

@@ -15,17 +15,17 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     Dataset,
     check_complete,
     check_sizes,
-    choose,
+    choose_sequences,
     folder_names,
     frames_and_annotations,
     labels_in,
     mean,
+    mean_region_and_boundary,
     need_folder,
-    region_and_boundary,
     unannotated,
 )
 from sam_pt_ros.evaluation.label_images import read_indexed
@@ -34,17 +34,17 @@ from sam_pt_ros.evaluation.sequences import VideoSequence
 
 RESOLUTION = "480p"
 FOREGROUND = 127
-"""Gray values above are the object of DAVIS 2016, whose files hold 0 and 255."""
+"""Gray values above this are the object of DAVIS 2016, whose files hold 0 and 255."""
 
 _UNLABELLED = 255
 
 
 def open_davis2016(root: Path, split: str, chosen: Sequence[str] | None) -> Dataset:
-    """DAVIS 2016: one object per sequence.
+    """Open DAVIS 2016: one object per sequence.
 
     ``root`` holds ``JPEGImages/480p`` and ``Annotations/480p``, and the lists of the splits in
-    ``ImageSets/480p`` (its own archive) or ``ImageSets/2016`` (that of DAVIS 2017). Without
-    either folder, every sequence that is there belongs to every split.
+    ``ImageSets/480p`` (its own archive) or ``ImageSets/2016`` (the archive of DAVIS 2017). Without
+    such lists every sequence belongs to every split.
     """
     for folder in (root / "ImageSets" / RESOLUTION, root / "ImageSets" / "2016"):
         if folder.is_dir():
@@ -52,22 +52,26 @@ def open_davis2016(root: Path, split: str, chosen: Sequence[str] | None) -> Data
             break
     else:
         names = folder_names(need_folder(root / "JPEGImages" / RESOLUTION, "the frames"))
-    return _open("davis2016", root, split, choose(names, chosen, str(root)), read_foreground)
+    return _open(
+        "davis2016", root, split, choose_sequences(names, chosen, str(root)), read_foreground
+    )
 
 
 def open_davis2017(root: Path, split: str, chosen: Sequence[str] | None) -> Dataset:
-    """DAVIS 2017: the objects of a sequence are those of its first annotation.
+    """Open DAVIS 2017: the objects of a sequence are those of its first annotation.
 
-    ``root`` holds ``JPEGImages/480p``, ``Annotations/480p`` and ``ImageSets/2017``. The tests
-    give away that annotation only.
+    ``root`` holds ``JPEGImages/480p``, ``Annotations/480p`` and ``ImageSets/2017``. The test
+    splits contain the first annotation only.
     """
     folder = need_folder(root / "ImageSets" / "2017", "the lists of the splits")
     names = _names_of_split(folder, split)
-    return _open("davis2017", root, split, choose(names, chosen, str(root)), read_objects)
+    return _open(
+        "davis2017", root, split, choose_sequences(names, chosen, str(root)), read_objects
+    )
 
 
 def read_foreground(path: Path) -> np.ndarray:
-    """An annotation of DAVIS 2016 as ``uint16 (H, W)``: 1 where it is above 127, else 0."""
+    """Read an annotation of DAVIS 2016 as ``uint16 (H, W)``: 1 where it is above 127, else 0."""
     gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if gray is None:
         raise UserError(f"{path}: cannot be read as an image; get the data set's file again")
@@ -75,15 +79,15 @@ def read_foreground(path: Path) -> np.ndarray:
 
 
 def read_objects(path: Path) -> np.ndarray:
-    """An annotation of DAVIS 2017 as ``uint16 (H, W)``; 255 is background, as in the toolkit."""
+    """Read an annotation of DAVIS 2017 as ``uint16 (H, W)``; 255 becomes background."""
     labels = read_indexed(path)
     labels[labels == _UNLABELLED] = 0
     return labels
 
 
 def davis_measures(rows: Sequence[ScoreRow]) -> dict[str, float]:
-    """J&F, and mean, recall and decay of J and of F: plain means over all objects."""
-    both = region_and_boundary(rows)
+    """J&F, and mean, recall and decay of J and F, as plain means over all objects."""
+    both = mean_region_and_boundary(rows)
     return {
         "J&F": both["J&F"],
         "J mean": both["J mean"],
@@ -132,8 +136,8 @@ def _sequence(
     objects = labels_in(read_labels(files[0]))
     if not objects:
         raise UserError(
-            f"{files[0]}: no object is marked in the first frame; check that the folder is of "
-            "this year's DAVIS"
+            f"{files[0]}: the first frame shows no object; check that the folder belongs to this "
+            "year's DAVIS"
         )
     sequence = VideoSequence(name, frames, files, dict.fromkeys(objects, 0), read_labels)
     check_sizes(sequence)
@@ -148,7 +152,7 @@ def _names_of_split(folder: Path, split: str) -> list[str]:
 
 
 def _read_names(path: Path) -> list[str]:
-    """The sequences of a list, whose lines are their names or, in 2016's archive, the files."""
+    """The sequences of a list; a line holds a name or, in the archive of 2016, the files."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
@@ -160,5 +164,5 @@ def _read_names(path: Path) -> list[str]:
     first = [line.split()[0] for line in lines if line.strip()]
     names = [PurePosixPath(each).parent.name if "/" in each else each for each in first]
     if not names:
-        raise UserError(f"{path}: this list names no sequence; get the data set again")
+        raise UserError(f"{path}: this list names no sequences; get the data set again")
     return list(dict.fromkeys(names))

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     Dataset,
     check_complete,
     check_sizes,
-    choose,
+    choose_sequences,
     first_appearances,
     frames_and_annotations,
-    region_and_boundary,
+    mean_region_and_boundary,
     unannotated,
 )
 from sam_pt_ros.evaluation.datasets.youtube_vos import split_folders
@@ -25,15 +25,15 @@ from sam_pt_ros.evaluation.sequences import VideoSequence
 
 
 def open_mose2023(root: Path, split: str, chosen: Sequence[str] | None) -> Dataset:
-    """MOSE 2023: ``root`` holds ``train`` and ``valid``, each with JPEGImages and Annotations.
+    """Open MOSE 2023: ``root`` holds ``{train, valid}/{JPEGImages, Annotations}``.
 
-    Objects start where they are first seen in an annotation; ``train`` is annotated in every
-    frame, so opening all of it takes minutes.
+    Objects start in the first annotation that shows them. Every frame of ``train`` is annotated,
+    so opening all of it takes minutes.
     """
     images, annotations, names = split_folders(root / split)
     sequences = tuple(
         _sequence(name, images / name, annotations / name)
-        for name in choose(names, chosen, str(root / split))
+        for name in choose_sequences(names, chosen, str(root / split))
     )
     if split == "train":
         check_complete(sequences)
@@ -44,7 +44,7 @@ def open_mose2023(root: Path, split: str, chosen: Sequence[str] | None) -> Datas
         scored=not any(unannotated(sequence) for sequence in sequences),
         skip_first=True,
         skip_last=False,
-        measures=region_and_boundary,
+        measures=mean_region_and_boundary,
     )
 
 
@@ -52,7 +52,7 @@ def _sequence(name: str, images: Path, annotations: Path) -> VideoSequence:
     frames, files = frames_and_annotations(images, annotations)
     first_frames = first_appearances(files, read_indexed)
     if not first_frames:
-        raise UserError(f"{annotations}: no object is marked; get the sequence again")
+        raise UserError(f"{annotations}: the annotations show no object; get the sequence again")
     sequence = VideoSequence(name, frames, files, first_frames, read_indexed)
     check_sizes(sequence)
     return sequence

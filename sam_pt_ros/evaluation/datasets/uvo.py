@@ -1,8 +1,8 @@
-"""UVO's densely annotated videos, and the file of results that its evaluation takes.
+"""UVO's densely annotated videos, and the file of results for its evaluation.
 
 Wang et al., "Unidentified Video Objects", ICCV 2021 (arXiv 2104.04691). The annotations of
 ``VideoDenseSet`` are JSON in the format of YouTube-VIS: each has a segmentation or null for every
-frame of its video. Categories are not looked at.
+frame of its video. Categories are ignored.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from sam_pt_ros.evaluation.sequences import read_image
 from sam_pt_ros.evaluation.video_instances import InstanceTrack, Rle
 
 CATEGORY = 1
-"""The only one: an object."""
+"""The only category: object."""
 
-_TRIANGLE = 6  # numbers that a polygon has at least
-_DIGITS = 7  # that a run length has at most
+_TRIANGLE = 6  # fewest numbers of a polygon
+_DIGITS = 7  # most digits of a run length
 
 
 @dataclass(frozen=True, eq=False)
 class InstanceVideo:
-    """A video, and the objects that are annotated in it.
+    """A video and its annotated objects.
 
     Attributes:
-        video_id: of the annotation file.
-        name: unique within its data set: the folder of the images, with the id if others share it.
+        video_id: its id in the annotation file.
+        name: unique in the data set: the folder of the images, with the id if videos share it.
         images: files of the frames, in order.
-        size: height, width of the frames, pixels.
-        tracks: the objects, one mask or None per frame; none in a set that gives away no truth.
+        size: height and width of the frames, pixels.
+        tracks: the objects, with a mask or None per frame; empty without a ground truth.
     """
 
     video_id: int
@@ -48,22 +48,22 @@ class InstanceVideo:
 
     def __post_init__(self) -> None:
         if not self.images:
-            raise UserError(f"video '{self.name}' has no images")
+            raise UserError(f"video '{self.name}' has no images; get the annotations again")
         for number, track in enumerate(self.tracks, 1):
             self.check(track, f"object {number}")
 
     def check(self, track: InstanceTrack, what: str) -> None:
-        """UserError, about ``what``, if a track does not fit the video."""
+        """UserError if a track does not fit the video; ``what`` names it in the message."""
         if len(track.masks) != len(self.images):
             raise UserError(
                 f"video '{self.name}', {what}: {len(track.masks)} masks for "
-                f"{len(self.images)} frames; give a mask or none for every frame"
+                f"{len(self.images)} frames; give a mask or None for every frame"
             )
         code = next((code for code in track.masks if code is not None), None)
         if code is not None and tuple(code["size"]) != self.size:
             raise UserError(
-                f"video '{self.name}', {what}: masks of {tuple(code['size'])} do not fit images "
-                f"of {self.size} (height, width)"
+                f"video '{self.name}', {what}: masks of size {tuple(code['size'])} do not fit "
+                f"images of size {self.size} (height, width)"
             )
 
     def image(self, index: int) -> np.ndarray:
@@ -72,17 +72,17 @@ class InstanceVideo:
 
 
 def read_uvo(annotations: Path, images: Path) -> list[InstanceVideo]:
-    """Read a set's annotations; no image is opened.
+    """Read the annotations of a split; no image is opened.
 
     Args:
         annotations: such as ``VideoDenseSet/UVO_video_val_dense.json``.
-        images: the folder that the file's names of images begin in.
+        images: the folder that the image names in the file are relative to.
 
     Returns:
         The videos in ascending order of their ids.
 
     Raises:
-        UserError: the file cannot be read, or is not such a file.
+        UserError: the file cannot be read, or has another format.
     """
     try:
         data = json.loads(annotations.read_text(encoding="utf-8"))
@@ -91,7 +91,7 @@ def read_uvo(annotations: Path, images: Path) -> list[InstanceVideo]:
             f"{annotations}: cannot be read ({error.strerror}); check the path"
         ) from error
     except ValueError as error:
-        raise UserError(f"{annotations}: no JSON ({error}); get the file again") from error
+        raise UserError(f"{annotations}: not valid JSON ({error}); get the file again") from error
     try:
         videos = sorted(data["videos"], key=lambda video: int(video["id"]))
         sizes = {int(v["id"]): (int(v["height"]), int(v["width"])) for v in videos}
@@ -113,10 +113,10 @@ def read_uvo(annotations: Path, images: Path) -> list[InstanceVideo]:
     except UserError as error:
         raise UserError(f"{annotations}: {error}") from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"{annotations}: not annotations of videos as YouTube-VIS and UVO have them "
-            f"({reason}); give the file of VideoDenseSet"
+            f"{annotations}: not in the annotation format of YouTube-VIS and UVO ({reason}); give "
+            "a file of VideoDenseSet"
         ) from error
 
 
@@ -128,7 +128,7 @@ def _tracks(
     for annotation in annotations:
         video_id = int(annotation["video_id"])
         if video_id not in sizes:
-            raise UserError(f"annotation {annotation['id']} is of a video {video_id} not listed")
+            raise UserError(f"annotation {annotation['id']} names the unknown video {video_id}")
         try:
             codes = [_code(each, sizes[video_id]) for each in annotation["segmentations"]]
         except ValueError as error:
@@ -139,22 +139,22 @@ def _tracks(
 
 
 def _code(segmentation: Any, size: tuple[int, int]) -> Rle | None:
-    """A compressed code of a frame's segmentation: polygons, run lengths or a code; or None."""
+    """A frame's segmentation (polygons, run lengths or a code) as a compressed code, or None."""
     if not segmentation:
         return None
     if isinstance(segmentation, list):
         for polygon in segmentation:
             if len(polygon) < _TRIANGLE or len(polygon) % 2:
-                raise ValueError(f"a polygon of {len(polygon)} numbers; it has 6, 8, 10, ...")
+                raise ValueError(f"a polygon must have 6, 8, 10, ... numbers, got {len(polygon)}")
         merged: Rle = coco.merge(coco.frPyObjects(segmentation, *size))
         return merged
     if tuple(segmentation["size"]) != size:
-        raise ValueError(f"a mask of {segmentation['size']} in a video of {list(size)}")
+        raise ValueError(f"a mask has the size {segmentation['size']}, the video {list(size)}")
     counts = segmentation["counts"]
     runs = np.array(counts) if isinstance(counts, list) else _runs(counts.encode("ascii"))
-    # COCO's functions run forever, or out of their memory, on what is not whole.
+    # On incomplete codes COCO's functions run forever, or read beyond their memory.
     if (runs < 0).any() or runs.sum() != size[0] * size[1]:
-        raise ValueError(f"run lengths of {runs.sum()} pixels in an image of {list(size)}")
+        raise ValueError(f"run lengths cover {runs.sum()} pixels of an image of {list(size)}")
     if isinstance(counts, list):
         packed: Rle = coco.frPyObjects({"size": list(size), "counts": counts}, *size)
         return packed
@@ -162,19 +162,19 @@ def _code(segmentation: Any, size: tuple[int, int]) -> Rle | None:
 
 
 def _runs(code: bytes) -> np.ndarray:
-    """The run lengths in a compressed code, ``int64``.
+    """The run lengths in a compressed code, ``int64 (N,)``.
 
-    Each is a number of digits of 5 bits, the lowest first, of which bit 32 says that another
-    follows, and bit 16 of the last is the sign. From the fourth on it is the difference to the one
-    before the last.
+    Each is a number in digits of 5 bits, the lowest first. Bit 32 of a digit says that another
+    follows, and bit 16 of the last digit is the sign. From the fourth run length on, the number is
+    the difference to the run length two places before.
     """
     digits = np.frombuffer(code, np.uint8).astype(np.int64) - ord("0")
     if len(digits) == 0 or digits.min() < 0 or digits.max() >= 64 or digits[-1] & 32:
-        raise ValueError("a mask whose code is cut off or none")
+        raise ValueError("the code of a mask is incomplete or not valid")
     ends = np.flatnonzero(digits & 32 == 0)
     lengths = np.diff(ends, prepend=-1)
     if lengths.max() > _DIGITS:
-        raise ValueError("a mask whose code is none")
+        raise ValueError("the code of a mask is not valid")
     starts = ends + 1 - lengths
     places = np.arange(len(digits)) - np.repeat(starts, lengths)
     runs = np.add.reduceat((digits & 31) << 5 * places, starts)
@@ -187,14 +187,14 @@ def _runs(code: bytes) -> np.ndarray:
 def write_results(
     path: Path, results: Iterable[tuple[InstanceVideo, Sequence[InstanceTrack]]]
 ) -> None:
-    """Write what was found as the JSON that UVO's and YouTube-VIS's evaluations take.
+    """Write detections as JSON for the evaluations of UVO and YouTube-VIS.
 
-    It is one list of detections, each with the id of its video, its score and a compressed
-    run-length code or null per frame. Videos are written as they come, so that they need not all
-    be kept.
+    The file holds one list of detections, each with the id of its video, its score and a
+    compressed run-length code or null per frame. Videos are written one by one, so that they need
+    not all be in memory.
 
     Args:
-        path: a file; it is written anew.
+        path: the file; an earlier one is replaced.
         results: the videos, each with its detections.
 
     Raises:

@@ -1,7 +1,7 @@
 """YouTube-VOS 2018, in the folders of its archives.
 
 Xu et al., "YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark", arXiv 1809.03327.
-Objects appear at any time, and a frame's annotation gives away those that appear in it.
+Objects appear at any time, and the annotation of a frame shows those that appear in it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     Dataset,
     Measures,
     check_complete,
     check_sizes,
-    choose,
+    choose_sequences,
     first_appearances,
     folder_names,
     frames_and_annotations,
     mean,
+    mean_region_and_boundary,
     need_folder,
-    region_and_boundary,
     unannotated,
 )
 from sam_pt_ros.evaluation.label_images import read_indexed
@@ -38,9 +38,9 @@ class ListedObject:
     """An object in ``meta.json``.
 
     Attributes:
-        category: what it is; empty if the file does not say.
-        frames: names of the frames, without suffix, that it is scored in; the first one is that
-            of its mask.
+        category: its category; empty if the file does not name one.
+        frames: names, without suffix, of the frames in which it is scored; its mask is given in
+            the first one.
     """
 
     category: str
@@ -48,11 +48,11 @@ class ListedObject:
 
 
 def open_youtube_vos2018(root: Path, split: str, chosen: Sequence[str] | None) -> Dataset:
-    """YouTube-VOS 2018: ``root`` holds ``valid/{JPEGImages, Annotations, meta.json}``.
+    """Open YouTube-VOS 2018: ``root`` holds ``valid/{JPEGImages, Annotations, meta.json}``.
 
-    The frames are those that are annotated, 6 a second. Without ``meta.json`` all frames are
-    saved, and objects start where they are first seen in an annotation. Objects count as seen
-    if their category is one of ``train/meta.json``; without that file they have no group.
+    The frames are the annotated ones, 6 per second. Without ``meta.json`` all frames are saved,
+    and objects start in the first annotation that shows them. Objects count as seen if
+    ``train/meta.json`` contains their category; without that file they have no group.
     """
     images, annotations, names = split_folders(root / split)
     meta_file, train_file = root / split / "meta.json", root / "train" / "meta.json"
@@ -62,9 +62,9 @@ def open_youtube_vos2018(root: Path, split: str, chosen: Sequence[str] | None) -
         trained = meta if split == "train" else read_meta(train_file)
         seen = frozenset(item.category for video in trained.values() for item in video.values())
     sequences = []
-    for name in choose(names, chosen, str(root / split)):
+    for name in choose_sequences(names, chosen, str(root / split)):
         if meta is not None and name not in meta:
-            raise UserError(f"{meta_file}: says nothing of '{name}'; get the data set again")
+            raise UserError(f"{meta_file}: does not list '{name}'; get the data set again")
         listed = None if meta is None else meta[name]
         sequences.append(_sequence(name, images / name, annotations / name, listed, seen))
     if split == "train":
@@ -90,10 +90,10 @@ def split_folders(folder: Path) -> tuple[Path, Path, list[str]]:
 
 
 def read_meta(path: Path) -> dict[str, dict[int, ListedObject]]:
-    """``meta.json``: the objects of each video, by its name and by object id.
+    """Read ``meta.json``: the objects of each video, by its name and by object id.
 
     Raises:
-        UserError: it is not such a file.
+        UserError: the file cannot be read, or has another format.
     """
     try:
         videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
@@ -108,14 +108,14 @@ def read_meta(path: Path) -> dict[str, dict[int, ListedObject]]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path}: not a list of videos, objects and frames ({error!r}); get the file again"
+            f"{path}: does not list videos, objects and frames ({error!r}); get the file again"
         ) from error
 
 
 def youtube_vos_measures(rows: Sequence[ScoreRow]) -> dict[str, float]:
-    """G, the mean of the four figures after it: J and F of seen and of unseen categories.
+    """J and F of seen and of unseen categories, after their mean G.
 
-    Each is the plain mean over the objects of its group; NaN if there is none.
+    Each is the plain mean over the objects of its group; NaN without objects.
     """
     groups = {group: [row for row in rows if row.group == group] for group in (SEEN, UNSEEN)}
     figures = {f"J {group}": mean(row.j_mean for row in of) for group, of in groups.items()}
@@ -124,9 +124,9 @@ def youtube_vos_measures(rows: Sequence[ScoreRow]) -> dict[str, float]:
 
 
 def _measures(sequences: Sequence[VideoSequence]) -> Measures:
-    """G needs both groups; where one is missing, J&F says more."""
+    """G needs both groups; without one of them, J&F is used."""
     groups = {group for sequence in sequences for group in sequence.groups.values()}
-    return youtube_vos_measures if {SEEN, UNSEEN} <= groups else region_and_boundary
+    return youtube_vos_measures if {SEEN, UNSEEN} <= groups else mean_region_and_boundary
 
 
 def _sequence(
@@ -139,7 +139,7 @@ def _sequence(
     frames, files = frames_and_annotations(images, annotations)
     first_frames = first_appearances(files, read_indexed, listed)
     if not first_frames:
-        raise UserError(f"{annotations}: no object is marked; get the sequence again")
+        raise UserError(f"{annotations}: the annotations show no object; get the sequence again")
     if listed is None:
         sequence = VideoSequence(name, frames, files, first_frames, read_indexed)
         check_sizes(sequence)
@@ -147,7 +147,7 @@ def _sequence(
     absent = sorted(set(listed) - set(first_frames))
     if absent:
         raise UserError(
-            f"{annotations}: object {absent[0]} of meta.json is in no annotation; get the "
+            f"{annotations}: no annotation shows object {absent[0]} of meta.json; get the "
             "sequence again"
         )
     indices = {path.stem: index for index, path in enumerate(frames)}

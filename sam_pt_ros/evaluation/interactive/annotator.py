@@ -1,4 +1,4 @@
-"""The simulated annotator: what it does next, from the truth and from what is predicted."""
+"""The simulated annotator: chooses the next edit from the ground truth and the prediction."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sam_pt_ros.objects import NEGATIVE, POSITIVE
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """Where one object is in one frame.
+class FrameTruth:
+    """The ground truth of one object in one frame.
 
     Attributes:
         mask: ``bool (H, W)``, the object.
-        void: ``bool (H, W)``, what is not scored; no pixel of it is in ``mask``.
+        void: ``bool (H, W)``, pixels that are not scored; disjoint from ``mask``.
     """
 
     mask: np.ndarray
@@ -27,23 +27,21 @@ class Truth:
     def __post_init__(self) -> None:
         for name, array in (("mask", self.mask), ("void", self.void)):
             if array.dtype != np.bool_ or array.ndim != 2 or array.shape != self.mask.shape:
-                raise ValueError(
-                    f"a truth's {name} must be bool (H, W), got {array.dtype} {array.shape}"
-                )
+                raise ValueError(f"'{name}' must be bool (H, W), got {array.dtype} {array.shape}")
         if (self.mask & self.void).any():
-            raise ValueError("a pixel of a truth is of the object or is not scored, not both")
+            raise ValueError("'mask' and 'void' must not overlap")
 
     def iou(self, prediction: np.ndarray) -> float:
-        """Region similarity of a mask, ``bool (H, W)``, over the pixels that are scored."""
+        """Region similarity of a mask, ``bool (H, W)``, over the scored pixels."""
         return region_similarity(prediction & ~self.void, self.mask)
 
 
 @dataclass(frozen=True)
 class PlacedPoint:
-    """A point that is seen in a frame.
+    """A visible point in a frame.
 
     Attributes:
-        number: what it is known by.
+        number: identifies the point.
         x: column, pixels.
         y: row, pixels.
         label: 1 on the object, 0 not on it.
@@ -57,13 +55,13 @@ class PlacedPoint:
 
 @dataclass(frozen=True)
 class Edit:
-    """One interaction: a point is added, or one that is wrong is taken away.
+    """One interaction: a point is added, or a wrong point is removed.
 
     Attributes:
         x: column, pixels.
         y: row, pixels.
         label: 1 on the object, 0 not on it.
-        removes: the number of the point that is taken away; None: it is added.
+        removes: number of the point to remove; None: the point is added.
     """
 
     x: float
@@ -72,23 +70,25 @@ class Edit:
     removes: int | None = None
 
 
-def next_edit(truth: Truth, prediction: np.ndarray, points: Sequence[PlacedPoint]) -> Edit | None:
-    """What the annotator does next in a frame.
+def next_edit(
+    truth: FrameTruth, prediction: np.ndarray, points: Sequence[PlacedPoint]
+) -> Edit | None:
+    """The annotator's next edit in a frame.
 
-    The first point that is not where its label says is taken away, negatives before positives.
-    If there is none, a point is added: a positive one if more pixels of the object are missed
-    than there are too many, a negative one otherwise. It goes into the largest connected region
-    of these pixels (8 neighbours), where it is farthest from the region's edge, from the image's
-    and from the points of its label that are there already. Of equal regions and of equal pixels
-    it is the first, by rows.
+    The first point whose label contradicts the ground truth is removed, negatives before
+    positives. Without such a point, one is added: a positive point if more pixels are missed than
+    wrongly included, else a negative one. It goes into the largest connected region of these
+    pixels (8 neighbours), to the pixel farthest from the region's edge, from the image's edge and
+    from the points of its label in the region. Of equal regions and of equal pixels the first by
+    rows is taken.
 
     Args:
-        truth: where the object is.
-        prediction: ``bool (H, W)``, where it is said to be.
-        points: those that are seen in this frame, in the order in which they are looked at.
+        truth: the ground truth.
+        prediction: ``bool (H, W)``, the predicted mask.
+        points: the visible points, in the order in which they are checked.
 
     Returns:
-        None if no pixel is wrong that is scored.
+        The edit; None if every scored pixel is right.
     """
     missed = truth.mask & ~prediction
     extra = prediction & ~truth.mask & ~truth.void
@@ -105,7 +105,7 @@ def next_edit(truth: Truth, prediction: np.ndarray, points: Sequence[PlacedPoint
     return Edit(x, y, label)
 
 
-def _is_wrong(point: PlacedPoint, truth: Truth) -> bool:
+def _is_wrong(point: PlacedPoint, truth: FrameTruth) -> bool:
     row, column = _pixel(point, truth.mask.shape)
     if truth.void[row, column]:
         return False
@@ -113,25 +113,25 @@ def _is_wrong(point: PlacedPoint, truth: Truth) -> bool:
 
 
 def _pixel(point: PlacedPoint, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Row and column of the pixel that a point is in."""
+    """Row and column of the pixel of a point."""
     row, column = round(point.y), round(point.x)
     return min(max(row, 0), shape[0] - 1), min(max(column, 0), shape[1] - 1)
 
 
 def _largest(region: np.ndarray) -> np.ndarray:
-    """The largest connected part of a region that is not empty, ``bool (H, W)``."""
+    """The largest connected part of a nonempty region, ``bool (H, W)``."""
     count, parts = cv2.connectedComponents(region.view(np.uint8), connectivity=8)
     areas = np.bincount(parts.ravel(), minlength=count)
     areas[0] = 0
     of_largest = areas[parts] == areas.max()
-    chosen = parts.ravel()[int(of_largest.argmax())]  # OpenCV promises no order of the parts
+    chosen = parts.ravel()[int(of_largest.argmax())]  # the order of OpenCV's parts is not defined
     return np.asarray(parts == chosen)
 
 
 def _deepest(region: np.ndarray, taken: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """The pixel of a region, x and y, that is farthest from its edge and from those taken."""
+    """The pixel (x, y) of a region that is farthest from its edge and from the taken pixels."""
     left, top, width, height = cv2.boundingRect(region.view(np.uint8))
-    # What lies beyond the image is not the region.
+    # Pixels beyond the image are outside the region.
     inside = np.pad(region[top : top + height, left : left + width], 1)
     free = inside.copy()
     for row, column in taken:

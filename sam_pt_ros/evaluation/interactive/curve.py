@@ -1,9 +1,8 @@
-"""What a study found out: quality after each interaction, as CSV and as a picture."""
+"""The results of a study: mask quality after each interaction, as CSV and as a plot."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -11,30 +10,33 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.interactive.methods import (
-    METHODS,
+    ANNOTATION_METHODS,
     Annotation,
     Interaction,
     method_named,
 )
 from sam_pt_ros.interchange.visualization import PALETTE
+from sam_pt_ros.output.csv_files import write_csv
 
 COLUMNS = ("sequence", "method", *(field.name for field in fields(Interaction)))
 """Of the CSV file."""
 
-# Not only told apart by their colours.
-_STYLES = dict(zip(METHODS, ((PALETTE[5], "--"), (PALETTE[6], "-"), (PALETTE[4], "-."))))
+# Lines differ in more than their colour.
+_STYLES = dict(
+    zip(ANNOTATION_METHODS, ((PALETTE[5], "--"), (PALETTE[6], "-"), (PALETTE[4], "-.")))
+)
 
 
 @dataclass(frozen=True)
 class StudyCurve:
-    """One object of one sequence, annotated in one way.
+    """One object of one sequence, annotated with one method.
 
     Attributes:
         sequence: its name.
-        method: name of the way of working, a key of
-            :data:`~sam_pt_ros.evaluation.interactive.methods.METHODS`.
+        method: name of the annotation method, a key of
+            :data:`~sam_pt_ros.evaluation.interactive.methods.ANNOTATION_METHODS`.
         object_id: 1 to 65534.
-        annotation: what was done, and what came of it.
+        annotation: the interactions and their effect.
     """
 
     sequence: str
@@ -47,12 +49,12 @@ class StudyCurve:
 
     @property
     def spent(self) -> int:
-        """Interactions in all."""
+        """Number of interactions."""
         return len(self.annotation.interactions)
 
     @property
     def final_iou(self) -> float:
-        """Mean region similarity in the end, 0 to 1."""
+        """Final mean region similarity, 0 to 1."""
         return float(self.annotation.kept_ious[-1])
 
 
@@ -60,8 +62,8 @@ def mean_curve(curves: Sequence[StudyCurve], length: int | None = None) -> np.nd
     """Mean region similarity after 0, 1, ... interactions with each object, ``float64 (N,)``.
 
     Args:
-        curves: at least one, of objects that count alike. One that has ended stays as it is.
-        length: N; None: until the last one has ended.
+        curves: at least one; each counts the same, and stays constant after its end.
+        length: N; None: up to the end of the longest curve.
     """
     values = [curve.annotation.kept_ious for curve in curves]
     if length is None:
@@ -71,76 +73,62 @@ def mean_curve(curves: Sequence[StudyCurve], length: int | None = None) -> np.nd
 
 
 def write_curves(path: Path, curves: Iterable[StudyCurve]) -> None:
-    """Write CSV: a line per interaction, and before them one with the number 0 per curve.
+    """Write CSV: for each curve a line with the number 0, then a line per interaction.
 
-    Floats are written so that reading them gives the same double. What an object without any
-    interaction has not got is an empty cell.
+    Cells that the first line has no value for are empty.
 
     Raises:
         UserError: the file cannot be written.
     """
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for curve in curves:
-                writer.writerow(_start(curve))
-                for interaction in curve.annotation.interactions:
-                    cells = map(_text, astuple(interaction))
-                    writer.writerow([curve.sequence, curve.method, *cells])
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    write_csv(path, COLUMNS, (line for curve in curves for line in _lines(curve)))
 
 
-def _start(curve: StudyCurve) -> list[str]:
-    """The line of an object that nothing was done to yet."""
-    known = {
+def _lines(curve: StudyCurve) -> Iterator[Sequence[object]]:
+    start = {
         "sequence": curve.sequence,
         "method": curve.method,
-        "number": "0",
-        "object_id": str(curve.object_id),
-        "mean_iou": _text(curve.annotation.start_iou),
-        "kept_iou": _text(curve.annotation.start_iou),
+        "number": 0,
+        "object_id": curve.object_id,
+        "mean_iou": curve.annotation.start_iou,
+        "kept_iou": curve.annotation.start_iou,
     }
-    return [known.get(name, "") for name in COLUMNS]
-
-
-def _text(value: float | str) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
+    yield [start.get(name) for name in COLUMNS]
+    for interaction in curve.annotation.interactions:
+        yield [curve.sequence, curve.method, *astuple(interaction)]
 
 
 def plot_curves(path: Path, curves: Sequence[StudyCurve], goal: float | None = None) -> None:
-    """Draw mean region similarity over interactions, a line per way of working.
+    """Plot mean region similarity over interactions, a line per annotation method.
 
     Args:
-        path: what to write: .png, .svg or another kind that Matplotlib knows.
-        curves: at least one. Those of one way of working are averaged (:func:`mean_curve`).
+        path: the file to write, of a kind that Matplotlib supports (.png, .svg, ...).
+        curves: at least one; those of one method are averaged (:func:`mean_curve`).
         goal: region similarity to draw a line at; None: no line.
 
     Raises:
-        UserError: nothing to draw, Matplotlib is not installed, or the file cannot be written.
+        UserError: there is no curve, Matplotlib is not installed, or the file cannot be written.
     """
     if not curves:
-        raise UserError(f"{path}: there is no curve to draw; study at least one object")
+        raise UserError(f"{path}: there is no curve to plot; study at least one object")
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ImportError as error:
-        raise UserError(f"{path}: plots need Matplotlib; run pip install matplotlib") from error
+        raise UserError(f"{path}: plots need Matplotlib; run `pip install matplotlib`") from error
     figure = Figure(figsize=(7.0, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     length = max(len(curve.annotation.kept_ious) for curve in curves)
     if goal is not None:
         axes.axhline(goal, color="0.6", linewidth=1, linestyle=":", label=f"Goal, {goal:g}")
-    for name, method in METHODS.items():
+    for name, method in ANNOTATION_METHODS.items():
         chosen = [curve for curve in curves if curve.method == name]
         if not chosen:
             continue
         colour, style = _STYLES[name]
         own = mean_curve(chosen)
-        # Where all of them have ended the line is thin: nothing more was spent.
+        # The line is thin where all curves have ended.
         values = mean_curve(chosen, length)
         rgb = tuple(channel / 255 for channel in colour)
         label = _caption(method.title, chosen)
@@ -156,8 +144,9 @@ def plot_curves(path: Path, curves: Sequence[StudyCurve], goal: float | None = N
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     try:
         figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:  # ValueError: a kind of file that it does not know
-        raise _unwritable(path, error) from error
+    except (OSError, ValueError) as error:  # ValueError: an unknown kind of file
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UserError(f"{path}: cannot be written ({reason}); check the path") from error
 
 
 def _caption(title: str, curves: Sequence[StudyCurve]) -> str:
@@ -165,8 +154,3 @@ def _caption(title: str, curves: Sequence[StudyCurve]) -> str:
     spent = sum(curve.spent for curve in curves) / len(curves)
     final = sum(curve.final_iou for curve in curves) / len(curves)
     return f"{title}: {final:.3f} after {spent:.3g} ({objects})"
-
-
-def _unwritable(path: Path, error: Exception) -> UserError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or error
-    return UserError(f"{path}: cannot be written ({reason}); check the path")

@@ -1,4 +1,4 @@
-"""The three ways of working, and the record of what each interaction brought."""
+"""The three annotation methods, and the record of their interactions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.interactive.annotator import Edit, Truth, next_edit
-from sam_pt_ros.evaluation.interactive.prompted import Checkpoint, PromptedObject
+from sam_pt_ros.evaluation.interactive.annotator import Edit, FrameTruth, next_edit
+from sam_pt_ros.evaluation.interactive.prompted import ClickCheckpoint, PromptedObject
 from sam_pt_ros.options import did_you_mean
 
 ADD = "add"
@@ -21,9 +21,9 @@ class Budget:
     """What an annotator may spend on one object of one video, and what is good enough.
 
     Attributes:
-        interactions: points added and points removed, in all.
-        per_frame: the same in one frame, each time that the annotator comes to it.
-        iou: region similarity from which a frame is good enough, in a single pass.
+        interactions: largest number of points added and removed.
+        per_frame: the same per visit to a frame.
+        iou: region similarity at which a frame is good enough, in a single pass.
         thresholds: the same for each of several passes, rising; as in the authors' simulation.
     """
 
@@ -47,21 +47,21 @@ class Budget:
         rising = all(a < b for a, b in zip(self.thresholds, self.thresholds[1:]))
         if not self.thresholds or not possible or not rising:
             raise UserError(
-                "the budget's 'thresholds' must rise from above 0 to 1 at most, and be at least "
-                f"one, got {list(self.thresholds)}"
+                "the budget's 'thresholds' must rise, lie above 0 and up to 1, and not be empty, "
+                f"got {list(self.thresholds)}"
             )
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way of working: pass after pass through all annotated frames, in order.
+    """An annotation method: one or more passes through all annotated frames, in order.
 
     Attributes:
-        name: for files and commands.
-        title: for people.
-        tracked: whether points are tracked on from the frame that was clicked on.
-        several_passes: whether there is a pass for each threshold, or one that asks for the
-            budget's IoU at once.
+        name: in files and commands.
+        title: in plots.
+        tracked: whether points are tracked on from the clicked frame.
+        several_passes: whether there is a pass for each threshold, or a single one for the
+            budget's IoU.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Method:
     several_passes: bool
 
     def goals(self, budget: Budget) -> tuple[float, ...]:
-        """From which region similarity on a frame is good enough, by pass."""
+        """The region similarity at which a frame is good enough, by pass."""
         return budget.thresholds if self.several_passes else (budget.iou,)
 
 
-METHODS: dict[str, Method] = {
+ANNOTATION_METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("sam_only", "SAM only", tracked=False, several_passes=False),
@@ -82,38 +82,37 @@ METHODS: dict[str, Method] = {
         Method("offline", "Offline, checkpoints", tracked=True, several_passes=True),
     )
 }
-"""By name. The first takes any segmenter, whatever its name says."""
+"""Methods by name; despite its name, ``sam_only`` works with any segmenter."""
 
 
 def method_named(name: str) -> Method:
-    """The method of that name; UserError if there is no such one."""
-    if name not in METHODS:
+    """The method of this name; UserError if there is none."""
+    if name not in ANNOTATION_METHODS:
         raise UserError(
-            f"unknown way of working '{name}' in the interactive study"
-            f"{did_you_mean(name, METHODS)}"
+            f"unknown annotation method '{name}'{did_you_mean(name, ANNOTATION_METHODS)}"
         )
-    return METHODS[name]
+    return ANNOTATION_METHODS[name]
 
 
 @dataclass(frozen=True)
 class Interaction:
-    """One interaction and what it brought.
+    """One interaction and its effect.
 
     Attributes:
         number: from 1.
-        pass_number: from 1; which pass it belongs to.
-        goal: region similarity that the pass asks for.
+        pass_number: number of its pass, from 1.
+        goal: region similarity that the pass aims at.
         frame: index of the frame.
         object_id: 1 to 65534.
         action: "add" or "remove".
         x: column of the point, pixels.
         y: row of the point, pixels.
         label: of the point; 1 on the object, 0 not on it.
-        iou_frame_before: region similarity of the frame, 0 to 1.
-        iou_frame_after: the same with the interaction.
-        mean_iou: mean over the annotated frames, with the interaction.
-        kept_iou: the better one of ``mean_iou`` and of the best checkpoint's: what the annotator
-            has if this was the last interaction.
+        iou_frame_before: region similarity of the frame before the interaction, 0 to 1.
+        iou_frame_after: the same after the interaction.
+        mean_iou: mean over the annotated frames after the interaction.
+        kept_iou: the larger of ``mean_iou`` and that of the best checkpoint: the result if this
+            was the last interaction.
     """
 
     number: int
@@ -133,13 +132,13 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What an annotator did to one object, and what came of it.
+    """The annotation of one object.
 
     Attributes:
         start_iou: mean region similarity of empty masks.
         interactions: in order.
-        frames: how many frames are annotated.
-        complete: whether the last pass was gone through to its end.
+        frames: number of annotated frames.
+        complete: whether the last pass was finished.
     """
 
     start_iou: float
@@ -149,34 +148,33 @@ class Annotation:
 
     @property
     def kept_ious(self) -> np.ndarray:
-        """What is kept after 0, 1, ... N interactions: mean region similarity, ``(N + 1,)``."""
+        """Mean region similarity that is kept after 0, 1, ... N interactions, ``(N + 1,)``."""
         return np.array([self.start_iou, *(each.kept_iou for each in self.interactions)])
 
 
 def annotate(
     prompted: PromptedObject,
-    truths: Mapping[int, Truth],
+    truths: Mapping[int, FrameTruth],
     method: Method,
     budget: Budget,
     object_id: int = 1,
 ) -> Annotation:
-    """Work on an object until it is good enough or the budget is spent.
+    """Annotate an object until it is good enough or the budget is spent.
 
-    In every pass the frames are gone through in order. In one that is worse than the pass asks
-    for the annotator interacts (:func:`.next_edit`) until it is good enough, or ``per_frame``
-    interactions were spent on it; either way the next frame is next. At the end of a pass the
-    points are a checkpoint. At the end of all the best checkpoint is gone back to, if it is better
-    than what there is.
+    Every pass visits the frames in order. In a frame below the pass's goal the annotator interacts
+    (:func:`.next_edit`) until the goal is reached or ``per_frame`` interactions are spent. The
+    points after each pass are a checkpoint. In the end the best checkpoint is restored, if it is
+    better than the last state.
 
     Args:
-        prompted: without points; with those of the result afterwards.
+        prompted: without points; it holds those of the result afterwards.
         truths: of the annotated frames, by index, at least one.
-        method: the way of working.
+        method: the annotation method.
         budget: what may be spent.
-        object_id: to write into the record.
+        object_id: for the record.
     """
     if not truths:
-        raise UserError(f"object {object_id} has no annotated frame; it cannot be studied")
+        raise UserError(f"object {object_id} has no annotated frame; choose another object")
     work = _Work(prompted, truths, budget, object_id)
     complete = False
     for number, goal in enumerate(method.goals(budget), start=1):
@@ -189,12 +187,12 @@ def annotate(
 
 
 class _Work:
-    """An annotation under way."""
+    """An annotation in progress."""
 
     def __init__(
         self,
         prompted: PromptedObject,
-        truths: Mapping[int, Truth],
+        truths: Mapping[int, FrameTruth],
         budget: Budget,
         object_id: int,
     ) -> None:
@@ -208,15 +206,15 @@ class _Work:
         self._ious: dict[int, float] = {}
         self._measure()
         self.start_iou = self.mean_iou
-        self._best: tuple[float, Checkpoint] | None = None
+        self._best: tuple[float, ClickCheckpoint] | None = None
 
     @property
     def mean_iou(self) -> float:
-        """Of the masks as they are."""
+        """Mean region similarity of the current masks."""
         return sum(self._ious.values()) / len(self._ious)
 
     def visit(self, frame: int, goal: float, pass_number: int) -> bool:
-        """Interact with a frame; whether that was not cut short by the end of the budget."""
+        """Interact with a frame; False if the budget ran out."""
         for _ in range(self.budget.per_frame):
             if self._ious[frame] >= goal:
                 return True
@@ -257,18 +255,18 @@ class _Work:
         )
 
     def keep(self) -> None:
-        """Make a checkpoint, if it is the best so far."""
+        """Save a checkpoint, if it is the best so far."""
         if self._best is None or self.mean_iou > self._best[0]:
             self._best = self.mean_iou, self.prompted.checkpoint()
 
     def revert(self) -> None:
-        """Go back to the best checkpoint, if it is better than what there is."""
+        """Restore the best checkpoint, if it is better than the current state."""
         if self._best is not None and self._best[0] > self.mean_iou:
             self.prompted.restore(self._best[1])
             self._measure()
 
     def _measure(self) -> None:
-        """Look at the masks that changed."""
+        """Measure the masks that changed."""
         for frame in self.frames:
             mask = self.prompted.mask(frame)
             if self._masks.get(frame) is not mask:

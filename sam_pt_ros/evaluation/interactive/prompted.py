@@ -1,8 +1,8 @@
-"""One object's masks in a whole video, out of points that may be added and removed at will.
+"""One object's masks in a whole video, from points that can be added and removed.
 
-The pipeline's parts are used without the pipeline, which gives each frame one result: here a
-frame is asked about again after every click. Points are never sampled anew; the annotator's are
-all that there are, as in the authors' simulation.
+Tracker and segmenter are used without the pipeline, which computes each frame once: here a frame
+is computed again after every click. Points are never resampled; all of them are the annotator's,
+as in the authors' simulation.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from sam_pt_ros.trackers.base import PointTracker
 
 
 class Footage:
-    """All frames of a video, and where any point of them goes.
+    """All frames of a video, through which points can be tracked.
 
-    The frames are kept, with what trackers and segmenters computed from them.
+    The frames stay in memory, with what trackers and segmenters computed from them.
 
     Args:
-        images: RGB ``uint8 (H, W, 3)``, all of one size, at least one.
-        tracker: reset here; nobody else may use it meanwhile. None: points stay in their frame.
+        images: RGB ``uint8 (H, W, 3)``, at least one, all of the same size.
+        tracker: reset here, and not to be used by others meanwhile. None: points stay in their
+            frame.
     """
 
     def __init__(self, images: Iterable[np.ndarray], tracker: PointTracker | None) -> None:
         held = list(images)
         if not held:
-            raise UserError("a video without frames cannot be annotated; check the sequence")
+            raise UserError("the video has no frames; check the sequence")
         self._history = FrameHistory(max(len(held), 2))
         self._tracker = tracker
         if tracker is not None:
@@ -56,18 +57,23 @@ class Footage:
         return self._tracker is not None
 
     def frame(self, index: int) -> Frame:
-        """The frame with this index; FrameUnavailableError if there is no such one."""
+        """The frame with this index; FrameUnavailableError if there is none."""
         return self._history.at(index)
 
     def follow(self, index: int, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
-        """Where a point of a frame is from there to the last frame, tracked by itself.
+        """Track a point by itself from its frame to the last frame.
+
+        Args:
+            index: of the point's frame.
+            x: column, pixels.
+            y: row, pixels.
 
         Returns:
-            Places, ``float32 (N, 2)``, and whether they may prompt, ``bool (N,)``. In its own
-            frame the point is where it was put, and may.
+            Positions, ``float32 (N, 2)`` pixels, and whether they may prompt, ``bool (N,)``. In
+            its own frame the point may prompt where it was put.
         """
         if self._tracker is None:
-            raise UserError("points cannot be tracked: this footage was made without a tracker")
+            raise UserError("points cannot be tracked: the footage has no tracker")
         ids = self._tracker.add_points(np.array([[x, y]], np.float32), self.frame(index))
         try:
             places = np.zeros((len(self) - index, 2), np.float32)
@@ -84,7 +90,7 @@ class Footage:
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """A point that was clicked, from its frame ``start`` on and up to, not in, ``end``."""
+    """A clicked point in the frames from ``start`` up to, but not including, ``end``."""
 
     number: int
     label: int
@@ -101,29 +107,30 @@ class _Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """The points of a :class:`PromptedObject` at some time, to come back to."""
+class ClickCheckpoint:
+    """The points of a :class:`PromptedObject` at some time, to restore them later."""
 
     points: tuple[_Point, ...]
 
 
 _Source = tuple[bool, tuple[int, ...]]
-"""What a mask comes from: whether the object was clicked on by then, and its points' numbers."""
+"""What determines a mask: whether the object was clicked by then, and its points' numbers."""
 
 
 class PromptedObject:
-    """One object's masks in all frames, as far as its points tell.
+    """One object's masks in all frames, from its points.
 
-    A mask is made when it is asked for, and anew when the points changed that it came from. Of a
-    segmenter with a memory those are the points of all frames up to its own, and the video is
-    gone through from the start; without a tracker each frame is the first that it sees.
+    A mask is computed when it is needed, and again when its points have changed. With a segmenter
+    that has a memory, a mask depends on the points of all frames up to its own, and the video is
+    processed from the start; without a tracker the segmenter is reset for each frame.
 
     Args:
-        footage: the video; if it has no tracker, a point tells about its own frame only.
-        segmenter: reset here; nobody else may use it meanwhile.
+        footage: the video.
+        segmenter: reset here, and not to be used by others meanwhile.
+        tracked: whether points are tracked on; otherwise a point affects its own frame only.
         require_positive: whether a frame without a visible positive point has no mask. Otherwise
-            that is left to the segmenter, from the first frame on that has a point.
-        object_id: what the segmenter knows the object by.
+            the segmenter decides, from the first frame with a point on.
+        object_id: the object's id for the segmenter.
     """
 
     def __init__(
@@ -136,72 +143,81 @@ class PromptedObject:
         object_id: int = 1,
     ) -> None:
         if tracked and not footage.tracked:
-            raise UserError("points cannot be tracked: this footage was made without a tracker")
+            raise UserError("points cannot be tracked: the footage has no tracker")
         self._footage = footage
         self._segmenter = segmenter
         self._tracked = tracked
         self._require_positive = require_positive
         self._object_id = object_id
         self._next_number = 0
-        self._use(())
+        self._set_points(())
         self._masks: dict[int, np.ndarray] = {}
         self._sources: dict[int, _Source] = {}  # of each mask
         self._reached = 0  # frames that the segmenter's memory has seen since its last reset
         segmenter.reset()
 
     def points_in(self, index: int) -> list[PlacedPoint]:
-        """The points that are seen in a frame, in the order in which they were added."""
+        """The visible points in a frame, in the order in which they were added."""
         placed = (point.in_frame(index) for point in self._points)
         return [point for point in placed if point is not None]
 
     def add(self, index: int, x: float, y: float, label: int) -> int:
-        """Add a point in a frame, for it and, with a tracker, for those after it; its number.
+        """Add a point in a frame and, if it is tracked, in the frames after it.
+
+        Args:
+            index: of the frame.
+            x: column, pixels.
+            y: row, pixels.
+            label: 1 on the object, 0 not on it.
+
+        Returns:
+            The number of the point.
 
         Raises:
-            UserError: a place outside of the image, or a label that is neither 1 nor 0.
+            UserError: the position is outside the image, or the label is neither 1 nor 0.
         """
         frame = self._footage.frame(index)
         if not (-0.5 <= x <= frame.width - 0.5 and -0.5 <= y <= frame.height - 0.5):
             raise UserError(
-                f"the point ({x:g}, {y:g}) is not in the image of "
+                f"the point ({x:g}, {y:g}) is outside the image of "
                 f"{frame.width}x{frame.height} pixels"
             )
         if label not in (NEGATIVE, POSITIVE):
-            raise UserError(f"labels must be 1 (on the object) or 0, got {label}")
+            raise UserError(f"a label must be 1 (on the object) or 0, got {label}")
         if self._tracked:
             places, visible = self._footage.follow(index, x, y)
         else:
             places, visible = np.array([[x, y]], np.float32), np.ones(1, np.bool_)
         number, self._next_number = self._next_number, self._next_number + 1
         point = _Point(number, label, index, index + len(places), places, visible)
-        self._use((*self._points, point))
+        self._set_points((*self._points, point))
         return number
 
     def remove(self, index: int, number: int) -> None:
-        """Take a point away from a frame and those after it; before, it stays.
+        """Remove a point from a frame and the frames after it.
 
         Raises:
-            UserError: there is no such point in that frame.
+            UserError: the frame has no such point.
         """
         if number not in [p.number for p in self._points if p.start <= index < p.end]:
-            raise UserError(f"there is no point {number} in frame {index} to remove")
-        self._use(
+            raise UserError(f"frame {index} has no point {number} to remove")
+        self._set_points(
             tuple(
                 replace(point, end=index) if point.number == number else point
                 for point in self._points
             )
         )
 
-    def checkpoint(self) -> Checkpoint:
-        """The points as they are, for :meth:`restore`."""
-        return Checkpoint(self._points)
+    def checkpoint(self) -> ClickCheckpoint:
+        """The current points, for :meth:`restore`."""
+        return ClickCheckpoint(self._points)
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to the points that there were."""
-        self._use(checkpoint.points)
+    def restore(self, checkpoint: ClickCheckpoint) -> None:
+        """Restore earlier points."""
+        self._set_points(checkpoint.points)
 
     def mask(self, index: int) -> np.ndarray:
-        """The mask in a frame, ``bool (H, W)``; the same array until something changes it."""
+        """The mask in a frame, ``bool (H, W)``; the same array until it changes."""
         if self._segmenter.has_memory and self._tracked:
             self._run_to(index)
         elif self._sources.get(index) != self._wanted[index]:
@@ -212,12 +228,12 @@ class PromptedObject:
         return self._masks[index]
 
     def _run_to(self, index: int) -> None:
-        """Show the frames up to this one to a segmenter with a memory, each once, in order."""
+        """Pass the frames up to this one to a segmenter with a memory, each once, in order."""
         changed = [i for i in range(self._reached) if self._sources[i] != self._wanted[i]]
         if changed:
             self._segmenter.reset()
             self._reached = 0
-        kept = min(changed, default=0)  # masks before it come out as they did
+        kept = min(changed, default=0)  # masks before it do not change
         while self._reached <= index:
             now = self._reached
             mask = self._segment(now)
@@ -226,9 +242,9 @@ class PromptedObject:
             self._sources[now] = self._wanted[now]
             self._reached += 1
 
-    def _use(self, points: tuple[_Point, ...]) -> None:
+    def _set_points(self, points: tuple[_Point, ...]) -> None:
         self._points = points
-        # Of the masks as they should be, when they are asked for.
+        # The sources of up-to-date masks.
         self._wanted = [self._source(index) for index in range(len(self._footage))]
 
     def _source(self, index: int) -> _Source:

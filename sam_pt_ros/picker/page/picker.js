@@ -1,28 +1,28 @@
-// The page of `sam-pt pick`. What is said over the socket: see protocol.py.
+// The page of `sam-pt pick`. page_messages.py describes the messages on the socket.
 
 const byId = (id) => document.getElementById(id);
 const canvas = byId("picture"), context = canvas.getContext("2d", { alpha: false });
 const frame = byId("frame"), fit = byId("fit"), cross = byId("cross");
 
 const HEADER = 16; // bytes before the JPEG
-const STALE = 3000; // milliseconds after which a picture is an old one
+const STALE = 3000; // milliseconds after which a picture is stale
 const RETRY = [250, 500, 1000, 2000];
 const TOAST = { info: 3500, warning: 9000, error: 9000 }; // milliseconds
 const MAX_TOASTS = 4;
-const DRAG = 12; // CSS pixels from which on a press is no click
+const DRAG = 12; // CSS pixels of movement from which a press is not a click
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-// --- what is known ----------------------------------------------------------------------------
+// --- state --------------------------------------------------------------------------------
 
 let socket = null;
 let retries = 0;
 let status = { node: "", present: false, active: false, paused: false };
 let objects = [];
 let shown = null; // the picture on the canvas: { stamp, age, at }
-let arrivals = []; // when the last pictures came
+let arrivals = []; // times of the last pictures
 let drawing = Promise.resolve();
 
-// The object that clicks are added to; null: a click starts a new one.
+// The object that clicks are added to; null: a click starts a new object.
 let selected = null;
 let selectedWasListed = false;
 let starting = null; // promise of the id of an object that is being started
@@ -30,7 +30,7 @@ let starting = null; // promise of the id of an object that is being started
 // --- the socket -------------------------------------------------------------------------------
 
 let requests = 0;
-const waiting = new Map(); // answers, by number of request
+const waiting = new Map(); // functions that settle answers, by request
 
 function connect() {
   socket = new WebSocket(`ws://${location.host}/socket`);
@@ -64,14 +64,14 @@ function hear(message) {
   } else if (message.type === "notice") {
     toast(message.text, message.level);
   } else if (message.type === "error") {
-    toast(`the picker did not understand the page: ${message.message}`, "error");
+    toast(`The picker rejected a message from this page: ${message.message}`, "error");
   }
 }
 
-// Have something done; what was answered. Says why where it was not done.
+// Send a command; its answer. The answer is also shown to the user.
 async function ask(type, content = {}) {
   if (!connected()) {
-    toast("There is no connection to the picker.", "error");
+    toast("Not connected to the picker.", "error");
     return { ok: false };
   }
   const request = ++requests;
@@ -104,19 +104,19 @@ async function draw(data) {
     arrivals = [...arrivals.filter((at) => now - at < 2000), now];
     if (fit.hidden || frame.classList.contains("stale")) refresh();
   } catch {
-    toast("A picture could not be shown.", "error");
+    toast("A picture could not be displayed.", "error");
   }
   if (connected()) socket.send('{"type": "drawn"}');
 }
 
-// As large as there is room for. Its box is the picture's: there are no bars inside.
+// Scale the picture to the available room; its box has no margins.
 function fitPicture() {
   const scale = Math.min(frame.clientWidth / canvas.width, frame.clientHeight / canvas.height);
   fit.style.width = `${canvas.width * scale}px`;
   fit.style.height = `${canvas.height * scale}px`;
 }
 
-// The pixel of the image under a place in the window, at any size, zoom and density.
+// The image's pixel at a position in the window, at any size, zoom and density.
 function pixelAt(clientX, clientY) {
   const box = canvas.getBoundingClientRect();
   const pixel = (place, length, count) =>
@@ -142,8 +142,8 @@ function mark(x, y, positive) {
 
 // --- clicks -----------------------------------------------------------------------------------
 
-// Where and on what the button went down: a click's own place is of whole CSS pixels only, and the
-// picture may be another one by then.
+// Position and picture of the press: a click's own position is in whole CSS pixels, and a newer
+// picture may be shown by then.
 let press = null;
 
 const besideChosen = () => document.querySelector('input[name="side"]:checked').value === "beside";
@@ -151,19 +151,19 @@ const besideChosen = () => document.querySelector('input[name="side"]:checked').
 async function clickOn(x, y, beside, stamp) {
   const target = selected ?? starting;
   if (target === null && beside) {
-    toast("Select an object first: this adds a point beside it.", "warning");
+    toast("Select an object first; a point is then added beside it.", "warning");
     return;
   }
   mark(x, y, !beside);
   if (target !== null) {
-    const object = await target; // a second click, while the first is on its way, is for the same
+    const object = await target; // a second click before the answer is for the same object
     if (object !== null) await ask("add_point", { stamp, x, y, object, positive: !beside });
     return;
   }
   starting = ask("add_object", { stamp, x, y }).then(({ object }) => object ?? null);
   const started = starting;
   const object = await started;
-  if (starting !== started) return; // something else was chosen meanwhile
+  if (starting !== started) return; // the selection has changed meanwhile
   starting = null;
   if (object !== null) select(object);
 }
@@ -179,7 +179,7 @@ canvas.addEventListener("click", (event) => {
   clickOn(...pixelAt(clientX, clientY), event.shiftKey || besideChosen(), stamp);
 });
 
-const at = { x: 0, y: 0 }; // where the cross is
+const at = { x: 0, y: 0 }; // position of the cross
 
 canvas.addEventListener("keydown", (event) => {
   const move = MOVES[event.key];
@@ -230,7 +230,7 @@ function row(item) {
   return element;
 }
 
-// Only what has changed is written: a list comes with every picture.
+// Write only what has changed: a list comes with every picture.
 function put(element, name, value) {
   if (name.startsWith("aria-")) {
     if (element.getAttribute(name) !== value) element.setAttribute(name, value);
@@ -248,7 +248,7 @@ function fill(element, item) {
   put(word, "className", `word ${item.state}`);
   put(part(".rest"), "textContent", `${metres} · ${item.points[0]}/${item.points[1]} points`);
   put(part(".score span"), "textContent", item.score.toFixed(2));
-  put(part(".score"), "title", "score: quality of the mask, 0 to 1");
+  put(part(".score"), "title", "Score: quality of the mask, 0 to 1");
   part(".score").style.setProperty("--score", item.score);
   put(part(".drop"), "aria-label", `Remove ${nameOf(item.id)}`);
   const chosen = item.id === selected;
@@ -323,15 +323,15 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// --- how it is --------------------------------------------------------------------------------
+// --- status ----------------------------------------------------------------------------------
 
 function condition() {
   const node = status.node || "the node";
-  if (!connected()) return ["bad", "no connection", "There is no connection to the picker. Is `sam-pt pick` still running? If it was started anew, open the address that it printed."];
-  if (!status.present) return ["bad", "no node", `There is no node ${node}. Is it running and configured?`];
+  if (!connected()) return ["bad", "no connection", "Not connected to the picker. Check that `sam-pt pick` is running. If it was restarted, open the address that it printed."];
+  if (!status.present) return ["bad", "no node", `The node ${node} was not found. Check that it is running and configured.`];
   if (!status.active) return ["warn", "not active", `The node ${node} is not active.`];
   if (status.paused) return ["warn", "paused", "Paused: images are ignored."];
-  if (!shown || performance.now() - shown.at > STALE) return ["warn", "no pictures", `Waiting for pictures of ${node}.`];
+  if (!shown || performance.now() - shown.at > STALE) return ["warn", "no pictures", `Waiting for pictures from ${node}.`];
   return ["good", "live", ""];
 }
 
@@ -357,7 +357,7 @@ function refreshRate() {
   let age = "";
   if (shown) {
     const since = now - shown.at;
-    // A recording's stamps are of another day: then only the time since it came is known.
+    // The stamps of a recording may be of another day: then only the time since arrival is known.
     const total = shown.age > -1000 && shown.age < 3.6e6 ? Math.max(0, shown.age + since) : since;
     age = total < 1000 ? `${total.toFixed(0)} ms old` : `${(total / 1000).toFixed(total < 1e4 ? 1 : 0)} s old`;
   }
@@ -372,13 +372,13 @@ function refreshControls() {
   put(byId("reset"), "disabled", !usable);
   put(byId("pause"), "disabled", !usable);
   put(byId("pause"), "aria-pressed", String(status.paused));
-  put(byId("pause-text"), "textContent", status.paused ? "Go on" : "Pause");
+  put(byId("pause-text"), "textContent", status.paused ? "Resume" : "Pause");
   const hint = byId("hint");
   const touch = matchMedia("(hover: none)").matches;
   const verb = touch ? "Tap" : "Click";
   const words =
     selected === null
-      ? [`${verb} on a thing`, " to start tracking it."]
+      ? [`${verb} on an object`, " to start tracking it."]
       : besideChosen()
         ? [`${verb} beside ${nameOf(selected)}`, " where its mask is too large."]
         : [
@@ -417,7 +417,7 @@ function toast(text, level) {
   setTimeout(() => element.remove(), TOAST[level]);
 }
 
-if (location.search) history.replaceState(null, "", "/"); // the token is in a cookie by now
+if (location.search) history.replaceState(null, "", "/"); // the cookie holds the token now
 new ResizeObserver(() => { if (shown) fitPicture(); }).observe(frame);
 setInterval(refresh, 500);
 select(null);

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import Dataset, open_dataset, summarize
 from sam_pt_ros.evaluation.datasets.bdd100k import read_bitmask
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, official_figures, open_dataset
 from sam_pt_ros.evaluation.label_images import submission_path
 from sam_pt_ros.evaluation.results import ScoreRow
 
@@ -146,7 +146,7 @@ def test_figures_overall_and_by_length(tmp_path: Path) -> None:
         # Not annotated after its first frame: not counted.
         row(4, "long", math.nan, math.nan, frames=5),
     ]
-    figures = summarize(dataset, rows)
+    figures = official_figures(dataset, rows)
     assert list(figures) == [
         "J&F", "J mean", "F mean", "J&F short", "J&F medium", "J&F long"
     ]  # fmt: skip
@@ -160,7 +160,7 @@ def test_figures_overall_and_by_length(tmp_path: Path) -> None:
 
 def test_what_is_not_as_it_should_be_is_named(tmp_path: Path) -> None:
     add(tmp_path, "a", [[(1, 0)], [(1, 0)]], width=7)
-    with pytest.raises(UserError, match=r"the annotation is 7x30, its frame 8x30 pixels"):
+    with pytest.raises(UserError, match=r"the annotation has 7x30 pixels, its frame 8x30"):
         opened(tmp_path)
     images, bitmasks = folders(tmp_path, "a")
     cv2.imwrite(str(bitmasks / "a-0000002.png"), np.zeros((30, 8, 3), np.uint8))
@@ -168,9 +168,9 @@ def test_what_is_not_as_it_should_be_is_named(tmp_path: Path) -> None:
         opened(tmp_path)
     (bitmasks / "a-0000002.png").unlink()
     (images / "a-0000001.jpg").unlink()
-    with pytest.raises(UserError, match=r"a-0000001\.png: its frame is not in"):
+    with pytest.raises(UserError, match=r"a-0000001\.png: its frame is missing from"):
         opened(tmp_path)
-    with pytest.raises(UserError, match="train: this folder, with the frames, is missing"):
+    with pytest.raises(UserError, match="train: the folder of the frames is missing"):
         open_dataset("bdd100k", tmp_path, "train")
 
 

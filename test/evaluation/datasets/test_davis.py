@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import open_dataset, summarize
+from sam_pt_ros.evaluation.datasets.dataset import official_figures, open_dataset
 from sam_pt_ros.evaluation.label_images import submission_path, write_indexed
 from sam_pt_ros.evaluation.results import ScoreRow
 
@@ -145,7 +145,7 @@ def test_2017_tests_give_away_the_first_annotation_only(tmp_path: Path) -> None:
 def test_what_is_not_as_it_should_be_is_named(tmp_path: Path) -> None:
     add(tmp_path, "bear", [frame(255)] * 3)
     names_file(tmp_path, "2016/val.txt", "bear\nlost\n")
-    with pytest.raises(UserError, match=r"480p/lost: this folder, with a sequence's frames"):
+    with pytest.raises(UserError, match=r"480p/lost: the folder of a sequence's frames"):
         open_dataset("davis2016", tmp_path)
     assert len(open_dataset("davis2016", tmp_path, sequences=["bear"]).sequences) == 1
     with pytest.raises(UserError, match="unknown sequence 'beer'; did you mean 'bear'"):
@@ -162,7 +162,7 @@ def test_what_is_not_as_it_should_be_is_named(tmp_path: Path) -> None:
         open_dataset("davis2016", tmp_path)
     # As if the folder were that of DAVIS 2017.
     write_indexed(tmp_path / "Annotations/480p/bear/00000.png", frame(1, 2))
-    with pytest.raises(UserError, match="no object is marked in the first frame"):
+    with pytest.raises(UserError, match="the first frame shows no object"):
         open_dataset("davis2016", tmp_path)
     (tmp_path / "Annotations/480p/bear/00000.png").write_text("no image")
     with pytest.raises(UserError, match=r"bear/00000\.png: cannot be read"):
@@ -176,7 +176,7 @@ def test_figures_are_in_the_order_of_the_toolkit(tmp_path: Path) -> None:
         ScoreRow("bear", 0, 2, "", "", 3, 1, 1, 1, 0.3, 0.6, -0.1, 0.8, 0.7, 0.2),
         ScoreRow("dog", 0, 1, "", "", 3, 1, 1, 1, 0.8, 1.0, 0.1, 0.9, 0.9, 0.1),
     ]
-    figures = summarize(open_dataset("davis2016", tmp_path), rows)
+    figures = official_figures(open_dataset("davis2016", tmp_path), rows)
     assert list(figures) == [
         "J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay"
     ]  # fmt: skip

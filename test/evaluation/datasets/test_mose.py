@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import open_dataset, summarize
+from sam_pt_ros.evaluation.datasets.dataset import official_figures, open_dataset
 from sam_pt_ros.evaluation.label_images import submission_path, write_indexed
 from sam_pt_ros.evaluation.results import ScoreRow
 
@@ -43,7 +43,9 @@ def test_train_is_scored_and_must_be_complete(tmp_path: Path) -> None:
     dataset = open_dataset("mose2023", tmp_path, "train")
     assert dataset.scored
     assert dict(dataset.sequences[0].first_frames) == {1: 1, 2: 3}
-    figures = summarize(dataset, [ScoreRow("a", 0, 1, "", "", 3, 1, 1, 2, 0.2, 0, 0, 0.5, 0, 0)])
+    figures = official_figures(
+        dataset, [ScoreRow("a", 0, 1, "", "", 3, 1, 1, 2, 0.2, 0, 0, 0.5, 0, 0)]
+    )
     assert figures == pytest.approx({"J&F": 0.35, "J mean": 0.2, "F mean": 0.5})
     (tmp_path / "train/Annotations/a/00002.png").unlink()
     with pytest.raises(UserError, match=r"a/00002\.png: this annotation is missing"):
@@ -52,8 +54,8 @@ def test_train_is_scored_and_must_be_complete(tmp_path: Path) -> None:
 
 def test_a_sequence_without_objects_is_named(tmp_path: Path) -> None:
     add(tmp_path / "valid", "a", 2, {0: [0]})
-    with pytest.raises(UserError, match=r"Annotations/a: no object is marked"):
+    with pytest.raises(UserError, match=r"Annotations/a: the annotations show no object"):
         open_dataset("mose2023", tmp_path)
     (tmp_path / "valid/Annotations/a/00000.png").unlink()
-    with pytest.raises(UserError, match=r"Annotations/a: there are no PNGs"):
+    with pytest.raises(UserError, match=r"Annotations/a: holds no PNG files"):
         open_dataset("mose2023", tmp_path)

@@ -17,8 +17,8 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.datasets.uvo import InstanceVideo, _code, _runs, read_uvo, write_results
 from sam_pt_ros.evaluation.video_instances import (
     InstanceTrack,
-    decode_mask,
-    encode_mask,
+    decode_rle,
+    encode_rle,
     match_video,
     score_videos,
 )
@@ -31,7 +31,7 @@ RUNS = [9, 2, 2, 2, 2, 2, 5]
 
 
 def text_code(mask: np.ndarray) -> dict[str, Any]:
-    code = encode_mask(mask)
+    code = encode_rle(mask)
     return {"size": code["size"], "counts": code["counts"].decode("ascii")}
 
 
@@ -109,7 +109,7 @@ def test_codes_of_all_masks_are_taken_as_they_are(seed: int) -> None:
         mask = cv2.dilate(mask.astype(np.uint8), np.ones((9, 40))) > 0
     edges = np.flatnonzero(np.diff(mask.T.ravel().astype(int), prepend=0))
     wanted = np.diff(edges, prepend=0, append=mask.size)
-    code = encode_mask(mask)
+    code = encode_rle(mask)
     np.testing.assert_array_equal(_runs(code["counts"]), wanted)
     assert _code(text_code(mask), mask.shape) == code  # type: ignore[arg-type]
 
@@ -163,7 +163,7 @@ def test_results_are_what_evaluations_take(tmp_path: Path) -> None:
     segmentations = found[0]["segmentations"]
     assert segmentations == [text_code(MASK), None, text_code(~MASK)]
     code = {"size": segmentations[2]["size"], "counts": segmentations[2]["counts"].encode()}
-    np.testing.assert_array_equal(decode_mask(code), ~MASK)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(decode_rle(code), ~MASK)  # type: ignore[arg-type]
 
 
 def test_results_of_nothing_are_an_empty_list(tmp_path: Path) -> None:
@@ -179,8 +179,7 @@ def test_the_truth_handed_in_scores_one(tmp_path: Path) -> None:
     for each in json.loads(path.read_text()):
         codes = each["segmentations"]
         masks = [
-            None if c is None else decode_mask({**c, "counts": c["counts"].encode()})
-            for c in codes
+            None if c is None else decode_rle({**c, "counts": c["counts"].encode()}) for c in codes
         ]
         found.append(InstanceTrack.of_masks(masks, each["score"]))
     assert score_videos([match_video(video.tracks, found)]).ap == 1
@@ -215,32 +214,38 @@ FIRST = ("annotations", 0, "segmentations")
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("{", "no JSON"),
-        ([], "not annotations of videos"),
-        ({}, "no 'videos'"),
-        (change(("videos", 0, "height"), None), "no 'height'"),
-        (change(("videos", 0, "file_names"), []), "not annotations of videos"),
+        ("{", "not valid JSON"),
+        ([], "not in the annotation format"),
+        ({}, "'videos' is missing"),
+        (change(("videos", 0, "height"), None), "'height' is missing"),
+        (change(("videos", 0, "file_names"), []), "not in the annotation format"),
         (change(("videos", 0, "id"), 3), "same id"),
-        (change(("annotations", 0, "segmentations"), None), "no 'segmentations'"),
-        (change(("annotations", 0, "video_id"), 9), "annotation 1 is of a video 9"),
+        (change(("annotations", 0, "segmentations"), None), "'segmentations' is missing"),
+        (change(("annotations", 0, "video_id"), 9), "annotation 1 names the unknown video 9"),
         (change(FIRST, [None]), "'second', object 1: 1 masks for 3 frames"),
-        (change((*FIRST, 0), {"size": [6, 4], "counts": RUNS}), "annotation 1: a mask of"),
+        (
+            change((*FIRST, 0), {"size": [6, 4], "counts": RUNS}),
+            "annotation 1: a mask has the size",
+        ),
         (
             change((*FIRST, 0), {"size": [4, 6], "counts": [9, 2]}),
-            "annotation 1: run lengths of 11",
+            "annotation 1: run lengths cover 11",
         ),
         (change((*FIRST, 0), {"size": [4, 6], "counts": [-1, 25]}), "annotation 1: run lengths"),
         # A code of 4 runs: 10, 10, 10 and 20.
-        (change((*FIRST, 2), {"size": [4, 6], "counts": "::::"}), "run lengths of 50 pixels"),
-        (change((*FIRST, 2, "counts"), text_code(MASK)["counts"][:-1]), "run lengths of"),
-        (change((*FIRST, 2), {"size": [4, 6], "counts": ""}), "cut off"),
-        (change((*FIRST, 2), {"size": [4, 6], "counts": "9P"}), "cut off"),
-        (change((*FIRST, 2), {"size": [4, 6], "counts": "9 1"}), "cut off"),
-        (change((*FIRST, 2), {"size": [4, 6], "counts": "PPPPPPPPPPPPP0"}), "code is none"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "::::"}), "run lengths cover 50 pixels"),
+        (change((*FIRST, 2, "counts"), text_code(MASK)["counts"][:-1]), "run lengths cover"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": ""}), "incomplete or not valid"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "9P"}), "incomplete or not valid"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "9 1"}), "incomplete or not valid"),
+        (change((*FIRST, 2), {"size": [4, 6], "counts": "PPPPPPPPPPPPP0"}), "is not valid"),
         (change((*FIRST, 2), {"size": [4, 6], "counts": "9\u00fc"}), "annotation 1: "),
-        (change((*FIRST, 0), [[1, 1, 3, 3]]), "annotation 1: a polygon of 4 numbers"),
-        (change((*FIRST, 0), [[1, 1, 3, 1, 3, 3, 1]]), "a polygon of 7 numbers"),
-        (change((*FIRST, 0), 5), "not annotations of videos"),
+        (
+            change((*FIRST, 0), [[1, 1, 3, 3]]),
+            "annotation 1: a polygon must have 6, 8, 10, ... numbers, got 4",
+        ),
+        (change((*FIRST, 0), [[1, 1, 3, 1, 3, 3, 1]]), "numbers, got 7"),
+        (change((*FIRST, 0), 5), "not in the annotation format"),
     ],
 )
 def test_what_are_no_annotations_is_refused_with_the_file(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets.base import Dataset, open_dataset, summarize
+from sam_pt_ros.evaluation.datasets.dataset import Dataset, official_figures, open_dataset
 from sam_pt_ros.evaluation.label_images import submission_path, write_indexed
 from sam_pt_ros.evaluation.results import ScoreRow
 
@@ -99,15 +99,15 @@ def test_categories_of_the_training_split_are_seen(valid: Path) -> None:
         row("v2", 1, "seen", 0.5, 0.9),
         row("v2", 2, "seen", 0.2, 0.0),
     ]
-    figures = summarize(dataset, rows)
+    figures = official_figures(dataset, rows)
     assert list(figures) == ["G", "J seen", "J unseen", "F seen", "F unseen"]
     # Not the mean over the four objects, which would be 0.475.
     assert list(figures.values()) == pytest.approx([0.45, 0.5, 0.3, 0.5, 0.5])
-    assert math.isnan(summarize(dataset, rows[:1])["G"])
+    assert math.isnan(official_figures(dataset, rows[:1])["G"])
 
 
 def test_without_both_groups_the_figure_is_j_and_f(valid: Path) -> None:
-    figures = summarize(
+    figures = official_figures(
         open_dataset("youtube_vos2018", valid.parent), [row("v1", 1, "", 0.2, 0.6)]
     )
     assert figures == pytest.approx({"J&F": 0.4, "J mean": 0.2, "F mean": 0.6})
@@ -124,7 +124,7 @@ def test_full_annotations_are_scored(tmp_path: Path) -> None:
         assert dataset.scored
         assert dict(dataset.sequences[0].first_frames) == {2: 1, 5: 2}
         assert groups(dataset) == [{2: "seen", 5: "seen"}]
-        assert list(summarize(dataset, [])) == ["J&F", "J mean", "F mean"]
+        assert list(official_figures(dataset, [])) == ["J&F", "J mean", "F mean"]
         (tmp_path / split / "Annotations/v1/00015.png").unlink()
     assert not open_dataset("youtube_vos2018", tmp_path, "valid").scored
     with pytest.raises(UserError, match=r"v1/00015\.png: this annotation is missing"):
@@ -147,9 +147,12 @@ def test_an_object_that_meta_does_not_list_is_left_out(valid: Path) -> None:
 @pytest.mark.parametrize(
     ("objects", "message"),
     [
-        ({"1": ("dog", ["00000"]), "9": ("dog", ["00000"])}, "object 9 of meta.json is in no"),
+        (
+            {"1": ("dog", ["00000"]), "9": ("dog", ["00000"])},
+            "no annotation shows object 9 of meta.json",
+        ),
         ({"1": ("dog", ["00000", "00001"])}, "frame 00001 of meta.json has no image"),
-        ({}, "no object is marked"),
+        ({}, "the annotations show no object"),
     ],
 )
 def test_meta_and_files_must_agree(
@@ -158,7 +161,7 @@ def test_meta_and_files_must_agree(
     write_meta(valid, v1=objects)
     with pytest.raises(UserError, match=message):
         open_dataset("youtube_vos2018", valid.parent, sequences=["v1"])
-    with pytest.raises(UserError, match=r"meta\.json: says nothing of 'v2'"):
+    with pytest.raises(UserError, match=r"meta\.json: does not list 'v2'"):
         open_dataset("youtube_vos2018", valid.parent, sequences=["v2"])
 
 
@@ -169,14 +172,14 @@ def test_meta_and_files_must_agree(
 )  # fmt: skip
 def test_what_is_no_meta_file_is_refused(valid: Path, text: str) -> None:
     (valid / "meta.json").write_text(text)
-    with pytest.raises(UserError, match=r"meta\.json: not a list of videos, objects and frames"):
+    with pytest.raises(UserError, match=r"meta\.json: does not list videos, objects and frames"):
         open_dataset("youtube_vos2018", valid.parent)
 
 
 def test_missing_folders_are_named(valid: Path) -> None:
-    with pytest.raises(UserError, match=r"test: this folder, with the split, is missing"):
+    with pytest.raises(UserError, match=r"test: the folder of the split is missing"):
         open_dataset("youtube_vos2018", valid.parent, "test")
     add(valid, "v3", 2, {})
     (valid / "meta.json").unlink()
-    with pytest.raises(UserError, match=r"Annotations/v3: there are no PNGs"):
+    with pytest.raises(UserError, match=r"Annotations/v3: holds no PNG files"):
         open_dataset("youtube_vos2018", valid.parent, sequences=["v3"])

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sam_pt_ros.evaluation.interactive.annotator import Edit, PlacedPoint, Truth, next_edit
+from sam_pt_ros.evaluation.interactive.annotator import Edit, FrameTruth, PlacedPoint, next_edit
 from support.oracle import BIG, SIZE, SMALL, SPILL, blocks
 
 NOTHING = blocks(SIZE)
 
 
-def truth_of(mask: np.ndarray, void: np.ndarray | None = None) -> Truth:
-    return Truth(mask, np.zeros_like(mask) if void is None else void)
+def truth_of(mask: np.ndarray, void: np.ndarray | None = None) -> FrameTruth:
+    return FrameTruth(mask, np.zeros_like(mask) if void is None else void)
 
 
 def test_a_click_goes_into_the_middle_of_the_largest_missed_region() -> None:
@@ -99,14 +99,16 @@ def test_diagonal_neighbours_are_connected() -> None:
 def test_truths_that_cannot_be_are_refused() -> None:
     mask = blocks(SIZE, BIG)
     with pytest.raises(ValueError, match="bool"):
-        Truth(mask.astype(np.uint8), mask)
-    with pytest.raises(ValueError, match=r"void must be bool \(H, W\)"):
-        Truth(mask, mask[1:])
-    with pytest.raises(ValueError, match="not both"):
-        Truth(mask, mask)
+        FrameTruth(mask.astype(np.uint8), mask)
+    with pytest.raises(ValueError, match=r"'void' must be bool \(H, W\)"):
+        FrameTruth(mask, mask[1:])
+    with pytest.raises(ValueError, match="must not overlap"):
+        FrameTruth(mask, mask)
 
 
-def slow_edit(truth: Truth, prediction: np.ndarray, points: Sequence[PlacedPoint]) -> Edit | None:
+def slow_edit(
+    truth: FrameTruth, prediction: np.ndarray, points: Sequence[PlacedPoint]
+) -> Edit | None:
     """The same pixel by pixel."""
     height, width = truth.mask.shape
     every = [(y, x) for y in range(height) for x in range(width)]
@@ -159,7 +161,7 @@ def test_any_masks_as_pixel_by_pixel(
     mask, void, prediction = (
         each.repeat(zoom, 0).repeat(zoom, 1) for each in (mask, void, prediction)
     )
-    truth = Truth(mask & ~void, void)
+    truth = FrameTruth(mask & ~void, void)
     points = [PlacedPoint(i, zoom * x, zoom * y, label) for i, (x, y, label) in enumerate(clicked)]
     right = [p for p in points if void[int(p.y), int(p.x)] or mask[int(p.y), int(p.x)] == p.label]
     for given_points in (points, right, []):

@@ -18,7 +18,12 @@ from sam_pt_ros.evaluation.interactive.curve import (
     plot_curves,
     write_curves,
 )
-from sam_pt_ros.evaluation.interactive.methods import METHODS, Annotation, Budget, annotate
+from sam_pt_ros.evaluation.interactive.methods import (
+    ANNOTATION_METHODS,
+    Annotation,
+    Budget,
+    annotate,
+)
 from sam_pt_ros.interchange.visualization import PALETTE
 from support.oracle import small_film
 
@@ -30,9 +35,9 @@ def curve(
 ) -> StudyCurve:
     film = small_film()
     found = annotate(
-        film.prompted(tracked=METHODS[method].tracked),
+        film.prompted(tracked=ANNOTATION_METHODS[method].tracked),
         film.annotated,
-        METHODS[method],
+        ANNOTATION_METHODS[method],
         Budget(interactions, per_frame),
         object_id,
     )
@@ -44,7 +49,7 @@ def test_a_curve_knows_what_was_spent_and_what_came_of_it() -> None:
     assert (online.spent, online.final_iou) == (3, 1.0)
     nothing = StudyCurve("film", "online", 1, Annotation(0.25, (), 2, complete=True))
     assert (nothing.spent, nothing.final_iou) == (0, 0.25)
-    with pytest.raises(UserError, match="unknown way of working"):
+    with pytest.raises(UserError, match="unknown annotation method"):
         StudyCurve("film", "other", 1, online.annotation)
 
 
@@ -130,7 +135,7 @@ def test_what_cannot_be_written_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     curves = [curve("online")]
-    with pytest.raises(UserError, match="no curve to draw"):
+    with pytest.raises(UserError, match="no curve to plot"):
         plot_curves(tmp_path / "curves.png", [])
     with pytest.raises(UserError, match=r"curves\.xyz: cannot be written"):
         plot_curves(tmp_path / "curves.xyz", curves)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.interactive.annotator import next_edit
 from sam_pt_ros.evaluation.interactive.methods import (
-    METHODS,
+    ANNOTATION_METHODS,
     Annotation,
     Budget,
     annotate,
@@ -30,7 +30,7 @@ TWO = 25 / 34  # the large block alone
 def work(
     film: Film, method: str, budget: Budget | None = None, patience: int = 10**6
 ) -> tuple[Annotation, PromptedObject]:
-    chosen = METHODS[method]
+    chosen = ANNOTATION_METHODS[method]
     prompted = film.prompted(tracked=chosen.tracked, patience=patience)
     return annotate(prompted, film.annotated, chosen, budget or Budget()), prompted
 
@@ -114,7 +114,7 @@ def test_offline_comes_back_to_a_frame_that_was_left() -> None:
     ]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ANNOTATION_METHODS)
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_budget_ends_it(method: str, count: int) -> None:
     found, _ = work(small_film(), method, Budget(interactions=count))
@@ -158,7 +158,7 @@ def test_online_has_no_checkpoint_to_go_back_to() -> None:
 def test_frames_without_the_object_want_no_click() -> None:
     nothing = blocks(SIZE)
     film = Film((nothing, blocks(SIZE, BIG)), (nothing, nothing), tile=8)
-    for method in METHODS:
+    for method in ANNOTATION_METHODS:
         found, _ = work(film, method)
         assert found.start_iou == 0.5
         assert clicks(found) == [(1, "add", 5, 3, 1)]
@@ -167,7 +167,7 @@ def test_frames_without_the_object_want_no_click() -> None:
 
 def test_one_frame_of_one_pixel() -> None:
     film = Film((blocks((1, 1), (0, 0, 0, 0)),), (blocks((1, 1)),), tile=8)
-    for method in METHODS:
+    for method in ANNOTATION_METHODS:
         found, _ = work(film, method)
         assert clicks(found) == [(0, "add", 0, 0, 1)] and found.kept_ious[-1] == 1.0
 
@@ -182,7 +182,9 @@ def test_a_segmenter_that_never_answers_costs_the_budget_and_no_more() -> None:
 def test_an_object_without_a_truth_is_refused() -> None:
     film = small_film()
     with pytest.raises(UserError, match="object 3 has no annotated frame"):
-        annotate(film.prompted(tracked=True), {}, METHODS["online"], Budget(), object_id=3)
+        annotate(
+            film.prompted(tracked=True), {}, ANNOTATION_METHODS["online"], Budget(), object_id=3
+        )
 
 
 @pytest.mark.parametrize(
@@ -193,9 +195,9 @@ def test_an_object_without_a_truth_is_refused() -> None:
         ({"iou": 0.0}, "'iou' must be above 0 and at most 1, got 0.0"),
         ({"iou": math.nan}, "'iou' must be"),
         ({"thresholds": ()}, "'thresholds' must rise"),
-        ({"thresholds": (0.0, 0.5)}, "'thresholds' must rise from above 0 to 1"),
+        ({"thresholds": (0.0, 0.5)}, "'thresholds' must rise, lie above 0 and up to 1"),
         ({"thresholds": (0.5, 0.5)}, "'thresholds' must rise"),
-        ({"thresholds": (0.5, 1.1)}, "1 at most.*got .0.5, 1.1."),
+        ({"thresholds": (0.5, 1.1)}, "up to 1, and not be empty, got .0.5, 1.1."),
         ({"thresholds": (math.nan,)}, "'thresholds' must"),
     ],
 )
@@ -205,7 +207,9 @@ def test_budgets_that_cannot_be_are_refused(changes: dict, message: str) -> None
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(UserError, match=r"unknown way of working 'onlin'.*did you mean 'online'"):
+    with pytest.raises(
+        UserError, match=r"unknown annotation method 'onlin'.*did you mean 'online'"
+    ):
         method_named("onlin")
 
 
@@ -251,11 +255,17 @@ budgets = st.builds(
 
 
 @settings(max_examples=60, deadline=None)
-@given(films(), st.sampled_from(sorted(METHODS)), budgets, st.booleans(), st.sampled_from([3, 99]))
+@given(
+    films(),
+    st.sampled_from(sorted(ANNOTATION_METHODS)),
+    budgets,
+    st.booleans(),
+    st.sampled_from([3, 99]),
+)
 def test_any_study_keeps_its_promises(
     film: Film, name: str, budget: Budget, memory: bool, patience: int
 ) -> None:
-    method = METHODS[name]
+    method = ANNOTATION_METHODS[name]
     oracle = film.oracle(memory=memory, patience=patience)
     prompted = Watched(film.footage(), oracle, tracked=method.tracked)
     found = annotate(prompted, film.annotated, method, budget, object_id=7)
@@ -307,11 +317,11 @@ def check_replay(film: Film, found: Annotation, tracked: bool, patience: int) ->
 
 
 @settings(max_examples=40, deadline=None)
-@given(films(), st.sampled_from(sorted(METHODS)), st.booleans())
+@given(films(), st.sampled_from(sorted(ANNOTATION_METHODS)), st.booleans())
 def test_with_enough_interactions_every_curve_reaches_the_goal(
     film: Film, name: str, memory: bool
 ) -> None:
-    method = METHODS[name]
+    method = ANNOTATION_METHODS[name]
     prompted = film.prompted(tracked=method.tracked, memory=memory)
     found = annotate(prompted, film.annotated, method, Budget(per_frame=99))
     assert found.complete and len(found.interactions) <= 300

@@ -58,15 +58,15 @@ def test_points_are_followed_as_through_a_clip() -> None:
 
 
 def test_footage_without_frames_or_tracker_is_refused() -> None:
-    with pytest.raises(UserError, match="without frames"):
+    with pytest.raises(UserError, match="has no frames"):
         Footage([], None)
     footage = Footage(IMAGES[:1], None)
     assert len(footage) == 1 and footage.frame(0).size == SIZE
     with pytest.raises(FrameUnavailableError):
         footage.frame(1)
-    with pytest.raises(UserError, match="without a tracker"):
+    with pytest.raises(UserError, match="has no tracker"):
         footage.follow(0, 1, 1)
-    with pytest.raises(UserError, match="without a tracker"):
+    with pytest.raises(UserError, match="has no tracker"):
         PromptedObject(footage, small_film().oracle(), tracked=True)
 
 
@@ -82,7 +82,7 @@ def test_points_are_tracked_on_and_removed_from_a_frame_on(memory: bool) -> None
     prompted.remove(1, number)
     assert prompted.points_in(1) == [] and not prompted.mask(1).any()
     assert prompted.mask(0) is first
-    with pytest.raises(UserError, match="no point 0 in frame 1"):
+    with pytest.raises(UserError, match="frame 1 has no point 0"):
         prompted.remove(1, number)
 
 
@@ -154,10 +154,10 @@ def test_prompts_hold_positives_first() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "label", "message"),
     [
-        (16.0, 3.0, 1, "not in the image of 16x8"),
-        (float("nan"), 3.0, 1, "not in the image"),
-        (3.0, -0.6, 1, "not in the image"),
-        (3.0, 3.0, 2, "labels must be 1"),
+        (16.0, 3.0, 1, "outside the image of 16x8"),
+        (float("nan"), 3.0, 1, "outside the image"),
+        (3.0, -0.6, 1, "outside the image"),
+        (3.0, 3.0, 2, "a label must be 1"),
     ],
 )
 @pytest.mark.parametrize("tracked", [False, True])

@@ -120,12 +120,12 @@ def test_a_tracker_is_not_run_for_what_is_not_tracked(tmp_path: Path) -> None:
 
 def test_wrong_questions_and_files_are_refused(tmp_path: Path) -> None:
     sequence = write_sequence(tmp_path)
-    with pytest.raises(UserError, match="'blocks' has no object 3; it has 1, 2"):
+    with pytest.raises(UserError, match="'blocks' has no object 3; its objects are 1, 2"):
         run_study(sequence, create, object_ids=[1, 3])
-    with pytest.raises(UserError, match="unknown way of working 'offlin'"):
+    with pytest.raises(UserError, match="unknown annotation method 'offlin'"):
         run_study(sequence, create, ["offlin"])
     cv2.imwrite(str(tmp_path / "labels1.png"), np.zeros((9, 16), np.uint8))
-    with pytest.raises(UserError, match=r"labels1\.png: the annotation is 16x9 pixels.*16x8"):
+    with pytest.raises(UserError, match=r"labels1\.png: the annotation has 16x9 pixels.*16x8"):
         run_study(sequence, create)
     (tmp_path / "1.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"1\.png: cannot be read"):

@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.datasets import base
-from sam_pt_ros.evaluation.datasets.base import (
+from sam_pt_ros.evaluation.datasets.dataset import (
     DATASETS,
     Dataset,
     DatasetSpec,
-    choose,
+    check_complete,
+    check_sizes,
+    choose_sequences,
     first_appearances,
     frames_and_annotations,
     mean_and_deviation,
+    mean_region_and_boundary,
+    official_figures,
     open_dataset,
-    region_and_boundary,
-    summarize,
+    unannotated,
 )
 from sam_pt_ros.evaluation.label_images import read_indexed, write_indexed
 from sam_pt_ros.evaluation.results import ScoreRow
@@ -42,7 +44,7 @@ def sequence(name: str, frames: int = 4) -> VideoSequence:
 
 def dataset(*names: str, skip_first: bool = True, skip_last: bool = False) -> Dataset:
     sequences = tuple(sequence(name) for name in names)
-    return Dataset("d", "val", sequences, True, skip_first, skip_last, region_and_boundary)
+    return Dataset("d", "val", sequences, True, skip_first, skip_last, mean_region_and_boundary)
 
 
 def test_every_data_set_can_be_opened_and_is_described() -> None:
@@ -52,13 +54,13 @@ def test_every_data_set_can_be_opened_and_is_described() -> None:
         assert callable(getattr(__import__(module, fromlist=[function]), function))
         assert spec.default_split in spec.splits
         assert "\n" not in spec.description
-    with pytest.raises(ValueError, match="not among"):
+    with pytest.raises(ValueError, match="not one of"):
         DatasetSpec(("train",), "val", "", "")
 
 
 @pytest.mark.parametrize("name", list(DATASETS))
 def test_an_empty_folder_names_what_is_missing(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"this folder, with .*, is missing") as caught:
+    with pytest.raises(UserError, match=r"the folder of .* is missing") as caught:
         open_dataset(name, tmp_path)
     assert str(caught.value).startswith(str(tmp_path)) and "\n" not in str(caught.value)
 
@@ -68,7 +70,7 @@ def test_unknown_names_get_a_suggestion(tmp_path: Path) -> None:
         open_dataset("davis17", tmp_path)
     with pytest.raises(UserError, match="davis2016 has no split 'vall'; did you mean 'val'"):
         open_dataset("davis2016", tmp_path, "vall")
-    with pytest.raises(UserError, match="there is no such folder"):
+    with pytest.raises(UserError, match="no such folder"):
         open_dataset("davis2016", tmp_path / "none")
 
 
@@ -85,16 +87,16 @@ def test_files_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_sequences_are_chosen_by_name_in_the_order_of_the_data_set() -> None:
     names = ["bear", "camel", "dog"]
-    assert choose(names, None, "x") == names
-    assert choose(names, ["dog", "bear", "dog"], "x") == ["bear", "dog"]
+    assert choose_sequences(names, None, "x") == names
+    assert choose_sequences(names, ["dog", "bear", "dog"], "x") == ["bear", "dog"]
     with pytest.raises(UserError, match="x: unknown sequence 'camle'; did you mean 'camel'"):
-        choose(names, ["bear", "camle"], "x")
+        choose_sequences(names, ["bear", "camle"], "x")
     with pytest.raises(UserError, match="no sequence is chosen"):
-        choose(names, [], "x")
+        choose_sequences(names, [], "x")
 
 
 def test_a_data_set_has_sequences_of_different_names() -> None:
-    with pytest.raises(UserError, match="there is no sequence"):
+    with pytest.raises(UserError, match="holds no sequence"):
         dataset()
     with pytest.raises(UserError, match="two sequences are named 'b'"):
         dataset("a", "b", "b")
@@ -111,11 +113,11 @@ def test_frames_and_annotations_go_together_by_name(tmp_path: Path) -> None:
     images, annotations = tmp_path / "images", tmp_path / "annotations"
     for folder in (images, annotations):
         folder.mkdir()
-    with pytest.raises(UserError, match=r"images: there are no images"):
+    with pytest.raises(UserError, match=r"images: holds no images"):
         frames_and_annotations(images, annotations)
     for name in ("00010.jpg", "00000.jpg", "00005.JPG", "._00000.jpg", "notes.txt"):
         (images / name).write_bytes(b"")
-    with pytest.raises(UserError, match=r"annotations: there are no PNGs"):
+    with pytest.raises(UserError, match=r"annotations: holds no PNG files"):
         frames_and_annotations(images, annotations)
     for name in ("00010.png", "00000.png", "._00000.png"):
         (annotations / name).write_bytes(b"")
@@ -123,13 +125,13 @@ def test_frames_and_annotations_go_together_by_name(tmp_path: Path) -> None:
     assert [path.name for path in frames] == ["00000.jpg", "00005.JPG", "00010.jpg"]
     assert {index: path.name for index, path in files.items()} == {0: "00000.png", 2: "00010.png"}
     (annotations / "00015.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"00015\.png: its frame is not in"):
+    with pytest.raises(UserError, match=r"00015\.png: its frame is missing from"):
         frames_and_annotations(images, annotations)
     (annotations / "00015.png").unlink()
     (images / "00010.png").write_bytes(b"")
-    with pytest.raises(UserError, match="two images are of one frame"):
+    with pytest.raises(UserError, match="two images have the same name"):
         frames_and_annotations(images, annotations)
-    with pytest.raises(UserError, match=r"none: this folder, with a sequence's annotations"):
+    with pytest.raises(UserError, match=r"none: the folder of a sequence's annotations"):
         frames_and_annotations(images, tmp_path / "none")
 
 
@@ -158,13 +160,15 @@ def test_annotations_of_another_size_are_refused(tmp_path: Path) -> None:
             "a", (tmp_path / "0.jpg",), {0: tmp_path / "0.png"}, {1: 0}, read_indexed
         )
         if fits:
-            base.check_sizes(of)
+            check_sizes(of)
         else:
-            with pytest.raises(UserError, match=r"0\.png: the annotation is .x., its frame 8x6"):
-                base.check_sizes(of)
+            with pytest.raises(
+                UserError, match=r"0\.png: the annotation has .x. pixels, its frame 8x6"
+            ):
+                check_sizes(of)
     (tmp_path / "0.jpg").write_text("no image")
     with pytest.raises(UserError, match=r"0\.jpg: cannot be read as an image"):
-        base.check_sizes(of)
+        check_sizes(of)
 
 
 def test_the_first_missing_annotation_is_named() -> None:
@@ -172,30 +176,30 @@ def test_the_first_missing_annotation_is_named() -> None:
     files = {index: Path(f"a/{index:05}.png") for index in (1, 2, 4)}
     of = VideoSequence("dog", paths, files, {1: 1}, read_indexed)
     # Frame 0 is before there is an object.
-    assert base.unannotated(of) == [3, 5]
-    assert base.unannotated(replace(of, saved=(0, 1, 4))) == []
+    assert unannotated(of) == [3, 5]
+    assert unannotated(replace(of, saved=(0, 1, 4))) == []
     with pytest.raises(UserError, match=r"a/00003\.png: .* missing \(and 1 more of 'dog'\)"):
-        base.check_complete([of])
+        check_complete([of])
 
 
 def test_j_and_f_are_means_over_objects_not_over_sequences() -> None:
     rows = [row(1, 0.2, 0.4), row(2, 0.4, 0.6), row(1, 0.9, 0.8, sequence="b")]
-    figures = summarize(dataset("a", "b"), rows)
+    figures = official_figures(dataset("a", "b"), rows)
     assert list(figures) == ["J&F", "J mean", "F mean"]
     assert figures == pytest.approx({"J&F": 0.55, "J mean": 0.5, "F mean": 0.6})
 
 
 def test_objects_without_scores_do_not_count_and_nothing_is_nan() -> None:
     rows = [row(1, 0.2, 0.4), row(2, math.nan, math.nan, scored=0)]
-    assert summarize(dataset("a"), rows)["J&F"] == pytest.approx(0.3)
-    assert all(math.isnan(value) for value in summarize(dataset("a"), []).values())
+    assert official_figures(dataset("a"), rows)["J&F"] == pytest.approx(0.3)
+    assert all(math.isnan(value) for value in official_figures(dataset("a"), []).values())
 
 
 def test_rows_of_two_seeds_or_twice_the_same_object_are_refused() -> None:
     with pytest.raises(ValueError, match="one seed"):
-        summarize(dataset("a"), [row(1, 1, 1), row(2, 1, 1, seed=1)])
+        official_figures(dataset("a"), [row(1, 1, 1), row(2, 1, 1, seed=1)])
     with pytest.raises(ValueError, match="one row per object"):
-        summarize(dataset("a"), [row(1, 1, 1), row(1, 1, 1)])
+        official_figures(dataset("a"), [row(1, 1, 1), row(1, 1, 1)])
 
 
 def test_mean_and_deviation_over_seeds() -> None:

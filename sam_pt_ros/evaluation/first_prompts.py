@@ -1,4 +1,4 @@
-"""How the objects of an annotated sequence are pointed at."""
+"""The prompts that start the objects of an annotated sequence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sam_pt_ros.pipeline.point_selection import select_points
 Start = Literal["points", "click", "mask"]
 STARTS: Mapping[Start, str] = {
     "points": "query points sampled from the first mask, as in the paper",
-    "click": "one click on the first mask's innermost pixel",
+    "click": "one click on the innermost pixel of the first mask",
     "mask": "the first mask itself",
 }
 
@@ -28,20 +28,20 @@ def first_prompt(
     rng: np.random.Generator,
     start: Start = "points",
 ) -> ObjectPrompt:
-    """What an object is started from (SAM-PT, arXiv 2307.01197, section 3.3).
+    """The prompt that starts an object (SAM-PT, arXiv 2307.01197, section 3.3).
 
     Args:
         image: RGB ``uint8 (H, W, 3)``, the object's first frame.
         mask: ``bool (H, W)``, its true mask there.
-        options: how many points, and how they are chosen.
+        options: how many points are chosen, and how.
         rng: the source of all randomness.
-        start: what is shown of the mask; nothing else of the truth is.
+        start: what is derived from the mask; nothing else of the ground truth is used.
 
     Raises:
         UserError: the mask is empty.
     """
     if not mask.any():
-        raise UserError("the object's first mask is empty; there is nothing to point at")
+        raise UserError("the object's first mask is empty; check its annotation")
     if start == "mask":
         return ObjectPrompt(mask=mask)
     if start == "click":
@@ -67,7 +67,7 @@ def first_prompt(
 
 
 def inner_point(mask: np.ndarray) -> np.ndarray:
-    """The pixel of a mask, ``bool (H, W)``, that is farthest from its edge; ``float32 (2,)``."""
+    """The pixel (x, y) of a mask, ``bool (H, W)``, farthest from its edge; ``float32 (2,)``."""
     padded = np.pad(mask.astype(np.uint8), 1)
     distances = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(distances)), mask.shape)

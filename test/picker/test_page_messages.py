@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_pt_ros.picker import protocol
-from sam_pt_ros.picker.protocol import Command, Drawn, ProtocolError, parse
-from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
+from sam_pt_ros.picker import page_messages
+from sam_pt_ros.picker.page_messages import Command, Drawn, ProtocolError, parse
+from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick, Picture
 
 CLICK = {"stamp": [1_700_000_000, 40], "x": 3, "y": 4.5}
 
 
 def test_every_command_is_understood() -> None:
-    click = Click((1_700_000_000, 40), 3.0, 4.5)
+    click = PickerClick((1_700_000_000, 40), 3.0, 4.5)
     for said, meant in [
         ({"type": "drawn"}, Drawn()),
         ({"type": "add_object", "request": 1, **CLICK}, Command(1, "add_object", click)),
@@ -88,14 +88,14 @@ def test_nothing_that_a_page_may_say_is_more_than_an_error(kind: str, rest: Any)
 
 
 def test_a_picture_carries_its_stamp_and_its_age() -> None:
-    message = protocol.picture_message(Picture((1_700_000_000, 999_999_999), 0.25, b"JPEG"))
-    assert protocol.PICTURE_HEADER.unpack(message[:16]) == (1_700_000_000, 999_999_999, 0.25)
+    message = page_messages.picture_message(Picture((1_700_000_000, 999_999_999), 0.25, b"JPEG"))
+    assert page_messages.PICTURE_HEADER.unpack(message[:16]) == (1_700_000_000, 999_999_999, 0.25)
     assert message[16:] == b"JPEG"
 
 
 def test_objects_have_the_colours_that_they_have_in_the_picture() -> None:
     item = ObjectView(1, "ball", "tracking", float("nan"), 3, 4, 1.5)
-    (described,) = json.loads(protocol.objects_message([item]))["objects"]
+    (described,) = json.loads(page_messages.objects_message([item]))["objects"]
     assert described == {
         "id": 1,
         "label": "ball",

@@ -1,4 +1,4 @@
-"""What data sets have in common: how they are opened, and how scores become official figures."""
+"""Data sets: how they are opened, and how scores become official figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sam_pt_ros.evaluation.sequences import VOID, VideoSequence
 from sam_pt_ros.options import did_you_mean
 
 Measures = Callable[[Sequence[ScoreRow]], dict[str, float]]
-"""Makes the figures of one seed, in official order, of the rows of its objects."""
+"""Computes the figures of one seed, in official order, from the rows of its objects."""
 
 Opener = Callable[[Path, str, "Sequence[str] | None"], "Dataset"]
 """Opens a data set: its folder, the split, and the names of the sequences (None: all)."""
@@ -31,19 +31,20 @@ ANNOTATION_SUFFIXES = (".png",)
 class Dataset:
     """One split of a data set, and its protocol.
 
-    An object is scored from the frame in which it is given to the last frame of its sequence,
-    in the frames that are annotated.
+    An object is scored in the annotated frames from the one in which it is given to the last one
+    of its sequence.
 
     Attributes:
         name: as in :data:`DATASETS`.
-        split: which part it is.
+        split: name of the split.
         sequences: at least one; names are unique.
-        scored: whether the annotations that scores need are here; otherwise only a submission
-            can be made.
+        scored: whether the annotations that scores need are available; otherwise only a
+            submission can be made.
         skip_first: whether the frame in which an object is given is not scored.
         skip_last: whether the last frame of a sequence is not scored.
-        measures: how the scores are summarized; a function of a module.
-        submission_folder: what the folders of the sequences lie in, for a server; may be empty.
+        measures: computes the official figures; a function of a module.
+        submission_folder: folder that holds the folders of the sequences in a submission; may be
+            empty.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if not self.sequences:
-            raise UserError(f"{self.name}, {self.split}: there is no sequence; check the folder")
+            raise UserError(f"{self.name}, {self.split}: holds no sequence; check the folder")
         names = [sequence.name for sequence in self.sequences]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -71,12 +72,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is known of a data set before it is opened.
+    """A data set before it is opened.
 
     Attributes:
-        splits: its parts, by name.
+        splits: names of its splits.
         default_split: one of them.
-        description: one line for people.
+        description: one line for users.
         opener: ``"module:function"`` of an :data:`Opener`.
     """
 
@@ -87,7 +88,7 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         if self.default_split not in self.splits:
-            raise ValueError(f"{self.default_split} is not among {self.splits}")
+            raise ValueError(f"{self.default_split} is not one of {self.splits}")
 
 
 _HERE = "sam_pt_ros.evaluation.datasets"
@@ -102,19 +103,19 @@ DATASETS: Mapping[str, DatasetSpec] = {
     "davis2017": DatasetSpec(
         ("train", "val", "test-dev", "test-challenge"),
         "val",
-        "DAVIS 2017, 480p: several objects; J, F, recall and decay; tests are for the server",
+        "DAVIS 2017, 480p: several objects; J, F, recall and decay; tests are scored on a server",
         f"{_HERE}.davis:open_davis2017",
     ),
     "youtube_vos2018": DatasetSpec(
         ("train", "valid", "test"),
         "valid",
-        "YouTube-VOS 2018, 6 frames a second: valid and test are for the server",
+        "YouTube-VOS 2018, 6 frames per second; valid and test are scored on a server",
         f"{_HERE}.youtube_vos:open_youtube_vos2018",
     ),
     "mose2023": DatasetSpec(
         ("train", "valid"),
         "valid",
-        "MOSE 2023: crowds and occlusions; valid is for the server",
+        "MOSE 2023: crowds and occlusions; valid is scored on a server",
         f"{_HERE}.mose:open_mose2023",
     ),
     "bdd100k": DatasetSpec(
@@ -130,20 +131,20 @@ DATASETS: Mapping[str, DatasetSpec] = {
 def open_dataset(
     name: str, root: Path, split: str | None = None, sequences: Sequence[str] | None = None
 ) -> Dataset:
-    """Find the sequences of a data set in its official folders.
+    """Open a data set in its official folders.
 
-    Frames are read only when they are asked for; annotations as far as the objects' first
-    frames have to be found in them.
+    Frames are read only when they are needed, and annotations only as far as needed to find the
+    objects' first frames.
 
     Args:
         name: one of :data:`DATASETS`.
         root: the data set's folder.
-        split: one of its splits; None: the usual one.
-        sequences: names of those that are wanted; None: all. They keep the data set's order.
+        split: one of its splits; None: its default split.
+        sequences: names of sequences to take, in any order; None: all.
 
     Raises:
-        UserError: an unknown name, split or sequence; a folder or file that is not there or not
-            as it should be.
+        UserError: the name, the split or a sequence is unknown, or a folder or file is missing or
+            not valid.
     """
     spec = DATASETS.get(name)
     if spec is None:
@@ -152,30 +153,29 @@ def open_dataset(
     if split not in spec.splits:
         raise UserError(f"{name} has no split '{split}'{did_you_mean(split, spec.splits)}")
     if not root.is_dir():
-        raise UserError(f"{root}: there is no such folder; name the one that {name} is in")
+        raise UserError(f"{root}: no such folder; give the folder of {name}")
     module, _, function = spec.opener.partition(":")
     opener: Opener = getattr(importlib.import_module(module), function)
-    # Absolute, because a process that reads the files may run in another folder.
+    # Absolute, because the files may be read by a process in another folder.
     return opener(root.absolute(), split, sequences)
 
 
-def summarize(dataset: Dataset, rows: Sequence[ScoreRow]) -> dict[str, float]:
+def official_figures(dataset: Dataset, rows: Sequence[ScoreRow]) -> dict[str, float]:
     """The figures of one seed, in the order of the data set's publications.
 
-    Objects without a row, or whose row has no scores, are not counted. What there is nothing
-    for is NaN.
+    Objects without a row or without scores do not count. A figure without values is NaN.
 
     Args:
-        dataset: says how.
+        dataset: the data set.
         rows: of one seed, at most one per object.
 
     Raises:
-        ValueError: several seeds, or two rows of one object.
+        ValueError: there are several seeds, or two rows of one object.
     """
     if len({row.seed for row in rows}) > 1:
-        raise ValueError("summarize() takes the rows of one seed")
+        raise ValueError("official_figures() takes the rows of one seed")
     if len({(row.sequence, row.object_id) for row in rows}) < len(rows):
-        raise ValueError("summarize() takes one row per object")
+        raise ValueError("official_figures() takes one row per object")
     return dataset.measures(rows)
 
 
@@ -184,11 +184,11 @@ def mean_and_deviation(
 ) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation of each figure over the seeds.
 
-    The deviation is that of a sample (n - 1 below the sum of squares): a few seeds stand for
-    all. It is NaN for one seed, and both are NaN if a seed's figure is.
+    The deviation is that of a sample (n - 1). It is NaN for one seed, and both are NaN if the
+    figure of a seed is.
 
     Args:
-        summaries: of :func:`summarize`, one per seed, at least one, with the same figures.
+        summaries: of :func:`official_figures`, one per seed, at least one, with the same figures.
     """
     if not summaries or any(set(each) != set(summaries[0]) for each in summaries):
         raise ValueError("mean_and_deviation() takes one or more summaries of the same figures")
@@ -204,33 +204,35 @@ def mean_and_deviation(
 
 
 def mean(values: Iterable[float]) -> float:
-    """Plain mean of the values that are known; NaN if none is."""
+    """Mean of the values that are not NaN; NaN if there is none."""
     known = [value for value in values if not math.isnan(value)]
     return statistics.fmean(known) if known else math.nan
 
 
-def region_and_boundary(rows: Sequence[ScoreRow]) -> dict[str, float]:
-    """J&F, J and F: plain means over objects, whatever sequence they are of (a measure)."""
+def mean_region_and_boundary(rows: Sequence[ScoreRow]) -> dict[str, float]:
+    """J&F, J and F as plain means over the objects of all sequences (a measure)."""
     j, f = mean(row.j_mean for row in rows), mean(row.f_mean for row in rows)
     return {"J&F": (j + f) / 2, "J mean": j, "F mean": f}
 
 
-def choose(names: Iterable[str], chosen: Sequence[str] | None, where: str) -> list[str]:
-    """Those of ``names`` that were chosen, in the order of ``names``.
+def choose_sequences(names: Iterable[str], chosen: Sequence[str] | None, where: str) -> list[str]:
+    """The chosen ones of ``names``, in the order of ``names``.
 
     Args:
-        names: what there is.
-        chosen: what is wanted; None: all.
-        where: what has the names, for messages.
+        names: of all sequences.
+        chosen: names to take; None: all.
+        where: the path for messages.
 
     Raises:
-        UserError: an unknown name, or none at all.
+        UserError: a name is unknown, or none is chosen.
     """
     names = list(names)
     if chosen is None:
         return names
     if not chosen:
-        raise UserError(f"{where}: no sequence is chosen; name one, or leave the choice out")
+        raise UserError(
+            f"{where}: no sequence is chosen; name at least one, or leave out --sequences"
+        )
     for name in chosen:
         if name not in names:
             raise UserError(f"{where}: unknown sequence '{name}'{did_you_mean(name, names)}")
@@ -238,9 +240,9 @@ def choose(names: Iterable[str], chosen: Sequence[str] | None, where: str) -> li
 
 
 def need_folder(path: Path, what: str) -> Path:
-    """``path``, which must be a folder; ``what`` is in it, for the message."""
+    """``path``, which must be a folder; ``what`` says what it holds, for the message."""
     if not path.is_dir():
-        raise UserError(f"{path}: this folder, with {what}, is missing; check the data set's path")
+        raise UserError(f"{path}: the folder of {what} is missing; check the data set's path")
     return path
 
 
@@ -252,7 +254,7 @@ def folder_names(path: Path) -> list[str]:
 
 
 def files_in(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files in a folder that end so, sorted by name, but hidden ones."""
+    """The files in a folder with these suffixes, sorted by name, without hidden files."""
     return sorted(
         each
         for each in path.iterdir()
@@ -263,32 +265,32 @@ def files_in(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def frames_and_annotations(
     images: Path, annotations: Path
 ) -> tuple[tuple[Path, ...], dict[int, Path]]:
-    """The frames of a sequence and, by index of their frame, its annotations of the same name.
+    """The frames of a sequence, and its annotations by index of the frame of the same name.
 
     Args:
         images: the folder of the frames.
-        annotations: the folder of the annotations; it need not hold every frame's.
+        annotations: the folder of the annotations; frames may lack one.
 
     Raises:
-        UserError: a folder is missing or empty, or an annotation has no frame.
+        UserError: a folder is missing or empty, or an annotation matches no frame.
     """
     frames = tuple(files_in(need_folder(images, "a sequence's frames"), IMAGE_SUFFIXES))
     if not frames:
-        raise UserError(f"{images}: there are no images in this folder; get the sequence again")
+        raise UserError(f"{images}: holds no images; get the sequence again")
     found = files_in(need_folder(annotations, "a sequence's annotations"), ANNOTATION_SUFFIXES)
     if not found:
-        raise UserError(f"{annotations}: there are no PNGs in this folder; get the sequence again")
+        raise UserError(f"{annotations}: holds no PNG files; get the sequence again")
     indices = {path.stem: index for index, path in enumerate(frames)}
     if len(indices) < len(frames):
-        raise UserError(f"{images}: two images are of one frame; get the sequence again")
+        raise UserError(f"{images}: two images have the same name; get the sequence again")
     for path in found:
         if path.stem not in indices:
-            raise UserError(f"{path}: its frame is not in {images}; get the sequence again")
+            raise UserError(f"{path}: its frame is missing from {images}; get the sequence again")
     return frames, {indices[path.stem]: path for path in found}
 
 
 def labels_in(labels: np.ndarray) -> list[int]:
-    """The object ids in a label image, ascending: neither background nor :data:`VOID`."""
+    """The object ids in a label image, ascending, without background and :data:`VOID`."""
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=1))
     return [int(value) for value in present if 0 < value < VOID]
 
@@ -298,13 +300,12 @@ def first_appearances(
     read_labels: Callable[[Path], np.ndarray],
     ids: Iterable[int] | None = None,
 ) -> dict[int, int]:
-    """The first annotated frame that each object is in, by object id, ascending.
+    """The first annotated frame of each object, by object id, ascending.
 
     Args:
-        annotations: by index of their frame.
-        read_labels: makes a label image of a file.
-        ids: the objects; no more annotations are read once all are found. None: whatever
-            objects there are.
+        annotations: files, by index of their frame.
+        read_labels: reads a file as a label image.
+        ids: the objects to find; reading stops once all are found. None: all objects.
     """
     wanted = None if ids is None else set(ids)
     found: dict[int, int] = {}
@@ -318,13 +319,13 @@ def first_appearances(
 
 
 def check_sizes(sequence: VideoSequence) -> None:
-    """UserError if an annotation in which an object is given is not of its frame's size."""
+    """UserError if an annotation that gives an object differs in size from its frame."""
     for index in sorted(set(sequence.first_frames.values())):
         image, annotation = sequence.images[index], sequence.annotations[index]
         sizes = []
         for path in (image, annotation):
             try:
-                with Image.open(path) as opened:  # which reads no pixel
+                with Image.open(path) as opened:  # reads no pixels
                     sizes.append(f"{opened.width}x{opened.height}")
             except (OSError, SyntaxError) as error:
                 raise UserError(
@@ -332,15 +333,15 @@ def check_sizes(sequence: VideoSequence) -> None:
                 ) from error
         if sizes[0] != sizes[1]:
             raise UserError(
-                f"{annotation}: the annotation is {sizes[1]}, its frame {sizes[0]} pixels; get "
-                "images and annotations of one resolution"
+                f"{annotation}: the annotation has {sizes[1]} pixels, its frame {sizes[0]}; get "
+                "images and annotations of the same resolution"
             )
 
 
 def unannotated(sequence: VideoSequence) -> list[int]:
-    """Frames that scores need and that have no annotation.
+    """Indices of the frames that scores need but that have no annotation.
 
-    They are those that a submission holds, else all, from the first frame with an object on.
+    Scores need the frames of a submission, or else all, from the first frame with an object.
     """
     start = min(sequence.first_frames.values(), default=0)
     needed = range(len(sequence.images)) if sequence.saved is None else sequence.saved
@@ -348,7 +349,7 @@ def unannotated(sequence: VideoSequence) -> list[int]:
 
 
 def check_complete(sequences: Iterable[VideoSequence]) -> None:
-    """UserError names the first frame whose annotation scores need and that has none."""
+    """UserError if the annotation of a frame that scores need is missing."""
     for sequence in sequences:
         missing = unannotated(sequence)
         if missing:

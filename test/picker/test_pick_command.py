@@ -29,21 +29,21 @@ from std_srvs.srv import Trigger
 from sam_pt_ros.cli import main
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.picker.bridge import Bridge
-from sam_pt_ros.picker.command import TOKEN_VARIABLE, PickOptions
-from sam_pt_ros.picker.tracker import Click, TrackerError
+from sam_pt_ros.picker.pick_command import TOKEN_VARIABLE, PickOptions
+from sam_pt_ros.picker.tracker_interface import PickerClick, TrackerError
 from support.picker_process import PickerProcess
 from support.rig import ROOT, free_domain
 
 pytestmark = pytest.mark.timeout(60)
 
 BAD = {
-    "a port by name": (["--port", "http"], "a port from 0 to 65535, not 'http'"),
-    "a large port": (["--port", "65536"], "a port from 0 to 65535"),
-    "a node that is none": (["--node", "/a b"], "--node must be a full name as /sam_pt"),
+    "a port by name": (["--port", "http"], "must be a port, 0 to 65535; got 'http'"),
+    "a large port": (["--port", "65536"], "must be a port, 0 to 65535"),
+    "a node that is none": (["--node", "/a b"], "--node must be a full name such as /sam_pt"),
     "no node": (["--node", "/"], "--node must be a full name"),
     "a topic that is none": (["--points", "points"], "--points must be a full name"),
     "a weak token": (["--token", "secret"], "--token must have 8 to 128"),
-    "an address of others": (["--host", "192.0.2.1"], "see --host and --port"),
+    "an address of others": (["--host", "192.0.2.1"], "check --host and --port"),
     "an unknown option": (["--fast"], "--fast"),
 }
 
@@ -101,7 +101,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(
         port = other.getsockname()[1]
         assert main(["pick", "--port", str(port)]) == 2
     said = one_line(capfd.readouterr().err)
-    assert f"port {port} of 127.0.0.1 is taken; choose another with --port" in said
+    assert f"port {port} of 127.0.0.1 is already in use; choose another with --port" in said
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,10 @@ def test_it_ends_at_once_while_pages_are_open_and_says_where_there_is_no_node() 
 
     answer, code, seconds, said = asyncio.run(click_and_end())
     assert not answer["ok"]
-    assert answer["message"] == "there is no node /robot/sam_pt; is it running and configured?"
+    assert (
+        answer["message"]
+        == "the node /robot/sam_pt was not found; check that it is running and configured"
+    )
     assert code == 1001 and seconds < 5
     assert said == (0, "")
 
@@ -245,15 +248,18 @@ def test_a_node_that_does_not_answer_is_not_waited_for_for_ever(silent_node: int
         failures: list[str] = []
         bridge.start(Deaf(), failures.append)  # type: ignore[arg-type]
         try:
-            with pytest.raises(TrackerError, match="does not listen to /points; activate it"):
-                await bridge.add_point(1, Click((1, 2), 3.0, 4.0), True)
+            with pytest.raises(TrackerError, match="does not subscribe to /points; activate it"):
+                await bridge.add_point(1, PickerClick((1, 2), 3.0, 4.0), True)
             while True:
                 with pytest.raises(TrackerError) as refusal:
                     await bridge.reset()
-                if "there is no node" not in str(refusal.value):
+                if "was not found" not in str(refusal.value):
                     break
                 await asyncio.sleep(0.05)
-            assert "/sam_pt does not answer; is it running and active?" in str(refusal.value)
+            assert (
+                "/sam_pt did not answer within 0.3 s; check that it is running and active"
+                in str(refusal.value)
+            )
         finally:
             bridge.close()
         assert failures == []
@@ -342,7 +348,7 @@ def test_points_keep_their_order_whatever_the_executor_begins_with(
     async def click() -> None:
         bridge._loop = asyncio.get_running_loop()
         clicks = [
-            asyncio.ensure_future(bridge.add_point(1, Click((1, 2), float(x), 0.0), True))
+            asyncio.ensure_future(bridge.add_point(1, PickerClick((1, 2), float(x), 0.0), True))
             for x in range(5)
         ]
         await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sam_pt_ros.evaluation.outputs import TILE_WIDTH, Strip
+from sam_pt_ros.evaluation.result_writer import TILE_WIDTH, Strip
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.recordings.films import STRIP_COLUMNS, STRIP_IMAGES
 

@@ -1,4 +1,4 @@
-"""`sam-pt pick`: from its arguments to its end."""
+"""The command ``sam-pt pick``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from sam_pt_ros.picker.security import Access, is_loopback, new_token
 from sam_pt_ros.picker.server import PickerServer
 
 TOKEN_VARIABLE = "SAM_PT_PICK_TOKEN"
-"""Environment variable of the token, which command lines would show to everybody."""
+"""Environment variable of the token; a command line would show the token to all users."""
 
 _NAME = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 _EVERYWHERE = ("0.0.0.0", "::")
-_SOMEWHERE = ("192.0.2.1", 9)  # an address that nobody has; nothing is sent there
+_SOMEWHERE = ("192.0.2.1", 9)  # a reserved address; nothing is sent to it
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class PickOptions:
     """What the user asked for.
 
     Attributes:
-        access: where to listen, and who may talk to it.
-        port: 0: any that is free.
+        access: where to listen, and who has access.
+        port: 0: any free port.
         node: full name of the tracking node.
-        points_topic: where it listens for clicks on an object.
+        points_topic: topic on which it receives clicks.
         ros_args: for rclpy, without the leading ``--ros-args``.
     """
 
@@ -54,7 +54,7 @@ class PickOptions:
         points = arguments.points or f"{node.rpartition('/')[0]}/points"
         for option, name in (("--node", node), ("--points", points)):
             if not _NAME.fullmatch(name):
-                raise UserError(f"{option} must be a full name as /sam_pt, not '{name}'")
+                raise UserError(f"{option} must be a full name such as /sam_pt, got '{name}'")
         host, token = arguments.host, arguments.token or os.environ.get(TOKEN_VARIABLE) or None
         if token is None and not is_loopback(host):
             token = new_token()
@@ -63,10 +63,10 @@ class PickOptions:
 
 
 def run_pick(options: PickOptions) -> None:
-    """Serve the page until told to end.
+    """Serve the page until SIGINT or SIGTERM.
 
     Raises:
-        UserError: bad arguments for ROS, or an address that cannot be listened at.
+        UserError: the ROS arguments are not valid, or the address cannot be used.
         RuntimeError: ROS failed.
     """
     try:
@@ -74,7 +74,7 @@ def run_pick(options: PickOptions) -> None:
             args=["sam-pt", "--ros-args", *options.ros_args],
             signal_handler_options=SignalHandlerOptions.NO,
         )
-    except Exception as error:  # rclpy has a class of its own for each, and not everywhere
+    except Exception as error:  # rclpy's classes of errors differ between distributions
         raise UserError(f"--ros-args: {' '.join(str(error).split())}") from error
     try:
         asyncio.run(_serve(options))
@@ -100,8 +100,8 @@ async def _serve(options: PickOptions) -> None:
         bridge.start(server.hub, fail)
         await runner.setup()
         port = await _listen(runner, options)
-        print(f"The targets of {options.node} are picked at {_url(options.access, port)}")
-        print("Ctrl-C ends it.", flush=True)
+        print(f"Pick targets for {options.node} at {_url(options.access, port)}")
+        print("Press Ctrl-C to stop.", flush=True)
         await ended.wait()
     finally:
         await runner.cleanup()
@@ -111,21 +111,21 @@ async def _serve(options: PickOptions) -> None:
 
 
 async def _listen(runner: web.AppRunner, options: PickOptions) -> int:
-    """Listen; the port."""
+    """Start listening; the port."""
     host = options.access.host
     try:
         await web.TCPSite(runner, host, options.port).start()
     except (OSError, UnicodeError, OverflowError) as error:
         where = f"port {options.port} of {host}"
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise UserError(f"{where} is taken; choose another with --port") from error
+            raise UserError(f"{where} is already in use; choose another with --port") from error
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot listen at {where} ({reason}); see --host and --port") from error
+        raise UserError(f"cannot listen on {where} ({reason}); check --host and --port") from error
     return int(runner.addresses[0][1])
 
 
 def _url(access: Access, port: int) -> str:
-    """The page's address, with the token if there is one."""
+    """The page's URL, with the token if there is one."""
     host = _own_address() if access.host in _EVERYWHERE else access.host
     if ":" in host:
         host = f"[{host}]"
@@ -134,7 +134,7 @@ def _url(access: Access, port: int) -> str:
 
 
 def _own_address() -> str:
-    """The address at which others reach this machine, or else its name."""
+    """The address of this machine in its network, or else its name."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(_SOMEWHERE)

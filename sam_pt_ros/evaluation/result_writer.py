@@ -1,4 +1,4 @@
-"""What is made of results for people and for RViz: a bag, a film and a film strip."""
+"""Draws results and writes them to a bag, a film and a film strip."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.messages import KINDS, ResultMessages
 from sam_pt_ros.interchange.visualization import draw_overlay, film_strip
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.recordings.bag_topics import NODE_NAME
 from sam_pt_ros.recordings.films import STRIP_COLUMNS, STRIP_IMAGES, FilmWriter, choose_evenly
 from sam_pt_ros.recordings.rosbag2 import (
     SECOND,
     add_connection,
     create_bag,
-    make_header,
-    make_message,
+    make_bag_header,
+    make_bag_message,
     typestore,
 )
 
-NODE_NAME = "/sam_pt"
-"""Results are on the topics that the node of this name publishes."""
-
 TILE_WIDTH = 480
-"""Width of a picture of the film strip, in pixels, at most."""
+"""Largest width of a picture in the film strip, pixels."""
 
 
 _KEPT = 2 * STRIP_IMAGES  # overlays; when there are more, every second one is dropped
 
 
 class Strip:
-    """Keeps some of the overlays of a run that is as long as it will be."""
+    """A film strip of a run of unknown length: keeps some of its overlays."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[int, np.ndarray, str]] = []
@@ -42,7 +40,7 @@ class Strip:
         self._seen = 0
 
     def add(self, frame: InputFrame, overlay: np.ndarray, seconds: float) -> None:
-        """Keep an overlay, RGB ``uint8 (H, W, 3)``, or not."""
+        """Offer an overlay, RGB ``uint8 (H, W, 3)``, and its time in seconds."""
         if self._seen % self._step == 0:
             if len(self._kept) == _KEPT:
                 self._kept = self._kept[::2]
@@ -53,7 +51,7 @@ class Strip:
         self._seen += 1
 
     def picture(self) -> np.ndarray | None:
-        """The film strip, RGB ``uint8 (H, W, 3)``; None without an overlay."""
+        """The film strip, RGB ``uint8 (H, W, 3)``; None without overlays."""
         if not self._kept:
             return None
         chosen = set(choose_evenly([seen for seen, _, _ in self._kept]))
@@ -73,9 +71,9 @@ class ResultWriter:
     """Draws results and writes them; a :class:`~.stream.Sink`.
 
     Args:
-        bag: folder of the bag to write (mcap), with all the topics of the node; None: none.
-        film: the ``.mp4`` file to write; None: none.
-        camera: of the images; without one there are no markers.
+        bag: folder of the bag to write (mcap), with all topics of the node; None: no bag.
+        film: the ``.mp4`` file to write; None: no film.
+        camera: of the images; None: no markers.
     """
 
     def __init__(
@@ -85,7 +83,7 @@ class ResultWriter:
         self._bag = None if bag is None else create_bag(bag)
         self._film = None if film is None else FilmWriter(film)
         self._camera = camera
-        self._messages = ResultMessages(make_message)
+        self._messages = ResultMessages(make_bag_message)
         self._first: int | None = None
         if self._bag is not None:
             self._bag.open()
@@ -102,7 +100,7 @@ class ResultWriter:
             self._write(frame, result, overlay)
 
     def _write(self, frame: InputFrame, result: TrackResult, overlay: np.ndarray) -> None:
-        header = make_header(frame.stamp, frame.frame_id)
+        header = make_bag_header(frame.stamp, frame.frame_id)
         made: dict[str, Any] = {
             "objects": self._messages.objects(result, header),
             "label_image": self._messages.label_image(result, header),
@@ -119,7 +117,7 @@ class ResultWriter:
             self._bag.write(connection, frame.recorded, raw)
 
     def close(self) -> None:
-        """End the film and the bag."""
+        """Finish the film and the bag."""
         try:
             if self._film is not None:
                 self._film.close()

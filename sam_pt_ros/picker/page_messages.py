@@ -1,12 +1,13 @@
-"""The messages between page and server. JSON both ways; pictures are binary.
+"""The messages between page and server. They are JSON, except for pictures, which are binary.
 
-From the page, each with ``type``: ``drawn`` (a picture has been shown), and with a number
-``request`` that the answer repeats: ``add_object`` (``stamp``, ``x``, ``y``), ``add_point``
-(these, ``object`` and ``positive``), ``remove`` (``object``), ``reset`` and ``enable`` (``on``).
+From the page, each with a ``type``: ``drawn`` (a picture has been drawn) and commands. Commands
+have a number ``request`` that the answer repeats: ``add_object`` (``stamp``, ``x``, ``y``),
+``add_point`` (these, ``object`` and ``positive``), ``remove`` (``object``), ``reset`` and
+``enable`` (``on``).
 
 To the page: ``answer`` (``request``, ``ok``, ``message``, and ``object`` if one was started),
-``objects``, ``status``, ``notice`` (``level``, ``text``), ``error`` (``message``: what was not
-understood); and pictures: the header below, then the JPEG.
+``objects``, ``status``, ``notice`` (``level``, ``text``), ``error`` (``message``: what is wrong
+with a message from the page); and pictures: the header below, then the JPEG.
 """
 
 from __future__ import annotations
@@ -20,48 +21,48 @@ from typing import Any
 
 from sam_pt_ros.interchange.visualization import object_colour
 from sam_pt_ros.masks import MAX_OBJECT_ID
-from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
+from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick, Picture
 
 PICTURE_HEADER = struct.Struct("<iId")
-"""Stamp in seconds and nanoseconds, and its age in seconds."""
+"""The stamp in seconds and nanoseconds, and its age in seconds."""
 
 MAX_MESSAGE = 4096
-"""Bytes of a message from the page."""
+"""Largest size of a message from the page, bytes."""
 
 _MAX_PIXEL = 65535.0
 _MAX_REQUEST = 2**53 - 1  # JavaScript's largest integer
 
 
 class ProtocolError(ValueError):
-    """A message from a page that cannot be understood."""
+    """A message from a page is not valid."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The page has shown a picture, and can take another."""
+    """The page has drawn a picture and can take another."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """Something to do.
+    """A command from a page.
 
     Attributes:
         request: number that the answer repeats.
         action: ``add_object``, ``add_point``, ``remove``, ``reset`` or ``enable``.
-        click: of the first two.
-        object_id: of ``add_point`` and ``remove``.
-        on: whether a point is positive (``add_point``), and whether to go on (``enable``).
+        click: for ``add_object`` and ``add_point``.
+        object_id: for ``add_point`` and ``remove``.
+        on: whether a point is positive (``add_point``), or images are processed (``enable``).
     """
 
     request: int
     action: str
-    click: Click | None = None
+    click: PickerClick | None = None
     object_id: int = 0
     on: bool = True
 
 
 def parse(text: str) -> Drawn | Command:
-    """Understand a message from a page; ProtocolError if that is not possible."""
+    """Parse a message from a page; ProtocolError if it is not valid."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -84,7 +85,7 @@ def parse(text: str) -> Drawn | Command:
     return Command(request, action, click, object_id, on)
 
 
-def _click(content: dict[str, Any]) -> Click:
+def _click(content: dict[str, Any]) -> PickerClick:
     stamp = content.get("stamp")
     if not (isinstance(stamp, list) and len(stamp) == 2):
         raise ProtocolError("'stamp' must be [seconds, nanoseconds]")
@@ -92,7 +93,7 @@ def _click(content: dict[str, Any]) -> Click:
     seconds = _integer(parts, "seconds", 0, 2**31 - 1)
     nanoseconds = _integer(parts, "nanoseconds", 0, 999_999_999)
     x, y = (_pixel(content, name) for name in ("x", "y"))
-    return Click((seconds, nanoseconds), x, y)
+    return PickerClick((seconds, nanoseconds), x, y)
 
 
 def _integer(content: dict[str, Any], name: str, low: int, high: int) -> int:
@@ -119,12 +120,12 @@ def _truth(content: dict[str, Any], name: str) -> bool:
 
 
 def picture_message(picture: Picture) -> bytes:
-    """A picture for the page."""
+    """The message of a picture."""
     return PICTURE_HEADER.pack(*picture.stamp, picture.age) + picture.jpeg
 
 
 def objects_message(objects: Sequence[ObjectView]) -> str:
-    """The list of objects, with the colours that they have in the picture."""
+    """The message of the list of objects, with their colours in the picture."""
     return json.dumps({"type": "objects", "objects": [_described(item) for item in objects]})
 
 
@@ -141,22 +142,22 @@ def _described(item: ObjectView) -> dict[str, Any]:
 
 
 def status_message(node: str, present: bool, active: bool, paused: bool) -> str:
-    """How the tracking node is."""
+    """The message of the tracking node's status."""
     status = {"node": node, "present": present, "active": active, "paused": paused}
     return json.dumps({"type": "status", **status})
 
 
 def answer_message(request: int, ok: bool, message: str, object_id: int | None = None) -> str:
-    """What became of a command."""
+    """The answer to a command."""
     answer = {"request": request, "ok": ok, "message": message, "object": object_id}
     return json.dumps({"type": "answer", **answer})
 
 
 def notice_message(level: str, text: str) -> str:
-    """Something to show."""
+    """The message of a notice to show."""
     return json.dumps({"type": "notice", "level": level, "text": text})
 
 
 def error_message(message: str) -> str:
-    """What was not understood."""
+    """The message of an error in a message from the page."""
     return json.dumps({"type": "error", "message": message})
