@@ -15,12 +15,13 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation import charts
 from sam_pt_ros.evaluation.results import ObjectRow, TimingRow
+from support.examples import examples
 
 START = 1_700_000_000_123_456_789
 SECOND = 1_000_000_000
@@ -153,7 +154,7 @@ def test_letters_take_the_colour_of_the_page() -> None:
 VALUES = st.lists(st.one_of(st.floats(-5, 5), st.just(math.nan)), min_size=1, max_size=300)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(VALUES, st.integers(5, 60))
 def test_thinning_keeps_the_ends_the_extremes_and_the_gaps(
     values: list[float], limit: int

@@ -34,8 +34,6 @@ from sam_pt_ros.picker.tracker import Click, TrackerError
 from support.picker_process import PickerProcess
 from support.rig import ROOT, free_domain
 
-pytestmark = pytest.mark.timeout(60)
-
 BAD = {
     "a port by name": (["--port", "http"], "a port from 0 to 65535, not 'http'"),
     "a large port": (["--port", "65536"], "a port from 0 to 65535"),

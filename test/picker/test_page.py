@@ -19,8 +19,6 @@ from sam_pt_ros.picker.tracker import Click, ObjectView, Picture
 from support.chromium import SHIFT, Chromium, Page
 from support.fake_tracker import FakeTracker
 
-pytestmark = pytest.mark.timeout(120)
-
 WIDTH, HEIGHT = 640, 360
 OBJECTS = (
     ObjectView(1, "ball", "tracking", 0.93, 14, 16, 1.237),

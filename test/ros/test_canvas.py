@@ -444,9 +444,9 @@ def test_a_click_on_the_canvas_means_the_image_that_it_showed(
 
 
 @pytest.fixture(scope="module")
-def slow_rig(make_rig: Callable[..., Rig]) -> Rig:
+def slow_rig(make_shared_rig: Callable[..., Rig]) -> Rig:
     """Its canvas is renewed for who comes only, and as its short history wants it."""
-    return make_rig(
+    return make_shared_rig(
         "mode:=every_frame",
         "canvas_rate:=0.01",
         "click_expansion:=false",

@@ -86,9 +86,9 @@ def same_place(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def clicks_rig(make_rig: Callable[..., Rig]) -> Rig:
+def clicks_rig(make_shared_rig: Callable[..., Rig]) -> Rig:
     """With the double of tf2_ros, and no points but those that are clicked."""
-    return make_rig("mode:=every_frame", "click_expansion:=false", packages=DOUBLES)
+    return make_shared_rig("mode:=every_frame", "click_expansion:=false", packages=DOUBLES)
 
 
 @pytest.fixture

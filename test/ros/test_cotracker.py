@@ -25,8 +25,8 @@ RANDOM = (
 
 
 @pytest.fixture(scope="module")
-def rig(make_rig: Callable[..., Rig]) -> Rig:
-    return make_rig(*RANDOM, "cotracker.max_points:=20", "mode:=every_frame")
+def rig(make_shared_rig: Callable[..., Rig]) -> Rig:
+    return make_shared_rig(*RANDOM, "cotracker.max_points:=20", "mode:=every_frame")
 
 
 def test_every_frame_has_the_points_of_every_object(rig: Rig) -> None:

@@ -266,9 +266,9 @@ class DepthCamera:
 
 
 @pytest.fixture(scope="module")
-def patient_rig(make_rig: Callable[..., Rig]) -> Rig:
+def patient_rig(make_shared_rig: Callable[..., Rig]) -> Rig:
     """Its node waits for depth for longer than the test's processes ever pause."""
-    return make_rig("mode:=every_frame", "depth_timeout:=5.0")
+    return make_shared_rig("mode:=every_frame", "depth_timeout:=5.0")
 
 
 @pytest.fixture
@@ -281,9 +281,9 @@ def camera(patient_rig: Rig, request: pytest.FixtureRequest) -> Iterator[DepthCa
 
 
 @pytest.fixture(scope="module")
-def moving_rig(make_rig: Callable[..., Rig]) -> Rig:
+def moving_rig(make_shared_rig: Callable[..., Rig]) -> Rig:
     """Its node wants positions in the map, and waits for transforms for long, too."""
-    return make_rig(
+    return make_shared_rig(
         "mode:=every_frame",
         "depth_timeout:=5.0",
         "transform_timeout:=5.0",

@@ -144,11 +144,11 @@ class FaultyRig:
 
 @pytest.fixture(scope="module")
 def make_faulty(
-    make_rig: Callable[..., Rig], tmp_path_factory: pytest.TempPathFactory
+    make_shared_rig: Callable[..., Rig], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., FaultyRig]:
     def make(*parameters: str) -> FaultyRig:
         faults = Faults(tmp_path_factory.mktemp("faults"))
-        rig = make_rig(
+        rig = make_shared_rig(
             "tracker:=faulty_tracker",
             "segmenter:=faulty_segmenter",
             *parameters,

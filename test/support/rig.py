@@ -68,23 +68,38 @@ _RELIABLE_IMAGES = (
 )
 # Far from that of another process which runs tests at the same time.
 _next_domain = os.getpid() + 50 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_taken: dict[int, socket.socket] = {}
 
 
 def free_domain() -> int:
-    """A ROS domain from 1 to 101 in which nobody is, as far as this machine knows."""
+    """A ROS domain from 1 to 101 in which nobody is, as far as this machine knows.
+
+    It is taken until it is given back, or this process ends: the port of the domain's first
+    participant is held, so that neither another run of the tests nor `sam-pt demo` chooses it
+    before the first participant is there.
+    """
     global _next_domain
     for _ in range(101):
         _next_domain += 1
         domain = _next_domain % 101 + 1
         first = 7400 + 250 * domain
+        held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            for port in (first + 10, first + 11):  # those of a domain's first participant
+            held.bind(("", first + 10))
+            for port in (first + 11, *range(first + 12, first + 20, 2)):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
                     probe.bind(("", port))
         except OSError:
+            held.close()
             continue
+        _taken[domain] = held
         return domain
     raise RuntimeError("all ROS domains are in use")
+
+
+def give_back(domain: int) -> None:
+    """Let others have a domain, once nobody is in it any more."""
+    _taken.pop(domain).close()
 
 
 def environment(domain: int) -> dict[str, str]:
@@ -130,10 +145,14 @@ class NodeProcess:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def end(self, number: int = signal.SIGINT) -> int:
-        """Send a signal; the exit code."""
+    def let_end(self, number: int = signal.SIGINT) -> None:
+        """Send a signal, unless it has ended already."""
         if self.alive:
             self.process.send_signal(number)
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal; the exit code."""
+        self.let_end(number)
         try:
             return self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -163,9 +182,13 @@ class Camera:
         answer = self.process.stdout.readline()
         assert answer == "done\n", "the camera's process died"
 
-    def end(self) -> None:
+    def let_end(self) -> None:
+        """Let it end; for who does not wait for that."""
         assert self.process.stdin is not None
         self.process.stdin.close()
+
+    def end(self) -> None:
+        self.let_end()
         self.process.wait(TIMEOUT)
 
 
@@ -231,12 +254,15 @@ class Rig:
             self.reset()
 
     def close(self) -> None:
-        self.camera.end()
-        self.node.end()
+        self.camera.let_end()  # both at once
+        self.node.let_end()
         self._executor.shutdown()
         self._thread.join(TIMEOUT)
         self.listener.destroy_node()
         rclpy.shutdown(context=self._context)
+        self.camera.end()
+        self.node.end()
+        give_back(self.domain)
 
     # --- hearing --------------------------------------------------------------------------
 
@@ -420,11 +446,15 @@ class Rig:
 
 
 def run_node(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**environment(free_domain()), **variables},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
+    domain = free_domain()
+    try:
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**environment(domain), **variables},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+    finally:
+        give_back(domain)
