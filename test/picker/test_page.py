@@ -54,7 +54,7 @@ class Site:
 
     def told(self, count: int = 1) -> list[Any]:
         """What the tracker was told, once it is as much as this."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(self.tracker.told) < count:
             assert time.monotonic() < deadline, self.tracker.told
             time.sleep(0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,10 +95,9 @@ def test_a_late_click_catches_up(rig: Rig) -> None:
 def test_what_the_tracker_cannot_use_ends_the_node_with_its_reason(
     parameters: list[str], says: str, tmp_path: Path
 ) -> None:
-    begin = time.monotonic()
     ended = run_node(
         node_command("tracker:=cotracker", *parameters), SAM_PT_CHECKPOINT_DIR=str(tmp_path)
     )
     assert ended.returncode == 2, ended.stderr
     assert says in ended.stderr.strip().splitlines()[-1]
-    assert "Traceback" not in ended.stderr and time.monotonic() - begin < 20
+    assert "Traceback" not in ended.stderr

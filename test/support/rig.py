@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, PointStamped
+from lifecycle_msgs.srv import GetState
 from rcl_interfaces.msg import Log
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -43,7 +44,7 @@ from support.scene import Scene, passing_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config" / "classical.yaml"
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 """Seconds that anything may take on a busy machine; nothing ever waits that long."""
 
 CHUNK = 6  # frames on the way at once, fewer than the outputs' queues hold
@@ -121,6 +122,15 @@ def node_command(*parameters: str, config: Path | None = CONFIG) -> list[str]:
     return command
 
 
+class Ending(NamedTuple):
+    """How a process ended."""
+
+    code: int
+    seconds: float
+    busy: float
+    """Seconds of the CPU, which do not depend on what else the machine does."""
+
+
 class NodeProcess:
     """The node under test."""
 
@@ -145,6 +155,12 @@ class NodeProcess:
     def alive(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds of the CPU that it has taken so far."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
     def let_end(self, number: int = signal.SIGINT) -> None:
         """Send a signal, unless it has ended already."""
         if self.alive:
@@ -152,9 +168,21 @@ class NodeProcess:
 
     def end(self, number: int = signal.SIGINT) -> int:
         """Send a signal; the exit code."""
+        return self.end_measured(number).code
+
+    def end_measured(self, number: int = signal.SIGINT) -> Ending:
+        """Send a signal; how it ended, and what that took."""
+        begin, before = time.monotonic(), self.cpu_seconds if self.alive else 0.0
         self.let_end(number)
         try:
-            return self.process.wait(TIMEOUT)
+            deadline = begin + TIMEOUT
+            while self.process.returncode is None and time.monotonic() < deadline:
+                # It is left to be collected, so that it can still be asked what it took.
+                if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+                    break
+                time.sleep(0.005)
+            busy = self.cpu_seconds - before if self.process.returncode is None else 0.0
+            return Ending(self.process.wait(0), time.monotonic() - begin, busy)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -250,8 +278,12 @@ class Rig:
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
         if connect:
-            self.connect()
-            self.reset()
+            try:
+                self.connect()
+                self.reset()
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         self.camera.let_end()  # both at once
@@ -397,6 +429,10 @@ class Rig:
         """A positive click on the middle of a layer of the scene."""
         x, y = self.scene.inner_point(owner, index)
         return PointPrompt(x=x, y=y, label=PointPrompt.POSITIVE, **fields)
+
+    def take_turn(self) -> None:
+        """Return once the node's executor has taken all that had reached the node."""
+        self.call_service(GetState, "get_state", GetState.Request())
 
     def call(self, name: str, request: Any) -> Any:
         """Call a service of the node; its response."""
