@@ -38,7 +38,7 @@ while publisher.get_subscription_count() == 0:
 time.sleep(1.0)
 for _ in range({IMAGES}):
     publisher.publish(message)
-    time.sleep(0.05)
+    time.sleep(0.02)
 time.sleep(1.0)
 """
 

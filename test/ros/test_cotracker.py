@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,14 +83,21 @@ def test_a_late_click_catches_up(rig: Rig) -> None:
     assert len(rig.output("tracked_points", 8).points) == 17
 
 
+def rare(*values: Any) -> Any:
+    """Slow: that it is refused, and how, other tests know without starting a node."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
         ([], "the checkpoint 'cotracker3_online' is missing: run `sam-pt download cotracker3"),
-        (["cotracker.checkpoint:=/nowhere/scaled_online.pth"], "does not exist; give the path"),
-        (["cotracker.checkpoint:=random"], "'checkpoint: random' is for tests only"),
+        rare(
+            ["cotracker.checkpoint:=/nowhere/scaled_online.pth"], "does not exist; give the path"
+        ),
+        rare(["cotracker.checkpoint:=random"], "'checkpoint: random' is for tests only"),
         ([*RANDOM[1:3], "cotracker.device:=cuda:99"], "the device 'cuda:99' is not there"),
-        ([*RANDOM[1:3], "cotracker.model_resolution:=[100, 96]"], "multiples of 16"),
+        rare([*RANDOM[1:3], "cotracker.model_resolution:=[100, 96]"], "multiples of 16"),
     ],
 )
 def test_what_the_tracker_cannot_use_ends_the_node_with_its_reason(

@@ -890,23 +890,28 @@ def test_the_mode_latest_drops_images_instead_of_falling_behind(
 # --- wrong parameters ---------------------------------------------------------------------
 
 
+def rare(*values: Any) -> Any:
+    """Slow: that it is refused, and how, other tests know without starting a node."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("parameter", "says"),
     [
-        ("no_such_option:=1", "no_such_option"),
+        rare("no_such_option:=1", "no_such_option"),
         ("trakcer:=lucas_kanade", "did you mean 'tracker'"),
         ("tracker:=no_such_tracker", "unknown tracker 'no_such_tracker'"),
-        ("segmenter:=clasical", "did you mean 'classical'"),
-        ("mode:=sometimes", "latest, every_frame"),
-        ("positive_points:=0", "positive_points"),
+        rare("segmenter:=clasical", "did you mean 'classical'"),
+        rare("mode:=sometimes", "latest, every_frame"),
+        rare("positive_points:=0", "positive_points"),
         ("positive_points:=many", "positive_points"),
         ("lucas_kanade.no_such:=1", "no_such"),
-        ("classical.object_size:=1", "object_size"),
+        rare("classical.object_size:=1", "object_size"),
         (
             "qos_overrides./sam_pt/objects.publisher.reliability:=bogus",
             "'qos_overrides./sam_pt/objects.publisher.reliability' must be one of reliable, ",
         ),
-        ("qos_overrides./image.subscription.depth:=deep", "must be a whole number from 1 to"),
+        rare("qos_overrides./image.subscription.depth:=deep", "must be a whole number from 1 to"),
     ],
 )
 def test_a_wrong_parameter_ends_the_node_with_one_line(parameter: str, says: str) -> None:
