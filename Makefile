@@ -51,9 +51,9 @@ test: lint browser docs-tools ## Check style and types, and run the fast tests
 	@echo '==> Running the fast tests (pytest)'
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m 'not slow' $(ARGS)
 
-test-all: lint browser docs-tools ## Check style and types, and run all tests
+test-all: lint browser docs-tools ## Check style and types, and run all tests, with all examples
 	@echo '==> Running all tests (pytest)'
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=all $(ARGS)
 
 clean: ## Remove everything that was made
 	rm -rf .venv build install log dist demo_output *.egg-info

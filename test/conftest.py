@@ -12,3 +12,7 @@ for folder in (TEST, TEST.parent):
 # Processes that a shell starts in the background ignore SIGINT, and so would all that the tests
 # start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+from support.examples import register_profiles  # noqa: E402
+
+register_profiles()

@@ -113,7 +113,11 @@ def test_an_unreadable_video_is_one_line_and_exit_code_2(folder):
     # In a process of its own: FFmpeg is told once and for all what to say.
     command = [sys.executable, "-m", "sam_pt_ros.cli", "demo", "--video", folder / "text.mp4"]
     done = subprocess.run(
-        [*command, "--out", folder / "out"], cwd=SOURCE, capture_output=True, text=True, timeout=60
+        [*command, "--out", folder / "out"],
+        cwd=SOURCE,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "cannot be read as a video" in done.stderr
@@ -127,7 +131,7 @@ def test_a_full_disk_is_one_line_and_exit_code_2(folder):
         sys.exit(main(["demo", "--video", "film.mp4", "--click", "5,5", "--out", "full"]))
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1 and "File too large" in done.stderr
     assert not list((folder / "full").iterdir())
@@ -163,7 +167,7 @@ def test_without_ros_it_imports_and_says_what_to_do(tmp_path):
         cwd=SOURCE,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import cv2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from sam_pt_ros.configuration import Configuration, load_configuration, set_threads
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.pipeline import SamPt
+from support.examples import examples
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 
@@ -155,7 +156,7 @@ def test_options_of_a_backend_that_is_not_in_use_are_ignored() -> None:
     assert Configuration.from_mapping(values, "here").segmenter.object_size == 64
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.text(alphabet="/*:ros_paramet \n-[]{}\"'&!|>%@0123456789.\t#x", max_size=60))
 def test_any_text_is_read_or_refused_in_one_line(tmp_path: Path, content: str) -> None:
     path = write(tmp_path, content)

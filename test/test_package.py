@@ -91,7 +91,12 @@ def test_the_executables_run_in_any_folder_and_environment(tmp_path: Path) -> No
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     path = prefix() / "lib/sam_pt_ros/sam_pt"
     done = subprocess.run(
-        [path, "--help"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        [path, "--help"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert "demo" in done.stdout
@@ -128,7 +133,7 @@ def test_versions_agree() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert setup.stdout.split()[-1] == version
 

@@ -38,7 +38,7 @@ while publisher.get_subscription_count() == 0:
 time.sleep(1.0)
 for _ in range({IMAGES}):
     publisher.publish(message)
-    time.sleep(0.05)
+    time.sleep(0.02)
 time.sleep(1.0)
 """
 
@@ -85,7 +85,7 @@ def test_no_image_of_a_best_effort_camera_with_the_shipped_profile_is_lost():
     thread.start()
     try:
         environment["FASTDDS_DEFAULT_PROFILES_FILE"] = str(SHIPPED)
-        subprocess.run([sys.executable, "-c", CAMERA], env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", CAMERA], env=environment, check=True, timeout=300)
     finally:
         executor.shutdown()
         thread.join()

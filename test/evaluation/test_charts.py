@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
@@ -25,6 +25,7 @@ from sam_pt_ros.evaluation.results import ObjectRow, TimingRow
 from sam_pt_ros.evaluation.score_charts import MAX_BARS, bar_chart, difference_chart
 from sam_pt_ros.evaluation.thinning import thinned
 from sam_pt_ros.evaluation.timing_charts import histogram_chart, stage_chart
+from support.examples import examples
 
 START = 1_700_000_000_123_456_789
 SECOND = 1_000_000_000
@@ -142,7 +143,7 @@ def test_pyplot_is_not_imported_nor_a_window_opened() -> None:
         "import sys; from sam_pt_ros.evaluation.score_charts import bar_chart;"
         "bar_chart(['a'], [0.5], 'J'); assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_letters_take_the_colour_of_the_page() -> None:
@@ -157,7 +158,7 @@ def test_letters_take_the_colour_of_the_page() -> None:
 VALUES = st.lists(st.one_of(st.floats(-5, 5), st.just(math.nan)), min_size=1, max_size=300)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(VALUES, st.integers(5, 60))
 def test_thinning_keeps_the_ends_the_extremes_and_the_gaps(
     values: list[float], limit: int

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -23,6 +23,7 @@ from sam_pt_ros.evaluation.davis_metrics import (
     region_and_boundary,
     region_similarity,
 )
+from support.examples import examples
 
 TEST = Path(__file__).resolve().parents[1]
 DAVIS_ROOT = Path(
@@ -137,7 +138,7 @@ def looped_f(prediction: np.ndarray, truth: np.ndarray, bound_th: float) -> floa
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.data(), st.sampled_from([0.008, 0.05, 0.2, 1, 2, 3, 7]))
 def test_random_masks_equal_both_slow_ones(data: st.DataObject, bound_th: float) -> None:
     shape = data.draw(SHAPES)
@@ -150,7 +151,7 @@ def test_random_masks_equal_both_slow_ones(data: st.DataObject, bound_th: float)
     assert region_and_boundary(prediction, truth, bound_th) == (slow_j(prediction, truth), f)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 2**32 - 1))
 def test_random_blobs_equal_the_slow_one(seed: int) -> None:
     """Objects rather than noise, in images whose radius is more than a pixel or two."""

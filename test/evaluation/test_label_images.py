@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
@@ -24,6 +24,7 @@ from sam_pt_ros.evaluation.label_images import (
     write_indexed,
 )
 from sam_pt_ros.evaluation.sequences import VideoSequence
+from support.examples import examples
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(8, 32)
 
@@ -78,7 +79,7 @@ def test_an_indexed_file_has_indices_and_davis_colours(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_round_trips_are_exact(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
@@ -22,6 +22,7 @@ from sam_pt_ros.evaluation.point_metrics import (
     survival,
     tap_vid,
 )
+from support.examples import examples
 
 SQUARE = (256, 256)
 
@@ -73,7 +74,7 @@ def flat(scores: TapVidScores) -> list[float]:
 
 
 @pytest.mark.parametrize("mode", ["first", "strided"])
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 2**32 - 1))
 def test_random_tracks_equal_the_slow_count(mode: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)

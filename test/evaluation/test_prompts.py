@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
@@ -14,6 +14,7 @@ from sam_pt_ros.evaluation.prompts import PromptEvent, PromptSchedule, click_req
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.objects import ObjectPrompt, PromptRequest
 from sam_pt_ros.recordings.clicks import Click
+from support.examples import examples
 
 IMAGE = np.zeros((20, 30, 3), np.uint8)
 
@@ -161,9 +162,8 @@ _VALUES = [
 ]
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
+@examples(
+    300,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # it is written anew each time
 )
 @given(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
@@ -33,6 +33,7 @@ from sam_pt_ros.evaluation.video_instances import (
     score_videos,
     track_ious,
 )
+from support.examples import examples
 
 Tracks = list[InstanceTrack]
 Video = tuple[Tracks, Tracks]  # true and found
@@ -258,7 +259,7 @@ def test_average_precision_equals_the_slow_one_with_crowds(seed: int) -> None:
     assert (found.ap50, found.ap75) == pytest.approx((slow[0], slow[5]), abs=1e-9, nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 2**32 - 1))
 def test_ious_are_those_of_the_pixels_exactly(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -26,6 +26,7 @@ from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.ros.message_classes import make_message
 from sam_pt_ros.trackers import PointTracks
+from support.examples import examples
 
 MESSAGES = ResultMessages(make_message)
 SIZE = (240, 320)
@@ -257,7 +258,7 @@ def test_malformed_depth_is_refused(change: dict[str, object], words: str) -> No
         decode_depth(broken)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.sampled_from([*DEPTH_ENCODINGS, "rgb8", "", "64FC1"]),
     st.integers(0, 20),
@@ -621,7 +622,7 @@ def test_rays_of_a_camera_are_cast_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert not np.allclose(moved, clouds[0])
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.integers(0, 60))
 def test_whatever_the_depth_is_positions_are_finite_and_of_readings(
     seed: int, missing: float, radius: int

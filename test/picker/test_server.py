@@ -71,7 +71,7 @@ async def site(host: str, token: str | None) -> AsyncIterator[Site]:
 async def hear(socket: ClientWebSocketResponse, kind: str) -> dict[str, Any]:
     """The next message of a kind."""
     while True:
-        message = await socket.receive(timeout=10)
+        message = await socket.receive(timeout=60)
         assert message.type in (WSMsgType.TEXT, WSMsgType.BINARY), message
         if message.type is WSMsgType.TEXT:
             content = json.loads(message.data)
@@ -260,7 +260,7 @@ def test_a_message_that_is_too_large_ends_its_page_only() -> None:
     async def test(site: Site) -> None:
         other, socket = await site.socket(), await site.socket()
         await socket.send_str(json.dumps({"type": "reset", "request": 1, "more": "x" * 5000}))
-        while (message := await socket.receive(timeout=10)).type is WSMsgType.TEXT:
+        while (message := await socket.receive(timeout=60)).type is WSMsgType.TEXT:
             pass
         assert message.type is WSMsgType.CLOSE and message.data == 1009
         await other.send_json({"type": "reset", "request": 1})
@@ -320,9 +320,9 @@ def test_a_slow_page_gets_the_newest_picture_and_holds_up_no_other() -> None:
         seen = []
         for number in range(1, 31):
             site.show(number)
-            message = await fast.receive(timeout=10)
+            message = await fast.receive(timeout=60)
             while message.type is WSMsgType.TEXT:
-                message = await fast.receive(timeout=10)
+                message = await fast.receive(timeout=60)
             seen.append(PICTURE_HEADER.unpack(message.data[:16])[1])
             await fast.send_json({"type": "drawn"})
             await asyncio.sleep(0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.pipeline.patch_filter import PatchFilter, lab_patches
 from sam_pt_ros.points import PointTracks
+from support.examples import examples
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
@@ -49,7 +50,7 @@ def test_outside_of_the_image_all_is_nought() -> None:
     assert np.allclose(patch[1, 1], LAB[0, 0], atol=1e-3)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(x=st.floats(-1e9, 1e9), y=st.floats(-1e9, 1e9), size=st.sampled_from([1, 3, 5, 15]))
 def test_points_may_be_anywhere(x: float, y: float, size: int) -> None:
     patches = lab_patches(IMAGE, np.array([[x, y]], np.float32), size)

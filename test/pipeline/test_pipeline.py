@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -27,6 +26,7 @@ from support.doubles import (
     RaisingSegmenter,
     StillTracker,
 )
+from support.examples import examples
 from support.pipeline_run import SCENE, Run, click, digest, make, on
 from support.scene import OCCLUDER, THING, Scene, inner_point, overlap
 
@@ -956,7 +956,7 @@ class Anything(RuleBasedStateMachine):
 
 
 TestAnything = Anything.TestCase
-TestAnything.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestAnything.settings = examples(60, stateful_step_count=25)
 
 
 # --- images of another size ---------------------------------------------------------------

@@ -8,7 +8,7 @@ import cv2
 import kmedoids
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -23,6 +23,7 @@ from sam_pt_ros.pipeline.point_selection import (
     select_points,
     shi_tomasi_corners,
 )
+from support.examples import examples
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "sam_pt_points.npz")
 IMAGE = GOLDEN["image"]
@@ -152,7 +153,7 @@ def test_an_unknown_method_is_refused() -> None:
         select("best", 5, GOLDEN["ellipse_mask"])
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     method=st.sampled_from(METHODS),
     count=st.integers(0, 20),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, PointStamped
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sam_pt_ros.msg import ObjectPrompt, PointPrompt, PointPromptArray
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
@@ -23,6 +23,7 @@ from sam_pt_ros.options.node import CLICK_MODES
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.click_inputs import Click, Clicks
 from support.doubles import ColourSegmenter, OracleTracker
+from support.examples import examples
 from support.scene import plain_scene
 
 SCENE = plain_scene()
@@ -138,7 +139,7 @@ class Clicked:
 modes = st.tuples(st.sampled_from(CLICK_MODES), st.integers(0, 2))
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(modes, headers, st.lists(prompts, max_size=4))
 def test_any_points_are_taken_or_refused(
     mode: tuple[str, int], header: Header, clicks: list[PointPrompt]
@@ -148,7 +149,7 @@ def test_any_points_are_taken_or_refused(
     clicked.use()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(modes, points)
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_any_pixel_is_taken_or_refused(mode: tuple[str, int], point: Point) -> None:
@@ -157,7 +158,7 @@ def test_any_pixel_is_taken_or_refused(mode: tuple[str, int], point: Point) -> N
     clicked.use()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(modes, calibrations, headers, points)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_any_point_in_space_is_taken_or_refused_whatever_the_calibration(
@@ -169,7 +170,7 @@ def test_any_point_in_space_is_taken_or_refused_whatever_the_calibration(
     clicked.use()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(headers, st.lists(prompts, max_size=3), boxes | st.just(RegionOfInterest()), masks)
 def test_any_request_is_taken_or_refused(
     header: Header, clicks: list[PointPrompt], box: RegionOfInterest, mask: Image
@@ -182,7 +183,7 @@ def test_any_request_is_taken_or_refused(
     clicked.use()
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(calibrations, st.lists(numbers, min_size=3, max_size=3))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_any_calibration_projects_into_its_image_or_not_at_all(

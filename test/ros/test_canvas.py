@@ -25,7 +25,7 @@ from sam_pt_ros.interchange.messages import stamp_of
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.canvas_publisher import Canvas
 from sam_pt_ros.ros.message_classes import make_message
-from support.rig import Rig
+from support.rig import TIMEOUT, Rig
 from support.scene import OCCLUDER, THING, overlap
 
 SIZE = HEIGHT, WIDTH = 48, 64
@@ -367,7 +367,7 @@ class Listener:
         )
 
     def __enter__(self) -> Listener:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + TIMEOUT
         while not self._rig.listener.count_publishers("/sam_pt/canvas"):
             assert time.monotonic() < deadline, "the node has no canvas"
             time.sleep(0.01)
@@ -444,9 +444,9 @@ def test_a_click_on_the_canvas_means_the_image_that_it_showed(
 
 
 @pytest.fixture(scope="module")
-def slow_rig(make_rig: Callable[..., Rig]) -> Rig:
+def slow_rig(make_shared_rig: Callable[..., Rig]) -> Rig:
     """Its canvas is renewed for who comes only, and as its short history wants it."""
-    return make_rig(
+    return make_shared_rig(
         "mode:=every_frame",
         "canvas_rate:=0.01",
         "click_expansion:=false",
@@ -513,7 +513,7 @@ def test_a_click_on_the_canvas_of_a_time_that_was_forgotten_means_the_newest_ima
         assert item.age == 0
         (point,) = slow.output("tracked_points", 0).points
         assert np.hypot(point.x - pixel[0], point.y - pixel[1]) < 0.5
-        assert listener.wait(2, 10)  # what it shows now is of the new time
+        assert listener.wait(2, TIMEOUT)  # what it shows now is of the new time
         assert stamp_of(listener.heard[-1].markers[-1].header) == slow.scene.stamp(0)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ RANDOM = (
 
 
 @pytest.fixture(scope="module")
-def rig(make_rig: Callable[..., Rig]) -> Rig:
-    return make_rig(*RANDOM, "cotracker.max_points:=20", "mode:=every_frame")
+def rig(make_shared_rig: Callable[..., Rig]) -> Rig:
+    return make_shared_rig(*RANDOM, "cotracker.max_points:=20", "mode:=every_frame")
 
 
 def test_every_frame_has_the_points_of_every_object(rig: Rig) -> None:
@@ -83,23 +83,29 @@ def test_a_late_click_catches_up(rig: Rig) -> None:
     assert len(rig.output("tracked_points", 8).points) == 17
 
 
+def rare(*values: Any) -> Any:
+    """Slow: that it is refused, and how, other tests know without starting a node."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
         ([], "the checkpoint 'cotracker3_online' is missing: run `sam-pt download cotracker3"),
-        (["cotracker.checkpoint:=/nowhere/scaled_online.pth"], "does not exist; give the path"),
-        (["cotracker.checkpoint:=random"], "'checkpoint: random' is for tests only"),
+        rare(
+            ["cotracker.checkpoint:=/nowhere/scaled_online.pth"], "does not exist; give the path"
+        ),
+        rare(["cotracker.checkpoint:=random"], "'checkpoint: random' is for tests only"),
         ([*RANDOM[1:3], "cotracker.device:=cuda:99"], "the device 'cuda:99' is not available"),
-        ([*RANDOM[1:3], "cotracker.model_resolution:=[100, 96]"], "multiples of 16"),
+        rare([*RANDOM[1:3], "cotracker.model_resolution:=[100, 96]"], "multiples of 16"),
     ],
 )
 def test_what_the_tracker_cannot_use_ends_the_node_with_its_reason(
     parameters: list[str], says: str, tmp_path: Path
 ) -> None:
-    begin = time.monotonic()
     ended = run_node(
         node_command("tracker:=cotracker", *parameters), SAM_PT_CHECKPOINT_DIR=str(tmp_path)
     )
     assert ended.returncode == 2, ended.stderr
     assert says in ended.stderr.strip().splitlines()[-1]
-    assert "Traceback" not in ended.stderr and time.monotonic() - begin < 20
+    assert "Traceback" not in ended.stderr

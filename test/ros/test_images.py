@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -29,6 +29,7 @@ from sam_pt_ros.interchange.images import (
 )
 from sam_pt_ros.interchange.messages import ResultMessages
 from sam_pt_ros.ros.message_classes import make_message
+from support.examples import examples
 
 encode_image = ResultMessages(make_message).image
 
@@ -295,7 +296,7 @@ def is_good(image: SimpleNamespace) -> bool:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(mutated_images())
 def test_a_mutated_image_is_decoded_from_its_own_data_or_refused(image: SimpleNamespace) -> None:
     size, data = len(image.data), image.data
@@ -442,7 +443,7 @@ def test_an_error_of_the_decoder_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -
         decode_compressed(sent_compressed(compressed(".png")))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.sampled_from([compressed(".jpg"), compressed(".png")]),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),

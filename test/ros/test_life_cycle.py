@@ -34,19 +34,21 @@ from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from support import camera_process
+from support.rig import free_domain, give_back
 from support.scene import THING, plain_scene
 
 OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture
 def context() -> Iterator[Context]:
-    made = Context()
-    rclpy.init(context=made, domain_id=98)
+    domain, made = free_domain(), Context()
+    rclpy.init(context=made, domain_id=domain)
     yield made
     rclpy.shutdown(context=made)
+    give_back(domain)
 
 
 @pytest.fixture
@@ -409,7 +411,7 @@ def test_a_service_that_is_answered_after_the_cleanup_is_offered_no_more(node: T
     rest(node)
     with pytest.raises(StopIteration):
         waits.send(None)
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + TIMEOUT
     while len(list(node.services)) > before - 4 and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.1)
     executor.remove_node(node)

@@ -50,7 +50,7 @@ def resident(rig: Rig) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_two_thousand_frames_take_no_more_memory_than_five_hundred(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:

@@ -18,14 +18,16 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.paths import classical_configuration_file
 from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.parameters import Parameters
+from support.rig import free_domain, give_back
 
 
 @pytest.fixture
 def context() -> Iterator[Context]:
-    made = Context()
-    rclpy.init(context=made, domain_id=99)
+    domain, made = free_domain(), Context()
+    rclpy.init(context=made, domain_id=domain)
     yield made
     rclpy.shutdown(context=made)
+    give_back(domain)
 
 
 def node(context: Context, **overrides: object) -> Node:

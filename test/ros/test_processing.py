@@ -22,7 +22,7 @@ from support.doubles import ColourSegmenter, DelayedTracker, OracleTracker
 from support.scene import THING, plain_scene
 
 SCENE = plain_scene()
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 
 
 class Said:

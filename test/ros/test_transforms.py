@@ -20,6 +20,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.ros.transforms import NoTransforms, Tf2Transforms, create_transforms, matrix_of
 
 DOUBLES = Path(__file__).parents[1] / "support/modules"
+LONG = 600.0  # seconds; what is not waited for takes less than half, however busy the machine is
 
 
 class DeafNode:
@@ -140,15 +141,14 @@ def test_what_tf2_says_is_passed_on(transforms: Tf2Transforms) -> None:
 
 def test_a_transform_that_is_on_its_way_is_waited_for(transforms: Tf2Transforms) -> None:
     tell(transforms, "map", "camera", 5, 1.0)
-    later = threading.Timer(0.1, tell, (transforms, "map", "camera", 7, 3.0))
-    later.start()
     begin = time.monotonic()
-    assert shift(transforms.lookup("map", "camera", 6_000_000_000, timeout=20)) == 2
-    assert 0.05 < time.monotonic() - begin < 10
+    threading.Timer(0.1, tell, (transforms, "map", "camera", 7, 3.0)).start()
+    assert shift(transforms.lookup("map", "camera", 6_000_000_000, timeout=LONG)) == 2
+    assert 0.05 < time.monotonic() - begin < LONG / 2
     begin = time.monotonic()
     with pytest.raises(UserError, match="extrapolation"):
         transforms.lookup("map", "camera", 8_000_000_000, timeout=0.1)
-    assert 0.1 <= time.monotonic() - begin < 5
+    assert 0.1 <= time.monotonic() - begin < LONG / 2
 
 
 def test_frames_that_are_not_known_are_not_waited_for(transforms: Tf2Transforms) -> None:
@@ -157,8 +157,8 @@ def test_frames_that_are_not_known_are_not_waited_for(transforms: Tf2Transforms)
     begin = time.monotonic()
     for source in ("nowhere", "other"):
         with pytest.raises(UserError):
-            transforms.lookup("camera", source, 6_000_000_000, timeout=20)
-    assert time.monotonic() - begin < 5
+            transforms.lookup("camera", source, 6_000_000_000, timeout=LONG)
+    assert time.monotonic() - begin < LONG / 2
 
 
 def test_what_is_cleared_is_forgotten_and_what_is_destroyed_hears_nothing(double: Any) -> None:
@@ -184,8 +184,8 @@ def test_without_tf2_ros_it_is_said_what_to_install(
     transforms = create_transforms(DeafNode(), True)
     begin = time.monotonic()
     with pytest.raises(UserError) as error:
-        transforms.lookup("camera", "map", None, timeout=5)
-    assert time.monotonic() - begin < 1
+        transforms.lookup("camera", "map", None, timeout=LONG)
+    assert time.monotonic() - begin < LONG / 2
     said = str(error.value)
     assert said.startswith("the transform from 'map' to 'camera' needs tf2_ros, which cannot")
     assert said.endswith(f"; install ros-{distribution or '<distro>'}-tf2-ros-py")

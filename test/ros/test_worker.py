@@ -10,7 +10,7 @@ import pytest
 
 from sam_pt_ros.ros.worker import Worker
 
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 
 
 class Gate:

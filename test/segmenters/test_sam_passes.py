@@ -19,7 +19,7 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt
 from sam_pt_ros.pipeline.prompting import build_prompt, shown, visible_positives
-from sam_pt_ros.pipeline.reinitialization import Window
+from sam_pt_ros.pipeline.reinitialization import MaskWindow
 from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject, View
 from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Deadline, Prompt
@@ -65,7 +65,7 @@ class Replay:
             -1,
             ObjectPrompt(xy[:1], [1]),
             np.random.default_rng(0),
-            Window(-1),
+            MaskWindow(-1),
             -1,
             points,
             points.ids,

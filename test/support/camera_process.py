@@ -36,7 +36,7 @@ from support.scene import Scene, passing_scene
 
 FRAME_ID = "camera_optical_frame"
 FOCAL_LENGTH = 300.0
-MATCH_TIMEOUT = 30.0
+MATCH_TIMEOUT = 120.0
 
 
 def header(scene: Scene, index: int) -> Header:

@@ -20,7 +20,7 @@ import aiohttp
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build" / "browser" / "chromium"
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 SHIFT = 8  # the protocol's bit for the key
 
 

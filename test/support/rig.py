@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, PointStamped
+from lifecycle_msgs.srv import GetState
 from rcl_interfaces.msg import Log
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -43,7 +44,7 @@ from support.scene import Scene, passing_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config" / "classical.yaml"
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 """Seconds that anything may take on a busy machine; nothing ever waits that long."""
 
 CHUNK = 6  # frames on the way at once, fewer than the outputs' queues hold
@@ -68,23 +69,38 @@ _RELIABLE_IMAGES = (
 )
 # Far from that of another process which runs tests at the same time.
 _next_domain = os.getpid() + 50 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_taken: dict[int, socket.socket] = {}
 
 
 def free_domain() -> int:
-    """A ROS domain from 1 to 101 in which nobody is, as far as this machine knows."""
+    """A ROS domain from 1 to 101 in which nobody is, as far as this machine knows.
+
+    It is taken until it is given back, or this process ends: the port of the domain's first
+    participant is held, so that neither another run of the tests nor `sam-pt demo` chooses it
+    before the first participant is there.
+    """
     global _next_domain
     for _ in range(101):
         _next_domain += 1
         domain = _next_domain % 101 + 1
         first = 7400 + 250 * domain
+        held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            for port in (first + 10, first + 11):  # those of a domain's first participant
+            held.bind(("", first + 10))
+            for port in (first + 11, *range(first + 12, first + 20, 2)):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
                     probe.bind(("", port))
         except OSError:
+            held.close()
             continue
+        _taken[domain] = held
         return domain
     raise RuntimeError("all ROS domains are in use")
+
+
+def give_back(domain: int) -> None:
+    """Let others have a domain, once nobody is in it any more."""
+    _taken.pop(domain).close()
 
 
 def environment(domain: int) -> dict[str, str]:
@@ -104,6 +120,15 @@ def node_command(*parameters: str, config: Path | None = CONFIG) -> list[str]:
     for parameter in parameters:
         command += ["-p", parameter]
     return command
+
+
+class Ending(NamedTuple):
+    """How a process ended."""
+
+    code: int
+    seconds: float
+    busy: float
+    """Seconds of the CPU, which do not depend on what else the machine does."""
 
 
 class NodeProcess:
@@ -130,12 +155,34 @@ class NodeProcess:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def end(self, number: int = signal.SIGINT) -> int:
-        """Send a signal; the exit code."""
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds of the CPU that it has taken so far."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+    def let_end(self, number: int = signal.SIGINT) -> None:
+        """Send a signal, unless it has ended already."""
         if self.alive:
             self.process.send_signal(number)
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal; the exit code."""
+        return self.end_measured(number).code
+
+    def end_measured(self, number: int = signal.SIGINT) -> Ending:
+        """Send a signal; how it ended, and what that took."""
+        begin, before = time.monotonic(), self.cpu_seconds if self.alive else 0.0
+        self.let_end(number)
         try:
-            return self.process.wait(TIMEOUT)
+            deadline = begin + TIMEOUT
+            while self.process.returncode is None and time.monotonic() < deadline:
+                # It is left to be collected, so that it can still be asked what it took.
+                if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+                    break
+                time.sleep(0.005)
+            busy = self.cpu_seconds - before if self.process.returncode is None else 0.0
+            return Ending(self.process.wait(0), time.monotonic() - begin, busy)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -163,9 +210,13 @@ class Camera:
         answer = self.process.stdout.readline()
         assert answer == "done\n", "the camera's process died"
 
-    def end(self) -> None:
+    def let_end(self) -> None:
+        """Let it end; for who does not wait for that."""
         assert self.process.stdin is not None
         self.process.stdin.close()
+
+    def end(self) -> None:
+        self.let_end()
         self.process.wait(TIMEOUT)
 
 
@@ -227,16 +278,23 @@ class Rig:
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
         if connect:
-            self.connect()
-            self.reset()
+            try:
+                self.connect()
+                self.reset()
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
-        self.camera.end()
-        self.node.end()
+        self.camera.let_end()  # both at once
+        self.node.let_end()
         self._executor.shutdown()
         self._thread.join(TIMEOUT)
         self.listener.destroy_node()
         rclpy.shutdown(context=self._context)
+        self.camera.end()
+        self.node.end()
+        give_back(self.domain)
 
     # --- hearing --------------------------------------------------------------------------
 
@@ -372,6 +430,10 @@ class Rig:
         x, y = self.scene.inner_point(owner, index)
         return PointPrompt(x=x, y=y, label=PointPrompt.POSITIVE, **fields)
 
+    def take_turn(self) -> None:
+        """Return once the node's executor has taken all that had reached the node."""
+        self.call_service(GetState, "get_state", GetState.Request())
+
     def call(self, name: str, request: Any) -> Any:
         """Call a service of the node; its response."""
         kind = {
@@ -420,11 +482,15 @@ class Rig:
 
 
 def run_node(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**environment(free_domain()), **variables},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
+    domain = free_domain()
+    try:
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**environment(domain), **variables},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+    finally:
+        give_back(domain)

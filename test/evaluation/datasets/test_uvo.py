@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
@@ -22,6 +22,7 @@ from sam_pt_ros.evaluation.video_instances import (
     match_video,
     score_videos,
 )
+from support.examples import examples
 
 SIZE = (4, 6)
 MASK = np.zeros(SIZE, np.bool_)
@@ -99,7 +100,7 @@ def test_masks_are_read_from_run_lengths_codes_and_polygons(tmp_path: Path) -> N
     assert (first.crowd, second.crowd) == (False, True)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.integers(0, 2**32 - 1))
 def test_codes_of_all_masks_are_taken_as_they_are(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sam_pt_ros.evaluation.interactive.annotator import Edit, FrameTruth, PlacedPoint, next_edit
+from support.examples import examples
 from support.oracle import BIG, SIZE, SMALL, SPILL, blocks
 
 NOTHING = blocks(SIZE)
@@ -149,7 +150,7 @@ masks = arrays(np.bool_, (7, 9))
 places = st.tuples(st.integers(0, 8), st.integers(0, 6), st.integers(0, 1))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(masks, masks, masks, st.lists(places, max_size=4), st.sampled_from([1, 2]))
 def test_any_masks_as_pixel_by_pixel(
     mask: np.ndarray,

@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import UserError
@@ -21,6 +21,7 @@ from sam_pt_ros.evaluation.interactive.methods import (
     method_named,
 )
 from sam_pt_ros.evaluation.interactive.prompted import PromptedObject
+from support.examples import examples
 from support.oracle import BIG, SIZE, SMALL, SPILL, Film, blocks, small_film
 
 ONE = 25 / 43  # the large block and what spills over, of 34 pixels
@@ -254,7 +255,7 @@ budgets = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     films(),
     st.sampled_from(sorted(ANNOTATION_METHODS)),
@@ -316,7 +317,7 @@ def check_replay(film: Film, found: Annotation, tracked: bool, patience: int) ->
         points = prompted.checkpoint()
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(films(), st.sampled_from(sorted(ANNOTATION_METHODS)), st.booleans())
 def test_with_enough_interactions_every_curve_reaches_the_goal(
     film: Film, name: str, memory: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_pt_ros.errors import FrameUnavailableError, UserError
@@ -15,6 +15,7 @@ from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.trackers import create_tracker
 from sam_pt_ros.trackers.video import track_video
 from support.cotracker_golden import clip
+from support.examples import examples
 from support.oracle import BIG, SIZE, SMALL, SPILL, Film, SteadyTracker, blocks, small_film
 
 IMAGES = [np.zeros((*SIZE, 3), np.uint8)] * 4
@@ -182,7 +183,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(steps, st.booleans(), st.booleans(), st.booleans())
 def test_kept_masks_equal_those_made_from_nothing(
     actions: list[tuple[str, int, int, int, int]], tracked: bool, memory: bool, need: bool

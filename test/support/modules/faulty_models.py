@@ -1,8 +1,8 @@
 """A tracker and a segmenter that fail as they are told, while the node runs.
 
 A file beside this one, named ``tracker`` or ``segmenter``, holds the fault as long as it is to
-last: ``raise``, ``nan``, ``shape``, ``hang`` (once), ``slow`` (0.1 s), or ``memory``, for no room
-for two objects at once.
+last: ``raise``, ``nan``, ``shape``, ``hang`` (once: as long as there is a file ``hanging``, which
+it makes), ``slow`` (0.1 s), or ``memory``, for no room for two objects at once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical import ClassicalSegmenter
 from sam_pt_ros.trackers.lucas_kanade import LucasKanade
 
-HANGS = 2.0
-"""Seconds."""
-
 
 class OutOfMemoryError(RuntimeError):
     """Named as PyTorch's."""
@@ -37,8 +34,9 @@ def _fault(kind: str) -> str:
     if fault == "slow":
         time.sleep(0.1)
     if fault == "hang":
-        path.unlink()
-        time.sleep(HANGS)
+        hanging = path.rename(path.with_name("hanging"))
+        while hanging.exists():
+            time.sleep(0.005)
     return fault
 
 
