@@ -20,7 +20,7 @@ from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt
 from sam_pt_ros.pipeline.prompting import build_prompt, shown, visible_positives
 from sam_pt_ros.pipeline.reinitialization import MaskWindow
-from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject, View
+from sam_pt_ros.pipeline.tracked_object import ObjectView, PointSet, TrackedObject
 from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Deadline, Prompt
 from sam_pt_ros.segmenters.sam.options import SamOptions
@@ -54,7 +54,7 @@ class Replay:
         count = self.scene["points_per_object"]
         return (np.arange(count) < self.positives).astype(np.int32)
 
-    def view(self, item: int, frame: int, visible: np.ndarray) -> View:
+    def view(self, item: int, frame: int, visible: np.ndarray) -> ObjectView:
         xy = np.array(self.scene["trajectories"][frame][item], np.float32)
         tracks = PointTracks(frame, np.arange(len(xy)), xy, visible, visible)
         points = PointSet.starting(np.arange(len(xy)), self.labels(), -1)
@@ -70,7 +70,7 @@ class Replay:
             points,
             points.ids,
         )
-        return View(tracked, tracks, self.labels())
+        return ObjectView(tracked, tracks, self.labels())
 
     def frame(self, index: int) -> list[MaskPrediction]:
         """The masks of all objects; what was asked for each is in ``calls``."""
