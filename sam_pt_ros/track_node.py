@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.weights.memory import keep_freed_memory, share_freed_memory
@@ -66,8 +66,8 @@ class _Runner(threading.Thread):
         return True
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the node until it is told to end; the exit code."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the node until it is told to stop, and end the process."""
     share_freed_memory()  # before there are other threads
     keep_freed_memory()
     # Not a lock, which would not be let go where a signal comes to another thread than this one.
@@ -81,11 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
     while (told := os.read(reading, 1)[0]) not in (_ENDED, *_SIGNALS):
         pass  # another signal, which somebody else handles
     code = runner.code if told == _ENDED else 0
-    if not runner.end():
-        sys.stdout.flush()
-        os._exit(code)  # otherwise Python would wait for it
-    return code
+    runner.end()
+    # Not sys.exit(): Python would wait for a callback that hangs, and take longer to tear its
+    # modules down than the node takes to end.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import traceback
 
@@ -70,7 +71,7 @@ class Execution:
         return True
 
     def close(self) -> None:
-        """Free everything, once :meth:`run` has returned."""
+        """Free everything and leave the ROS graph, once :meth:`run` has returned."""
         if self._executor is not None:
             self._executor.shutdown()
         if self._node is not None:
@@ -78,3 +79,7 @@ class Execution:
         rclpy.try_shutdown()
         if self._node is not None:
             self._node.destroy_node()
+        self._executor = self._node = None
+        # rclpy's lifecycle nodes are reference cycles. Other nodes see this one until its DDS
+        # participant is collected with it.
+        gc.collect()
