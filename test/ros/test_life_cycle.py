@@ -286,6 +286,7 @@ def test_nothing_is_left_of_a_transition_that_failed_halfway(
         (error,) = errors
         assert re.match(f"the node cannot be {what}: .*failed on purpose", error)
         assert left() == before, (method, number)
+        assert "pipeline" not in {thread.name for thread in threading.enumerate()}
     activate(node)
     rest(node)
     assert left() == before
