@@ -39,7 +39,7 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.images import encode_jpeg
-from sam_pt_ros.interchange.messages import Maker
+from sam_pt_ros.interchange.messages import MessageMaker
 
 CANVAS_KIND = "visualization_msgs/msg/MarkerArray"
 """Type of the messages."""
@@ -122,7 +122,7 @@ class CanvasMessages:
         distance: of the canvas in front of the camera, metres.
     """
 
-    def __init__(self, make: Maker, distance: float) -> None:
+    def __init__(self, make: MessageMaker, distance: float) -> None:
         self._make = make
         self._distance = distance
         self._pixel = encode_jpeg(np.zeros((1, 1, 3), np.uint8))

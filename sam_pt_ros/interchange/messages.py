@@ -135,7 +135,7 @@ def _bytes(pixels: np.ndarray) -> array.array[int]:
     return data
 
 
-class Maker(Protocol):
+class MessageMaker(Protocol):
     """Makes messages of one library."""
 
     def __call__(self, kind: str, **fields: Any) -> Any:
@@ -150,7 +150,7 @@ class ResultMessages:
         make: makes messages. ``header`` arguments are of the same library.
     """
 
-    def __init__(self, make: Maker) -> None:
+    def __init__(self, make: MessageMaker) -> None:
         self._make = make
         self._nowhere = self._extent_of(Extent(_UNKNOWN, _UNKNOWN, _UNKNOWN))
 

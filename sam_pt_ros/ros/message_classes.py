@@ -15,7 +15,7 @@ def rclpy_message_class(kind: str) -> Any:
 
 
 def make_rclpy_message(kind: str, **fields: Any) -> Any:
-    """A message: the :class:`~sam_pt_ros.interchange.messages.Maker` of the node."""
+    """A message: the :class:`~sam_pt_ros.interchange.messages.MessageMaker` of the node."""
     data = fields.pop("data", None)
     message = rclpy_message_class(kind)(**fields)
     if data is not None:
