@@ -56,7 +56,7 @@ class ImageSubscription:
         timeout: float,
     ) -> None:
         self._node = node
-        self._take = callback
+        self._callback = callback
         self.timeout = timeout
         self._begin = self._last = time.monotonic()
         self._silent = self._mismatch = False
@@ -68,7 +68,7 @@ class ImageSubscription:
         # publishers and the mode. So only those are declared that the user has given.
         prefix = f"qos_overrides.{self.topic}.subscription."
         given = parameter_overrides(node)
-        self._given = [p for p in QOS_POLICIES if prefix + p.name.lower() in given]
+        self._overridden = [p for p in QOS_POLICIES if prefix + p.name.lower() in given]
         # Reliable first: a player of recordings waits for a match, a camera driver does not.
         self._reliability = ReliabilityPolicy.RELIABLE
         self._subscription = self._subscribe()
@@ -94,8 +94,8 @@ class ImageSubscription:
         self._node.destroy_subscription(self._subscription)
 
     @property
-    def _reliability_is_given(self) -> bool:
-        return QoSPolicyKind.RELIABILITY in self._given
+    def _reliability_is_overridden(self) -> bool:
+        return QoSPolicyKind.RELIABILITY in self._overridden
 
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
@@ -103,7 +103,7 @@ class ImageSubscription:
             self.topic,
             self._receive,
             QoSProfile(depth=self._depth, reliability=self._reliability),
-            qos_overriding_options=QoSOverridingOptions(self._given),
+            qos_overriding_options=QoSOverridingOptions(self._overridden),
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=self._on_incompatible, use_default_callbacks=False
             ),
@@ -111,7 +111,7 @@ class ImageSubscription:
 
     def _on_incompatible(self, event: Any) -> None:
         # Otherwise _follow_publishers settles it. Discovery may name the publisher only later.
-        self._mismatch = self._reliability_is_given
+        self._mismatch = self._reliability_is_overridden
 
     def _report_mismatch(self) -> None:
         policy = "reliability"
@@ -145,7 +145,7 @@ class ImageSubscription:
             )
             self._silent = False
         self._last = now
-        self._take(message)
+        self._callback(message)
 
     def _check(self) -> None:
         self._follow_publishers()
@@ -172,7 +172,7 @@ class ImageSubscription:
         shared memory of Fast DDS.
         """
         publishers = self._node.get_publishers_info_by_topic(self.topic)
-        if self._reliability_is_given or not publishers:
+        if self._reliability_is_overridden or not publishers:
             return
         offered = [publisher.qos_profile.reliability for publisher in publishers]
         all_reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
@@ -199,7 +199,7 @@ class ImageInput(ImageSubscription):
         self, node: Node, options: NodeOptions, callback: Callable[[Image | CompressedImage], None]
     ) -> None:
         compressed = options.image_transport == "compressed"
-        self._several: list[str] = []
+        self._warned_of: list[str] = []
         super().__init__(
             node,
             CompressedImage if compressed else Image,
@@ -212,9 +212,9 @@ class ImageInput(ImageSubscription):
     def _check(self) -> None:
         super()._check()
         publishers = self.publishers
-        if len(publishers) > 1 and publishers != self._several:
+        if len(publishers) > 1 and publishers != self._warned_of:
             self._node.get_logger().warning(
                 f"{len(publishers)} nodes publish images on {self.topic}: "
                 f"{', '.join(publishers)}; stop all but one, or remap their topics"
             )
-        self._several = publishers
+        self._warned_of = publishers
