@@ -21,7 +21,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.canvas import CanvasMessages, canvas_mesh
 from sam_pt_ros.interchange.images import encode_jpeg
-from sam_pt_ros.ros.message_classes import make_message
+from sam_pt_ros.ros.message_classes import make_rclpy_message
 
 SIZE = 720, 1280
 WARM_UP = 3
@@ -61,7 +61,7 @@ def measure(camera: CameraModel, image: np.ndarray, repeats: int) -> dict[str, f
     begin = time.perf_counter()
     vertices, _ = canvas_mesh(camera, SIZE, 1.0)
     mesh = milliseconds(begin)
-    messages, header = CanvasMessages(make_message, 1.0), Header(frame_id="camera")
+    messages, header = CanvasMessages(make_rclpy_message, 1.0), Header(frame_id="camera")
     made, encoded, serialised, size = [], [], [], 0
     for repeat in range(WARM_UP + repeats):
         begin = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Play a recording to the tracking node, by the recording's own clock.
+"""Play a recording to the tracking node, with the recording's time on /clock.
 
-All arguments of track.launch.py hold here too.
+All arguments of track.launch.py are accepted, too.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ TRACK = Path(get_package_share_directory("sam_pt_ros")) / "launch" / "track.laun
 ARGUMENTS = [
     DeclareLaunchArgument("bag", description="Folder of the recording (rosbag2) to play."),
     DeclareLaunchArgument(
-        "rate", default_value="1.0", description="Speed of playing; 1: as it was recorded."
+        "rate", default_value="1.0", description="Playback speed; 1: as recorded."
     ),
     DeclareLaunchArgument(
         "loop",
@@ -32,36 +32,36 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "start_offset",
         default_value="0.0",
-        description="Seconds of the recording to leave out at its start.",
+        description="Seconds of the recording to skip at its start.",
     ),
     DeclareLaunchArgument(
         "clock",
         default_value="100",
-        description="How many times a second the recording's time is published on /clock.",
+        description="Rate in Hz at which the recording's time is published on /clock.",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
         default_value="true",
         choices=["true", "false", "True", "False"],
-        description="Whether the node's time is the recording's.",
+        description="Whether the node uses the recording's time.",
     ),
     DeclareLaunchArgument(
         "delay",
         default_value="3.0",
-        description="Seconds to wait before playing, so that the node is ready.",
+        description="Seconds to wait before playing, until the node is ready.",
     ),
 ]
 
 
 def check(context: LaunchContext) -> None:
-    """Before anything is started: launch leaves running what it started before an error."""
+    """Check before anything starts: after an error, launch leaves processes running."""
     bag = context.perform_substitution(LaunchConfiguration("bag"))
     if not Path(bag).expanduser().exists():
         raise FileNotFoundError(f"bag:={bag} does not exist; give a rosbag2 folder")
 
 
 def player(context: LaunchContext) -> list[ExecuteProcess]:
-    """The process that plays, with the arguments as they were given."""
+    """The process that plays, by the arguments that were given."""
     value = {
         argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
         for argument in ARGUMENTS

@@ -1,4 +1,4 @@
-"""Start the tracking node, and RViz and the target picker if asked for."""
+"""Start the tracking node, and on request RViz and the target picker."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from sam_pt_ros.ros.recommended_configuration import recommended_configuration
 SHARE = Path(get_package_share_directory("sam_pt_ros"))
 BOOLEANS = ["true", "false", "True", "False"]
 PARAMETERS = ("image_transport", "rectified", "target_frame", "use_sim_time", "autostart")
-"""Arguments that override the configuration, but only where they are given."""
+"""Arguments that override the configuration if they are not empty."""
 
 
 def arguments() -> list[DeclareLaunchArgument]:
-    """What can be given on the command line as NAME:=VALUE."""
+    """Arguments of the command line, as NAME:=VALUE."""
 
     def argument(name: str, default: str, description: str, **more) -> DeclareLaunchArgument:
         return DeclareLaunchArgument(name, default_value=default, description=description, **more)
@@ -34,8 +34,8 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "image_transport",
             "",
-            "How the images come: raw, or compressed (sensor_msgs/CompressedImage); empty: as "
-            "the configuration says, or raw.",
+            "Message type of the images: raw (sensor_msgs/Image) or compressed "
+            "(sensor_msgs/CompressedImage); empty: as in the configuration, or raw.",
             choices=["", "raw", "compressed"],
         ),
         argument(
@@ -47,8 +47,8 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "rectified",
             "",
-            "Whether the images are rectified (image_rect): then P of camera_info counts, and no "
-            "distortion; empty: as the configuration says, or false.",
+            "Whether the images are rectified (image_rect). If so, P of camera_info is used, "
+            "without distortion; empty: as in the configuration, or false.",
             choices=["", *BOOLEANS],
         ),
         argument(
@@ -60,8 +60,8 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "target_frame",
             "",
-            "Frame in which positions are given as well, for example map; needs depth and "
-            "tf2_ros. Empty: as the configuration says, or none.",
+            "Second frame in which positions are given, for example map; needs depth and tf2_ros. "
+            "Empty: as in the configuration, or none.",
         ),
         argument(
             "points",
@@ -71,14 +71,14 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "clicked_point",
             "/clicked_point",
-            "Topic of clicks in space (geometry_msgs/PointStamped; in another frame than the "
-            "camera's with tf2_ros only), as RViz's tool Publish Point sends them.",
+            "Topic of clicks in space (geometry_msgs/PointStamped), as RViz's tool Publish Point "
+            "sends them. Frames other than the camera's need tf2_ros.",
         ),
         argument(
             "clicked_pixel",
             "clicked_pixel",
-            "Topic of clicks on pixels (geometry_msgs/Point), as rqt_image_view sends them: "
-            "/camera/image_raw_mouse_left.",
+            "Topic of clicks on pixels (geometry_msgs/Point), as rqt_image_view sends them, for "
+            "example /camera/image_raw_mouse_left.",
         ),
         argument(
             "config",
@@ -90,62 +90,62 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "params",
             "",
-            "Another ROS parameter file, read last: what is in it overrides the configuration "
-            "and the other arguments.",
+            "Another ROS parameter file, read last: its values override the configuration and the "
+            "other arguments.",
         ),
         argument("namespace", "", "Namespace of the node and of its relative topics."),
-        argument("node_name", "sam_pt", "Name of the node; its outputs are named after it."),
+        argument("node_name", "sam_pt", "Name of the node; part of the names of its outputs."),
         argument(
             "use_sim_time",
             "",
-            "Whether time comes from /clock, as with a simulator or a recording; empty: as the "
-            "configuration says, or false.",
+            "Whether time comes from /clock, as with a simulator or a recording; empty: as in the "
+            "configuration, or false.",
             choices=["", *BOOLEANS],
         ),
         argument(
             "autostart",
             "",
-            "Whether the lifecycle node configures and activates itself (otherwise: "
-            "ros2 lifecycle set /sam_pt configure, and then activate); empty: as the "
-            "configuration says, or true.",
+            "Whether the lifecycle node configures and activates itself. If not, run "
+            "ros2 lifecycle set /sam_pt configure, and then activate. Empty: as in the "
+            "configuration, or true.",
             choices=["", *BOOLEANS],
         ),
         argument(
             "log_level",
             "info",
-            "From which level on messages are logged.",
+            "Lowest level of messages to log.",
             choices=["debug", "info", "warn", "error", "fatal"],
         ),
         argument(
             "rviz",
             "false",
-            "Whether RViz (rviz2, to be installed) is started with the canvas, the overlay, the "
-            "markers and the tool Publish Point.",
+            "Whether to start RViz (rviz2, which must be installed) with the canvas, the overlay, "
+            "the markers and the tool Publish Point.",
             choices=BOOLEANS,
         ),
         argument(
             "rviz_frame",
             "camera_optical_frame",
-            "RViz's fixed frame: the frame_id of the images, so that clicks in RViz are in it.",
+            "Fixed frame of RViz, in which clicks are. Use the frame_id of the images.",
         ),
         argument(
             "pick",
             "false",
-            "Whether the target picker is started: a page for the browser, to click in.",
+            "Whether to start the target picker, a web page to click in.",
             choices=BOOLEANS,
         ),
         argument("pick_port", "8080", "Port of the target picker."),
         argument(
             "pick_host",
             "127.0.0.1",
-            "Address that the target picker is reached at; another one than 127.0.0.1 opens it to "
-            "the network, with a token.",
+            "Address on which the target picker listens. Any other than 127.0.0.1 opens it to the "
+            "network, with a token.",
         ),
         argument(
             "pick_token",
             "",
-            "Token that the target picker asks for; empty: it makes one, and prints it, where one "
-            "is needed.",
+            "Token that the target picker asks for; empty: it creates and prints one if one is "
+            "needed.",
         ),
     ]
 
@@ -156,7 +156,7 @@ def names() -> list[str]:
 
 
 def existing(name: str, argument: str) -> str:
-    """The parameter file at a path, or the one of that name in the package."""
+    """A parameter file: a path, or the name of one in the package."""
     ours = SHARE / "config" / f"{name}.yaml"
     for path in (Path(name).expanduser(), ours):
         if path.is_file():
@@ -168,7 +168,7 @@ def existing(name: str, argument: str) -> str:
 
 
 def nodes(context: LaunchContext) -> list[Node]:
-    """What is started, with the arguments as they were given."""
+    """The processes to start, by the arguments that were given."""
     value = {
         argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
         for argument in arguments()
@@ -225,7 +225,7 @@ def nodes(context: LaunchContext) -> list[Node]:
                 *("--port", value["pick_port"]),
                 *("--host", value["pick_host"]),
             ],
-            # Not an argument, which everybody on the machine could read.
+            # Not an argument: any user of the machine can read those.
             additional_env={"SAM_PT_PICK_TOKEN": value["pick_token"]},
             parameters=[{"use_sim_time": value["use_sim_time"].lower() == "true"}],
             remappings=[("points", value["points"])],

@@ -1,6 +1,6 @@
-"""The executable ``track_node``; it ends well on SIGINT and SIGTERM, from its first moment on.
+"""The executable ``track_node``, which ends cleanly on SIGINT and SIGTERM at any moment.
 
-All that takes time is done in a thread of its own, which no signal interrupts halfway.
+All work is done in other threads than the main one, so that no signal interrupts it halfway.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.weights.memory import keep_freed_memory, share_freed_memory
@@ -17,21 +17,21 @@ from sam_pt_ros.weights.memory import keep_freed_memory, share_freed_memory
 if TYPE_CHECKING:
     from sam_pt_ros.ros.execution import Execution
 
-# The launch system ends nodes with SIGINT, containers and systemd with SIGTERM.
+# The launch system ends nodes with SIGINT; containers and systemd use SIGTERM.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ENDED = 0  # no signal's number
-_CALLBACK_TIMEOUT = 0.3  # seconds that the callback in hand gets to return
+_CALLBACK_TIMEOUT = 0.3  # seconds for the callback in hand to return
 
 
 class _Runner(threading.Thread):
-    """The thread of the executor.
+    """The executor's thread.
 
     Args:
         arguments: of the command line; None: those of the process.
-        pipe: is told if it ends by itself.
+        pipe: file descriptor to which it writes a byte if it ends by itself.
 
     Attributes:
-        code: the exit code then.
+        code: the exit code in that case.
     """
 
     def __init__(self, arguments: list[str] | None, pipe: int) -> None:
@@ -54,7 +54,7 @@ class _Runner(threading.Thread):
             os.write(self._pipe, bytes([_ENDED]))
 
     def end(self) -> bool:
-        """End the node; false, and nothing is freed, if it does not come to rest in time."""
+        """End the node; false, and nothing is freed, if it does not stop in time."""
         execution = self._execution
         if execution is not None and not execution.stop():
             return False
@@ -66,11 +66,11 @@ class _Runner(threading.Thread):
         return True
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the node until it is told to end; the exit code."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the node until it is told to stop, and end the process."""
     share_freed_memory()  # before there are other threads
     keep_freed_memory()
-    # Not a lock, which would not be let go where a signal comes to another thread than this one.
+    # A pipe, not a lock: a lock is not released if the signal arrives in another thread.
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
@@ -79,13 +79,15 @@ def main(arguments: list[str] | None = None) -> int:
     runner = _Runner(arguments, writing)
     runner.start()
     while (told := os.read(reading, 1)[0]) not in (_ENDED, *_SIGNALS):
-        pass  # another signal, which somebody else handles
+        pass  # a signal that is handled elsewhere
     code = runner.code if told == _ENDED else 0
-    if not runner.end():
-        sys.stdout.flush()
-        os._exit(code)  # otherwise Python would wait for it
-    return code
+    runner.end()
+    # Not sys.exit(): Python would wait for a callback that hangs, and take longer to tear its
+    # modules down than the node takes to end.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

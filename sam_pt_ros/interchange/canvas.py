@@ -1,11 +1,11 @@
-"""The canvas: the camera's image in front of the camera, to be clicked on in RViz. No ROS here.
+"""The canvas: the image shown in front of the camera, to click on in RViz. No ROS here.
 
-RViz publishes clicks on geometry only, and knows nothing of pixels. So the image is shown as the
-texture of a flat mesh across the rays of its pixels: a point on it projects to the pixel that is
-drawn there, lens distortion included.
+RViz publishes clicks on geometry only, not on pixels. So the image is the texture of a flat mesh
+across the rays of its pixels: a point on the mesh projects to the pixel that is drawn there, lens
+distortion included.
 
-What the messages have to be was read in RViz 11.2 (Humble), 14.1 (Jazzy) and 14.3, whose sources
-are named below (rviz_default_plugins unless said otherwise), and in Ogre 1.12, which draws:
+The messages follow from the sources of RViz 11.2 (Humble), 14.1 (Jazzy) and 14.3, which are named
+below (rviz_default_plugins unless noted otherwise), and of its renderer, Ogre 1.12:
 
 - triangle_list_marker.cpp: points come in threes; a texture counts only if there is one uv per
   point, and one texture_resource ``embedded://NAME``. Its format is the name of an Ogre codec,
@@ -17,15 +17,15 @@ are named below (rviz_default_plugins unless said otherwise), and in Ogre 1.12, 
   (second - first corner) x (third - first), show the texture as it is.
 - Publish Point hits it: the depth of all that is drawn without culling is rendered for picking
   (rviz_common, selection_renderer.cpp).
-- An ADD to a marker that is there adds a texture layer, and layers multiply: the image gets
-  darker each time. So the marker has to be deleted first.
-- Deleting it does not free its texture, which Ogre's TextureManager keeps by a name that RViz
-  makes unique; megabytes with every image. But an ADD to a marker that is there takes its texture
-  out of the manager, and the DELETE then frees it: so each is given a texture of one pixel before
-  it is deleted, and that is all that is left behind.
-- marker_common.cpp: the markers of a message are done in order, before the next image is drawn;
+- An ADD to an existing marker adds a texture layer, and layers multiply: the image gets darker
+  each time. So the marker has to be deleted first.
+- Deleting it does not free its texture, which Ogre's TextureManager keeps under a name that RViz
+  makes unique: megabytes for every image. But an ADD to an existing marker takes its texture out
+  of the manager, and the DELETE then frees it. So each marker is given a texture of one pixel
+  before it is deleted, and only that pixel leaks.
+- marker_common.cpp: the markers of a message are handled in order, before the next frame is drawn;
   two of the same namespace and id are reported as an error. So ids alternate, and DELETEALL, of
-  this namespace only, does what DELETE would.
+  this namespace only, replaces DELETE.
 - The display MarkerArray takes arrays only; the display Marker takes them on TOPIC_array.
 """
 
@@ -39,17 +39,17 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.images import encode_jpeg
-from sam_pt_ros.interchange.messages import Maker
+from sam_pt_ros.interchange.messages import MessageMaker
 
 CANVAS_KIND = "visualization_msgs/msg/MarkerArray"
 """Type of the messages."""
 
 NAMESPACE = "canvas"
 
-_GRIDS = (1, 4, 8, 16, 24, 32, 48, 64, 96)  # cells in each direction; 96 weigh 2 MB a message
-_WANTED, _WORST = 0.25, 0.5  # pixels by which what is drawn is to be off, and may be
+_GRIDS = (1, 4, 8, 16, 24, 32, 48, 64, 96)  # cells in each direction; with 96, 2 MB a message
+_WANTED, _WORST = 0.25, 0.5  # pixels by which a cell should be off at most, and may be
 _REACHED = 0.05  # pixels by which the lens model may miss a pixel that it reaches
-_STEEPEST = np.tan(np.radians(80.0))  # rays beyond would put the mesh far out
+_STEEPEST = np.tan(np.radians(80.0))  # steeper rays would meet the mesh far out
 _SAMPLES = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0], [2 / 3, 2 / 3, 2 / 3]]) / 2
 _TRIANGLE_LIST, _ADD, _DELETEALL = 11, 0, 3  # of visualization_msgs/msg/Marker
 _DELETING_ID = 2  # the canvas has 0 and 1 in turn
@@ -58,20 +58,20 @@ _DELETING_ID = 2  # the canvas has 0 and 1 in turn
 def canvas_mesh(
     camera: CameraModel, size: tuple[int, int], distance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A flat mesh that shows the image where its pixels' rays go.
+    """A flat mesh that shows each pixel of the image on its ray.
 
-    It is a grid of as few cells as keep each point within 0.25 pixels of its place: one cell if
-    there is no distortion. Cells that the lens model does not reach, that are seen at more than
-    80 degrees, or that are off by more than 0.5 pixels even in the finest grid, are left out.
+    It is the coarsest grid in which no point is off by more than 0.25 pixels: one cell if there is
+    no distortion. Cells are left out if the lens model does not reach them, if they are seen at
+    more than 80 degrees, or if they are off by more than 0.5 pixels even in the finest grid.
 
     Args:
-        camera: of the image.
-        size: (height, width) of the image, which reaches from -0.5 to width - 0.5.
+        camera: its model.
+        size: (height, width) of the image, which extends from -0.5 to width - 0.5.
         distance: of the mesh in front of the camera, metres.
 
     Returns:
-        Corners of triangles in the optical frame, ``float64 (3 N, 3)`` metres, and where they are
-        in the image, ``float32 (3 N, 2)``: (0, 0) top left, (1, 1) bottom right. Seen from the
+        Corners of triangles in the optical frame, ``float64 (3 N, 3)`` metres, and their places in
+        the image, ``float32 (3 N, 2)``: (0, 0) top left, (1, 1) bottom right. Seen from the
         camera, triangles run counter-clockwise.
     """
     for cells in _GRIDS:
@@ -90,13 +90,13 @@ def _grid(
     Returns:
         Corners of the two triangles of each cell at depth 1, ``float64 (cells^2, 2, 3, 3)``; their
         uv, ``(cells^2, 2, 3, 2)``; and the pixels by which a cell is off, ``(cells^2,)``,
-        infinite for those that have no place.
+        infinite if the lens model does not reach it.
     """
     shape = np.array(size[::-1])
     steps = np.linspace(0.0, 1.0, cells + 1)
     uv = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
     rays = camera.rays(uv * shape - 0.5)
-    with np.errstate(all="ignore"):  # rays of pixels that are not reached may be anything
+    with np.errstate(all="ignore"):  # rays of pixels that are not reached are arbitrary
         reached = np.linalg.norm(camera.pixels(rays) - (uv * shape - 0.5), axis=-1) < _REACHED
         reached &= np.hypot(*rays[:, :2].T) < _STEEPEST
 
@@ -106,7 +106,7 @@ def _grid(
         corners = np.stack([top_left, low_left, top_right, top_right, low_left, low_right], -1)
         corners = corners.reshape(-1, 2, 3)
 
-        # Between its corners a triangle is drawn evenly; the lens is not even.
+        # Within a triangle the texture is interpolated linearly; a lens is not linear.
         meant = _SAMPLES @ uv[corners] * shape - 0.5
         drawn = camera.pixels(_SAMPLES @ rays[corners]).reshape(meant.shape)
         error = np.linalg.norm(drawn - meant, axis=-1)
@@ -115,14 +115,14 @@ def _grid(
 
 
 class CanvasMessages:
-    """Makes the messages that show one image after the other on the canvas.
+    """Makes the messages that show one image after another on the canvas.
 
     Args:
         make: makes messages.
         distance: of the canvas in front of the camera, metres.
     """
 
-    def __init__(self, make: Maker, distance: float) -> None:
+    def __init__(self, make: MessageMaker, distance: float) -> None:
         self._make = make
         self._distance = distance
         self._pixel = encode_jpeg(np.zeros((1, 1, 3), np.uint8))
@@ -136,10 +136,11 @@ class CanvasMessages:
         Args:
             image: RGB ``uint8 (H, W, 3)``.
             header: the image's.
-            camera: its calibration.
+            camera: its model.
 
         Raises:
-            UserError: the calibration is for images of another size, or no pixel has a place.
+            UserError: the calibration is for images of another size, or its lens model reaches
+                no pixel.
         """
         size = (image.shape[0], image.shape[1])
         if camera.size not in (None, size):
@@ -176,7 +177,7 @@ class CanvasMessages:
         return self._make(CANVAS_KIND, markers=markers)
 
     def _mesh(self, camera: CameraModel, size: tuple[int, int]) -> dict[str, list[Any]]:
-        """The mesh as fields of a marker: they are many, and do not change."""
+        """The mesh as fields of a marker; made once, because it is large and does not change."""
         make = self._make
         vertices, uv = canvas_mesh(camera, size, self._distance)
         return {

@@ -1,7 +1,7 @@
-"""Prompts from messages and results to messages, whoever made their classes. No ROS here.
+"""Converts messages to prompts, and results to messages, of any library. No ROS here.
 
-The node makes messages with rclpy's classes, and an offline evaluation with those of rosbags: by
-the same functions, so that what is in a bag is what the node would have published.
+The node makes messages of rclpy's classes, and an offline evaluation of those of rosbags. Both use
+the same functions, so that a bag holds what the node would have published.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COMPRESSED_KIND = "sensor_msgs/msg/CompressedImage"
 DETECTIONS_KIND = "vision_msgs/msg/Detection2DArray"
 
 MAX_POINTS = 1000
-"""Points that one object may be given at once: nobody clicks that often, but programs err."""
+"""Most points that one object may be given at once. More are a mistake of a program."""
 
 _MARKER_DISTANCE = 0.995  # metres; a little in front of the canvas, which is at 1 by default
 _OUTLINE_WIDTH = 0.004
@@ -69,7 +69,7 @@ def _points(prompts: Iterable[Any]) -> ObjectPrompt:
             f"{len(prompts)} points for one object are too many; at most {MAX_POINTS} may be "
             "given at once"
         )
-    with np.errstate(over="ignore"):  # what is too large is refused as not finite
+    with np.errstate(over="ignore"):  # overflow gives infinity, which is refused as not finite
         points = np.array([(p.x, p.y) for p in prompts], np.float32).reshape(-1, 2)
     return ObjectPrompt(points, np.array([p.label for p in prompts], np.int32))
 
@@ -129,14 +129,14 @@ def _frame_of(space: SpatialResult | None) -> str:
 
 
 def _bytes(pixels: np.ndarray) -> array.array[int]:
-    """A contiguous array as the data of a message; rclpy checks every element of others."""
+    """The bytes of a contiguous array, as message data; rclpy checks other types by element."""
     data = array.array("B")
     data.frombytes(pixels.reshape(-1).view(np.uint8).data)
     return data
 
 
-class Maker(Protocol):
-    """Makes messages."""
+class MessageMaker(Protocol):
+    """Makes messages of one library."""
 
     def __call__(self, kind: str, **fields: Any) -> Any:
         """A message of the type ``kind``, ``package/msg/Name``; fields not given are zero."""
@@ -144,13 +144,13 @@ class Maker(Protocol):
 
 
 class ResultMessages:
-    """What is known of an image, as messages under the header of that image.
+    """The results of an image as messages, under the header of that image.
 
     Args:
-        make: makes messages. ``header`` arguments are headers of the same classes.
+        make: makes messages. ``header`` arguments are of the same library.
     """
 
-    def __init__(self, make: Maker) -> None:
+    def __init__(self, make: MessageMaker) -> None:
         self._make = make
         self._nowhere = self._extent_of(Extent(_UNKNOWN, _UNKNOWN, _UNKNOWN))
 
@@ -161,13 +161,13 @@ class ResultMessages:
         space: SpatialResult | None = None,
         target: SpatialResult | None = None,
     ) -> Any:
-        """What is known of every object, and what was skipped: a TrackedObjectArray.
+        """All objects, and the stages that were skipped: a TrackedObjectArray.
 
         Args:
             result: of one image.
             header: that image's.
-            space: where things are in the image's frame; None: not known.
-            target: where they are in the target frame; None: not known.
+            space: positions in the image's frame; None: not known.
+            target: positions in the target frame; None: not known.
         """
         return self._make(
             KINDS["objects"],
@@ -184,7 +184,7 @@ class ResultMessages:
         return self.image(result.label_image.astype(np.uint8), "mono8", header)
 
     def masks(self, result: TrackResult, header: Any) -> Any:
-        """The cut-out masks of the objects that are seen: an ObjectMaskArray."""
+        """The cropped masks of the objects that are seen: an ObjectMaskArray."""
         masks = [
             self._make(
                 "sam_pt_ros/msg/ObjectMask",
@@ -242,11 +242,11 @@ class ResultMessages:
         )
 
     def overlay(self, result: TrackResult, header: Any, image: np.ndarray) -> Any:
-        """The image, RGB ``uint8 (H, W, 3)``, with all of it drawn."""
+        """The image, RGB ``uint8 (H, W, 3)``, with the result drawn on it."""
         return self.image(draw_overlay(image, result), "rgb8", header)
 
     def markers(self, result: TrackResult, header: Any, camera: CameraModel) -> Any:
-        """Outlines and captions, 1 m in front of the camera on the rays through the masks.
+        """Outlines and captions of the masks, drawn 1 m in front of the camera: a MarkerArray.
 
         The first marker deletes those of the frame before.
         """
@@ -270,7 +270,7 @@ class ResultMessages:
         """The surfaces of all objects, fields x, y, z (metres) and object_id: a PointCloud2.
 
         Args:
-            space: where things are.
+            space: positions.
             header: the image's stamp, and the frame of ``space``.
         """
         ids = sorted(space.objects)

@@ -51,7 +51,7 @@ def serialized_stamp(cdr: bytes | memoryview) -> int:
 
 
 def make_bag_message(kind: str, **fields: Any) -> Any:
-    """One of rosbags' messages, as :class:`~sam_pt_ros.interchange.messages.Maker` makes them."""
+    """A message of rosbags' classes: a :class:`~sam_pt_ros.interchange.messages.MessageMaker`."""
     message_class, described = _type(kind)
     if len(fields) < len(described):
         for name, description in described.items():

@@ -1,4 +1,4 @@
-"""Publishes the canvas: the image that can be clicked on in RViz, renewed now and then."""
+"""Publishes the canvas: the image that can be clicked on in RViz, renewed periodically."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.canvas import CANVAS_KIND, CanvasMessages
 from sam_pt_ros.interchange.messages import stamp_of
 from sam_pt_ros.options.node import NodeOptions
-from sam_pt_ros.ros.message_classes import make_message, message_class
+from sam_pt_ros.ros.message_classes import make_rclpy_message, rclpy_message_class
+from sam_pt_ros.ros.rclpy_internals import destroy_lifecycle_publisher
 from sam_pt_ros.ros.reporter import REPETITION
-from sam_pt_ros.ros.topics import create_output, destroy_output
+from sam_pt_ros.ros.topics import create_output
 
-_USABLE = 0.5  # of the time that images are kept: then there is half of it left to click
-_THICKNESS = 0.01  # of its distance: points that near to it lie on the canvas
+_USABLE = 0.5  # share of the time that images are kept; the rest is left for clicking
+_THICKNESS = 0.01  # share of its distance; points this near to it lie on the canvas
 
 
-class Canvas:
-    """The topic ``~/canvas``, unless ``canvas_rate`` is 0; nothing is made if nobody listens.
+class CanvasPublisher:
+    """The topic ``~/canvas``, unless ``canvas_rate`` is 0; nothing is made if nobody subscribes.
+
+    The thread that processes shows images and forgets them; any thread may ask for stamps.
 
     Args:
         node: publishes.
@@ -32,44 +35,44 @@ class Canvas:
     def __init__(self, node: LifecycleNode, options: NodeOptions) -> None:
         self._node = node
         self._distance = options.canvas_distance
-        self._messages = CanvasMessages(make_message, options.canvas_distance)
-        self._due = 0.0  # monotonic time at which it is to be renewed
+        self._messages = CanvasMessages(make_rclpy_message, options.canvas_distance)
+        self._due = 0.0  # monotonic time at which to renew it
         self._listeners = 0
-        self._shown: int | None = None  # set by the worker, read by all: it is replaced at once
-        self._oldest = 0  # stamp of the oldest image that there was when it was shown
+        self._shown: int | None = None  # written by one thread, read by all: replaced at once
+        self._oldest = 0  # stamp of the oldest image at that time
         self._publisher = None
         if options.canvas_rate > 0:
             self._period = 1 / options.canvas_rate
-            self._publisher = create_output(node, message_class(CANVAS_KIND), "~/canvas")
+            self._publisher = create_output(node, rclpy_message_class(CANVAS_KIND), "~/canvas")
 
     def destroy(self) -> None:
-        """Offer nothing any more."""
+        """Withdraw the topic."""
         publisher, self._publisher = self._publisher, None
         self._shown = None
         if publisher is not None:
-            destroy_output(self._node, publisher)
+            destroy_lifecycle_publisher(self._node, publisher)
 
     def forget(self) -> None:
-        """What is shown is of another time: clicks on it mean nothing."""
+        """What is shown is forgotten: clicks on it refer to no image."""
         self._shown = None
         self._due = 0.0
 
     def show(
         self, image: np.ndarray, header: Header, camera: CameraModel | None, oldest: int
     ) -> None:
-        """Show the image, if it is time to renew the canvas, or somebody has come to see it.
+        """Show the image, if the canvas is due, or has a new subscription.
 
         Args:
             image: RGB ``uint8 (H, W, 3)``.
             header: the image's.
-            camera: its calibration, if that is known.
+            camera: its model; None if it is not known.
             oldest: stamp of the oldest image that can still be clicked on, nanoseconds.
         """
         if self._publisher is None:
             return
         known, self._listeners = self._listeners, self._publisher.get_subscription_count()
         if self._listeners == 0:
-            self._shown = None  # who comes next has seen nothing yet
+            self._shown = None  # the next subscription has received nothing yet
             return
         now = time.monotonic()
         if self._listeners > known:
@@ -80,13 +83,13 @@ class Canvas:
         stamp, shown = stamp_of(header), self._shown
         leaves = (
             shown is not None
-            and oldest > self._oldest  # images are forgotten now, and this one will be
+            and oldest > self._oldest  # the history is full, so this image will be forgotten, too
             and stamp - shown >= _USABLE * (stamp - oldest)
         )
         if now < self._due and not leaves:
             return
-        # From when it was due: images come a little early or late, and none must be left out
-        # where as many come as are wanted.
+        # Counted from when it was due: images come a little early or late, and none must be
+        # left out if they come at the rate that is wanted.
         self._due = max(self._due, now - self._period) + self._period
         try:
             camera.check_size((image.shape[0], image.shape[1]))
@@ -100,13 +103,11 @@ class Canvas:
     def stamp_of(self, point: np.ndarray) -> int | None:
         """The stamp of the image that a point on the canvas was clicked on; None beside it.
 
-        To be called in any thread.
-
         Args:
             point: ``float64 (3,)`` metres in the camera's optical frame.
 
         Returns:
-            Nanoseconds; None as well if nobody has been shown anything.
+            Nanoseconds; None, too, if nothing is shown.
         """
         shown = self._shown
         beside = abs(point[2] - self._distance) > _THICKNESS * self._distance

@@ -1,4 +1,4 @@
-"""Depth images, kept until the image that each belongs to is done."""
+"""Depth images, kept until the image that each belongs to is processed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from sam_pt_ros.ros.image_input import ImageSubscription, queue_depth
 
 _MOST_BYTES = 128 * 1024 * 1024  # 7 s of 640x480 in millimetres, or 1 s of 1280x720 in metres
 _LATE = 1_000_000_000  # nanoseconds that depth may be late; earlier stamps begin a new stream
-_LOOK_PERIOD = 0.01  # seconds between looks whether it is still coming
+_LOOK_PERIOD = 0.01  # seconds between checks whether it is still coming
 _MOST_TIME = 10_000_000_000  # nanoseconds that depth is kept for an image in hand
 _ALIVE = 1.0  # seconds after its last message that depth is expected to go on
 
 
 class DepthInput:
-    """The subscription to ``depth``, and what it brought of late.
+    """The subscription to ``depth``, and its latest messages.
 
-    Messages are kept as they came, for the time that a slow model takes, up to 128 MiB.
+    Messages are kept as received, for as long as a slow model may take, up to 128 MiB. The
+    executor's thread receives; the thread that processes asks.
 
     Args:
-        node: it.
-        options: tolerance and timeout.
+        node: subscribes.
+        options: tolerance and timeouts.
     """
 
     def __init__(self, node: Node, options: NodeOptions) -> None:
@@ -47,7 +48,7 @@ class DepthInput:
             self._subscription.timeout = self._input_timeout
 
     def destroy(self) -> None:
-        """Stop listening, and waiting; what has arrived can still be found."""
+        """Stop listening and waiting; what has arrived can still be found."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
@@ -56,9 +57,9 @@ class DepthInput:
     def find(self, stamp: int) -> Image | None:
         """The depth of the image with a stamp; None if there is none.
 
-        It waits for depth that is on its way, for ``depth_timeout`` at most: as long as the
-        newest is older than the image, and depth has arrived within the last second. To be asked
-        for ascending stamps, and not in the thread that receives: what is older is dropped.
+        It waits up to ``depth_timeout`` for depth that is on its way: as long as the newest is
+        older than the image, and depth has arrived within the last second. Call it with
+        ascending stamps, because what is older is dropped; and not in the thread that receives.
         """
         deadline = time.monotonic() + self._timeout
         with self._changed:
@@ -74,21 +75,21 @@ class DepthInput:
         return found
 
     def missing(self, stamp: int) -> str:
-        """Why an image has no depth, in words; empty if none is expected."""
+        """Why an image has no depth, in words; empty if no depth is expected."""
         with self._changed:
             if self._newest is None or time.monotonic() - self._arrived > _ALIVE:
                 return ""
             apart = min((abs(other - stamp) for other, _ in self._kept), default=0)
             if self._newest < stamp - self._tolerance:
-                return f"it did not come within depth_timeout, {self._timeout:g} s"
+                return f"none arrived within depth_timeout ({self._timeout:g} s)"
             return (
-                f"the nearest is {apart * 1e-6:.0f} ms from the image's stamp, and "
-                f"depth_tolerance is {self._tolerance * 1e-6:.0f} ms"
+                f"the nearest is {apart * 1e-6:.0f} ms from the image's stamp, more than "
+                f"depth_tolerance ({self._tolerance * 1e-6:.0f} ms)"
             )
 
     def _receive(self, message: Image) -> None:
         stamp = stamp_of(message.header)
-        self._subscription.timeout = self._input_timeout  # it is expected to go on
+        self._subscription.timeout = self._input_timeout  # from now on it is expected
         with self._changed:
             if self._newest is not None and stamp < self._newest - _LATE:
                 self._kept.clear()

@@ -1,7 +1,8 @@
-"""The node at work: made, started, and its callbacks run, until it is told to stop."""
+"""Runs the node: creates it, starts it and runs its callbacks until it is told to stop."""
 
 from __future__ import annotations
 
+import gc
 import threading
 import traceback
 
@@ -12,12 +13,12 @@ from rclpy.signals import SignalHandlerOptions
 
 from sam_pt_ros.ros.node import TrackNode
 
-_STOP_TIMEOUT = 1.5  # seconds that the pipeline gets to finish its frame
+_STOP_TIMEOUT = 1.5  # seconds for the pipeline to finish its frame
 _OK = TransitionCallbackReturn.SUCCESS
 
 
 class Execution:
-    """Runs the node in the thread that calls :meth:`run`; another one ends it."""
+    """Runs the node in the thread that calls :meth:`run`; another thread ends it."""
 
     def __init__(self) -> None:
         self._node: TrackNode | None = None
@@ -25,9 +26,9 @@ class Execution:
         self._stopping = threading.Event()
 
     def run(self, arguments: list[str] | None) -> int:
-        """Make the node, start it and run its callbacks; the exit code.
+        """Create the node, start it and run its callbacks; the exit code.
 
-        It returns when it is told to stop, or if the node cannot be started (2) or fails (1).
+        It returns 0 when it is told to stop, 2 if the node cannot be started, and 1 if it fails.
 
         Args:
             arguments: of the command line; None: those of the process.
@@ -35,11 +36,11 @@ class Execution:
         Raises:
             UserError: a parameter is wrong.
         """
-        # rclpy's own handlers would shut the context down beneath what is being done.
+        # rclpy's own handlers would shut the context down while callbacks run.
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         self._node = node = TrackNode()
-        # rclpy's MultiThreadedExecutor submits what has not begun yet again and again, and then
-        # takes the interpreter away from the pipeline. Callbacks only hand over.
+        # rclpy's MultiThreadedExecutor submits callbacks that have not begun again and again, and
+        # takes the GIL from the pipeline. Callbacks only hand over, so one thread is enough.
         self._executor = executor = SingleThreadedExecutor()
         executor.add_node(node)
         if node.get_parameter("autostart").value and not (
@@ -59,8 +60,8 @@ class Execution:
     def stop(self) -> bool:
         """Have :meth:`run` return after the callback in hand.
 
-        The pipeline first, because callbacks may wait for it. False if that does not finish its
-        frame in time.
+        It stops the pipeline first, because callbacks may wait for it. False if that does not
+        finish its frame in time.
         """
         self._stopping.set()
         if self._node is not None and not self._node.stop_pipeline(_STOP_TIMEOUT):
@@ -70,7 +71,7 @@ class Execution:
         return True
 
     def close(self) -> None:
-        """Free everything, once :meth:`run` has returned."""
+        """Free everything and leave the ROS graph, once :meth:`run` has returned."""
         if self._executor is not None:
             self._executor.shutdown()
         if self._node is not None:
@@ -78,3 +79,7 @@ class Execution:
         rclpy.try_shutdown()
         if self._node is not None:
             self._node.destroy_node()
+        self._executor = self._node = None
+        # rclpy's lifecycle nodes are reference cycles. Other nodes see this one until its DDS
+        # participant is collected with it.
+        gc.collect()

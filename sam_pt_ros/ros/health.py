@@ -1,4 +1,4 @@
-"""How a stream of images fares: rates, latencies, drops and failures. No ROS here."""
+"""Rates, latencies, drops and failures of a stream of images. No ROS here."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 WINDOW = 10.0
-"""Seconds that rates and latencies are of."""
+"""Seconds over which rates and latencies are measured."""
 
-_MOST = 2000  # samples kept, whatever the rate: beyond 200 Hz what is said is of fewer seconds
+_MAX_SAMPLES = 2000  # above 200 Hz they cover less than WINDOW
 
 
 @dataclass(frozen=True)
 class FrameTimes:
-    """What one frame took.
+    """Where the time of one frame went.
 
     Attributes:
         stamp: the frame's, nanoseconds.
@@ -40,26 +40,27 @@ class FrameTimes:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A stream's last seconds.
+class HealthSummary:
+    """The last :data:`WINDOW` seconds of a stream, and totals since it was configured.
 
     Attributes:
-        input_rate: frames that arrived, per second; of a stream that has just begun, or goes on
-            after a longer pause, since then.
+        input_rate: frames that arrived, per second; if the stream began, or resumed after a
+            longer pause, within these seconds, since then.
         output_rate: frames whose results were published, per second.
         silence: seconds since the last frame arrived; infinite before the first.
-        owed: seconds since frames arrive that come to nothing, not even a failure; 0: none does.
+        owed: seconds for which frames have arrived without any outcome, not even a failure; 0
+            if the last one had an outcome.
         latency: milliseconds, by percentile (50, 95, 100); empty without frames.
         stages: mean milliseconds of a frame by stage.
-        received: frames that arrived in all.
-        published: frames whose results were published in all.
-        dropped: frames in all that later ones overtook.
-        refused: frames in all that could not be used.
-        failed: frames in all in which a model failed.
-        failed_in_a_row: frames up to the newest in which a model failed.
-        skipped: frames in all in which a stage was left out or cut short, by stage.
-        last_error: words; empty as long as no model has failed.
-        last_refusal: why the last frame that could not be used could not; empty before.
+        received: frames that arrived, in total.
+        published: frames whose results were published, in total.
+        dropped: frames that were dropped for later ones, in total.
+        refused: frames that could not be used, in total.
+        failed: frames in which a model failed, in total.
+        failed_in_a_row: the newest frames in a row in which a model failed.
+        skipped: frames in which a stage was left out or cut short, in total, by stage.
+        last_error: what failed last; empty as long as nothing has.
+        last_refusal: why a frame was refused last; empty before the first.
     """
 
     input_rate: float
@@ -80,18 +81,18 @@ class Summary:
 
 
 class Health:
-    """Counts; may be told and asked by several threads.
+    """Counts and measures; any thread may call it.
 
     Args:
-        clock: seconds that never go back.
+        clock: seconds, of a clock that never goes back.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._begin = clock()  # of the stream
-        self._arrivals: deque[float] = deque(maxlen=_MOST)
-        self._frames: deque[tuple[float, FrameTimes]] = deque(maxlen=_MOST)
+        self._arrivals: deque[float] = deque(maxlen=_MAX_SAMPLES)
+        self._frames: deque[tuple[float, FrameTimes]] = deque(maxlen=_MAX_SAMPLES)
         self._owed_since: float | None = None
         self._received = self._published = self._dropped = self._refused = 0
         self._failed = self._failed_in_a_row = 0
@@ -104,7 +105,7 @@ class Health:
             self._received += 1
             now = self._clock()
             if not self._arrivals or now - self._arrivals[-1] > WINDOW:
-                # After a pause rates are of the time since, and nothing is owed of before.
+                # After a pause rates are measured from now on, and older frames owe nothing.
                 self._begin = self._owed_since = now
             elif self._owed_since is None:
                 self._owed_since = now
@@ -122,7 +123,7 @@ class Health:
 
         Args:
             times: what it took.
-            problems: what failed in it, in words; none if all went well.
+            problems: what failed in it, in words.
         """
         with self._lock:
             self._owed_since = None
@@ -139,7 +140,7 @@ class Health:
                 self._failed_in_a_row = 0
 
     def frame_failed(self, reason: str) -> None:
-        """A frame came to nothing because a model failed."""
+        """A frame has no result because a model failed."""
         with self._lock:
             self._owed_since = None
             self._failed += 1
@@ -147,13 +148,13 @@ class Health:
             self._last_error = reason
 
     def _rate(self, times: Sequence[float], now: float) -> float:
-        """Per second, of times that end with the newest; the first of a stream begins it."""
+        """Frames per second; ``times`` ascend, and the first frame of a stream begins it."""
         since = max(now - WINDOW, self._begin)
-        if len(times) == _MOST:
+        if len(times) == _MAX_SAMPLES:
             since = max(since, times[0])
         return sum(when > since for when in times) / max(now - since, 1e-3)
 
-    def summary(self) -> Summary:
+    def summary(self) -> HealthSummary:
         """The last :data:`WINDOW` seconds."""
         with self._lock:
             now = self._clock()
@@ -161,7 +162,7 @@ class Health:
             times = [frame for when, frame in self._frames if when > since]
             latencies = [t.latency for t in times if math.isfinite(t.latency)]
             stages = sorted({name for t in times for name in t.stages})
-            return Summary(
+            return HealthSummary(
                 input_rate=self._rate(self._arrivals, now),
                 output_rate=self._rate([when for when, _ in self._frames], now),
                 silence=now - self._arrivals[-1] if self._arrivals else math.inf,

@@ -1,4 +1,4 @@
-"""Images of a camera, asked for in the way in which they are offered."""
+"""Subscriptions to images, whose reliability follows that of the publishers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam_pt_ros.options.node import NodeOptions
-from sam_pt_ros.ros.topics import QOS_POLICIES
+from sam_pt_ros.ros.rclpy_internals import parameter_overrides
+from sam_pt_ros.ros.topics import QOS_POLICIES, policy_text
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-_LATEST_DEPTH = 5  # images that may wait for the executor; the newest of them is processed
-_GRAPH_PERIOD = 0.25  # seconds between looks at who publishes images
+_LATEST_DEPTH = 5  # images that may wait for the executor; only the newest is processed
+_GRAPH_PERIOD = 0.25  # seconds between checks of the publishers
 
 
 def queue_depth(options: NodeOptions) -> int:
@@ -33,15 +34,15 @@ class ImageSubscription:
     """A subscription to images that follows their publishers until it is destroyed.
 
     Args:
-        node: it.
+        node: subscribes.
         kind: class of the messages.
         topic: name of the topic, not resolved.
-        depth: how many messages wait for the executor at most.
-        callback: takes each message.
+        depth: how many messages may wait for the executor.
+        callback: takes each message, in the executor's thread.
         timeout: seconds without a message after which it warns; 0: never.
 
     Attributes:
-        topic: what it listens to, resolved.
+        topic: name of the topic, resolved.
         timeout: as given; it may be changed.
     """
 
@@ -55,7 +56,7 @@ class ImageSubscription:
         timeout: float,
     ) -> None:
         self._node = node
-        self._take = callback
+        self._callback = callback
         self.timeout = timeout
         self._begin = self._last = time.monotonic()
         self._silent = self._mismatch = False
@@ -63,22 +64,22 @@ class ImageSubscription:
         self._depth = depth
         self._name = topic
         self.topic: str = node.resolve_topic_name(topic)
-        # Declared once, a parameter cannot change: it would freeze what follows the publishers
-        # and the mode. So those only that the user has given.
+        # A declared override cannot change any more, and would freeze what follows the
+        # publishers and the mode. So only those are declared that the user has given.
         prefix = f"qos_overrides.{self.topic}.subscription."
-        given = getattr(node, "_parameter_overrides", {})
-        self._given = [p for p in QOS_POLICIES if prefix + p.name.lower() in given]
-        # Reliable first: who plays a recording waits for a match, who serves a camera does not.
+        given = parameter_overrides(node)
+        self._overridden = [p for p in QOS_POLICIES if prefix + p.name.lower() in given]
+        # Reliable first: a player of recordings waits for a match, a camera driver does not.
         self._reliability = ReliabilityPolicy.RELIABLE
         self._subscription = self._subscribe()
         self._follow_publishers()
         # Not in ROS time, which may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(_GRAPH_PERIOD, self._watch, clock=steady)
+        self._timer = node.create_timer(_GRAPH_PERIOD, self._check, clock=steady)
 
     @property
     def has_publishers(self) -> bool:
-        """Whether anybody publishes, as far as is known."""
+        """Whether there is a publisher, as far as is known."""
         return self._node.count_publishers(self.topic) > 0
 
     @property
@@ -93,8 +94,8 @@ class ImageSubscription:
         self._node.destroy_subscription(self._subscription)
 
     @property
-    def _reliability_is_given(self) -> bool:
-        return QoSPolicyKind.RELIABILITY in self._given
+    def _reliability_is_overridden(self) -> bool:
+        return QoSPolicyKind.RELIABILITY in self._overridden
 
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
@@ -102,46 +103,51 @@ class ImageSubscription:
             self.topic,
             self._receive,
             QoSProfile(depth=self._depth, reliability=self._reliability),
-            qos_overriding_options=QoSOverridingOptions(self._given),
+            qos_overriding_options=QoSOverridingOptions(self._overridden),
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=self._on_incompatible, use_default_callbacks=False
             ),
         )
 
     def _on_incompatible(self, event: Any) -> None:
-        # Otherwise it is ours to settle. Who it is may become known a little later.
-        self._mismatch = self._reliability_is_given
+        # Otherwise _follow_publishers settles it. Discovery may name the publisher only later.
+        self._mismatch = self._reliability_is_overridden
 
     def _report_mismatch(self) -> None:
+        policy = "reliability"
+        requested = policy_text(self._subscription.qos_profile, policy)
         offered = [
-            f"{p.node_name} offers {ReliabilityPolicy(p.qos_profile.reliability).name.lower()}"
-            for p in self._node.get_publishers_info_by_topic(self.topic)
+            f"{what} by {publisher.node_name}"
+            for publisher in self._node.get_publishers_info_by_topic(self.topic)
+            if (what := policy_text(publisher.qos_profile, policy)) != requested
         ]
-        asked = ReliabilityPolicy(self._subscription.qos_profile.reliability).name.lower()
         self._node.get_logger().warning(
-            f"nothing comes from a publisher of {self.topic}: {asked} is asked for, as "
-            f"qos_overrides says, but {', '.join(offered) or 'less is offered'}"
+            f"QoS mismatch on {self.topic}: requested {requested}, offered "
+            f"{', '.join(offered) or 'a lower one'}; no images arrive from it. To match it, "
+            f"change qos_overrides.{self.topic}.subscription.{policy}"
         )
 
     @property
     def is_remapped(self) -> bool:
-        """Whether the user has said where the messages come from."""
+        """Whether the user has remapped the topic."""
         return self.topic != f"{self._node.get_namespace().rstrip('/')}/{self._name}"
 
     @property
     def age(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since it was created."""
         return time.monotonic() - self._begin
 
     def _receive(self, message: Any) -> None:
         now = time.monotonic()
         if self._silent:
-            self._node.get_logger().info(f"images on {self.topic} come after {self._silence(now)}")
+            self._node.get_logger().info(
+                f"images on {self.topic} resumed after {self._silence(now)}"
+            )
             self._silent = False
         self._last = now
-        self._take(message)
+        self._callback(message)
 
-    def _watch(self) -> None:
+    def _check(self) -> None:
         self._follow_publishers()
         if self._mismatch:
             self._mismatch = False
@@ -150,30 +156,30 @@ class ImageSubscription:
         if self.timeout and not self._silent and now - self._last > self.timeout:
             self._silent = True
             publishers = ", ".join(self.publishers)
-            by = f"published by {publishers}" if publishers else "nobody publishes it"
+            by = f"published by {publishers}" if publishers else "it has no publisher"
             self._node.get_logger().warning(
-                f"no image for {self._silence(now)} on {self.topic}; {by}"
+                f"no image on {self.topic} for {self._silence(now)}; {by}"
             )
 
     def _silence(self, now: float) -> str:
         return f"{now - self._last:.1f} s"
 
     def _follow_publishers(self) -> None:
-        """Ask for reliable images unless a publisher offers best effort only.
+        """Request RELIABLE unless a publisher offers BEST_EFFORT only.
 
-        Best effort, the default for sensors, would match any publisher, but large images then
-        get lost without a word: one of 640x360 has more fragments than fit into the default
+        BEST_EFFORT, the default for sensors, would match any publisher, but large images then
+        get lost without a warning: one of 640x360 has more fragments than fit into the default
         shared memory of Fast DDS.
         """
         publishers = self._node.get_publishers_info_by_topic(self.topic)
-        if self._reliability_is_given or not publishers:
+        if self._reliability_is_overridden or not publishers:
             return
         offered = [publisher.qos_profile.reliability for publisher in publishers]
         all_reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
         wanted = ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
         if wanted != self._reliability:
             self._node.get_logger().info(
-                f"images on {self.topic} are {wanted.name.lower()}, as they are offered"
+                f"requesting {wanted.name} images on {self.topic}, as they are offered"
             )
             self._reliability = wanted
             self._node.destroy_subscription(self._subscription)
@@ -181,19 +187,19 @@ class ImageSubscription:
 
 
 class ImageInput(ImageSubscription):
-    """The subscription to the camera's images; it warns if several publish them.
+    """The subscription to the camera's images; it warns if there are several publishers.
 
     Args:
-        node: it.
+        node: subscribes.
         options: transport, mode and ``input_timeout``.
-        callback: takes each image.
+        callback: takes each image, in the executor's thread.
     """
 
     def __init__(
         self, node: Node, options: NodeOptions, callback: Callable[[Image | CompressedImage], None]
     ) -> None:
         compressed = options.image_transport == "compressed"
-        self._several: list[str] = []
+        self._warned_of: list[str] = []
         super().__init__(
             node,
             CompressedImage if compressed else Image,
@@ -203,12 +209,12 @@ class ImageInput(ImageSubscription):
             options.input_timeout,
         )
 
-    def _watch(self) -> None:
-        super()._watch()
+    def _check(self) -> None:
+        super()._check()
         publishers = self.publishers
-        if len(publishers) > 1 and publishers != self._several:
+        if len(publishers) > 1 and publishers != self._warned_of:
             self._node.get_logger().warning(
-                f"{len(publishers)} publish images on {self.topic}: {', '.join(publishers)}; one "
-                "camera is expected"
+                f"{len(publishers)} nodes publish images on {self.topic}: "
+                f"{', '.join(publishers)}; stop all but one, or remap their topics"
             )
-        self._several = publishers
+        self._warned_of = publishers

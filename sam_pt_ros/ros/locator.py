@@ -1,4 +1,4 @@
-"""From the depth of an image to where its objects are, in the camera's frame and in another."""
+"""Positions of objects by depth, in the camera's frame and in the target frame."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _REPETITION = 20.0  # seconds between warnings that depth is missing
 
 
 class Locator:
-    """Finds the depth of an image, and its objects in it.
+    """Finds the depth of an image, and the objects in it.
 
-    To be used in the thread that processes: it waits for depth and transforms that are on
-    their way. What cannot be used is reported, and costs the image its metres only.
+    It is used in the thread that processes, and waits there for depth and transforms that are on
+    their way. What cannot be used is logged, and costs the image its positions only.
 
     Args:
-        depth: images of depth.
+        depth: depth images.
         transforms: for ``target_frame``.
-        options: tolerances, times and ``target_frame``.
-        reporter: hears what cannot be used.
+        options: tolerances, timeouts and ``target_frame``.
+        reporter: logs what cannot be used.
 
     Attributes:
-        with_depth: images whose depth was there.
-        without_depth: images whose depth was not, although depth comes.
+        with_depth: number of images with depth.
+        without_depth: number of images without, although depth arrives.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Locator:
         Args:
             result: of the image.
             header: the image's.
-            camera: its calibration, if that is known.
+            camera: its model; None if it is not known.
         """
         frame = self._options.target_frame
         space = self._in_image_frame(result, header, camera)
@@ -89,15 +89,15 @@ class Locator:
             return SpatialResult(header.frame_id)
         if camera is None:
             self._reporter.warning(
-                "depth needs a camera_info of the image, and none has arrived: no positions"
+                "no positions: depth needs a camera_info of the image, and none has arrived"
             )
             return None
         frame = message.header.frame_id
         try:
             if frame not in ("", header.frame_id):
                 raise UserError(
-                    f"it is in frame '{frame}', and the image in '{header.frame_id}'; register "
-                    "it to the image, as depth_image_proc does"
+                    f"it is in frame '{frame}', but the image is in '{header.frame_id}'; register "
+                    "depth to the image, as depth_image_proc does"
                 )
             camera.check_size(result.label_image.shape[:2])
             return locate(result, decode_depth(message), camera, header.frame_id)

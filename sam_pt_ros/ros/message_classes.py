@@ -1,4 +1,4 @@
-"""The maker of rclpy's messages."""
+"""Makes messages of rclpy's classes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 
 @cache
-def message_class(kind: str) -> Any:
+def rclpy_message_class(kind: str) -> Any:
     """The class of a message type, ``package/msg/Name``."""
     package, _, name = kind.split("/")
     return getattr(importlib.import_module(f"{package}.msg"), name)
 
 
-def make_message(kind: str, **fields: Any) -> Any:
-    """One of rclpy's messages: the :class:`~sam_pt_ros.interchange.messages.Maker` of the node."""
+def make_rclpy_message(kind: str, **fields: Any) -> Any:
+    """A message: the :class:`~sam_pt_ros.interchange.messages.MessageMaker` of the node."""
     data = fields.pop("data", None)
-    message = message_class(kind)(**fields)
+    message = rclpy_message_class(kind)(**fields)
     if data is not None:
         message.data = data  # the constructor would copy it
     return message

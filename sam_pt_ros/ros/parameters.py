@@ -1,4 +1,4 @@
-"""Options as ROS parameters: declared with description, type and range."""
+"""Options as ROS parameters, declared with description, type and range."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.options import OptionSpec, did_you_mean, specs
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.pipeline import SamPtOptions
+from sam_pt_ros.ros.rclpy_internals import parameter_overrides
 from sam_pt_ros.segmenters import segmenters
 from sam_pt_ros.trackers import trackers
 
@@ -41,7 +42,7 @@ _FLOAT_MAX = 1.7976931348623157e308
 
 
 def descriptor(spec: OptionSpec) -> ParameterDescriptor:
-    """What ROS is told about an option."""
+    """The descriptor of an option's parameter."""
     made = ParameterDescriptor(
         name=spec.name,
         type=_TYPES[spec.type],
@@ -70,7 +71,7 @@ def descriptor(spec: OptionSpec) -> ParameterDescriptor:
 
 
 def _check_qos(name: str, value: Any) -> None:
-    """UserError if an override of a topic's QoS cannot be used; rclpy does not say which one."""
+    """UserError if an override of a topic's QoS is invalid; rclpy would not name it."""
     policy = name.rpartition(".")[2]
     if policy not in _POLICIES:
         raise UserError(f"unknown parameter '{name}'{did_you_mean(policy, _POLICIES)}")
@@ -87,9 +88,9 @@ def _check_qos(name: str, value: Any) -> None:
 class Parameters:
     """The node's parameters.
 
-    Those of the backends are named ``<backend>.<option>`` and are declared once it is known
-    which backends are used. UserError if what the node is started with is wrong: afterwards an
-    override cannot be put right.
+    Those of the backends are named ``<backend>.<option>``, and are declared once it is known
+    which backends are used. What the node is started with is checked at once (UserError): an
+    override cannot be corrected later.
     """
 
     _general = (BackendOptions, SamPtOptions, NodeOptions)
@@ -102,7 +103,7 @@ class Parameters:
         self.read()
 
     def read(self) -> Configuration:
-        """The configuration that the parameters say now.
+        """The configuration by the parameters' current values.
 
         Raises:
             UserError: an unknown parameter or backend, a wrong type, a value out of range.
@@ -120,12 +121,13 @@ class Parameters:
         return Configuration.from_mapping(values, "parameters")
 
     def _declare(self, prefix: str, declared: Iterable[OptionSpec]) -> None:
+        overrides = parameter_overrides(self._node)
         for spec in declared:
             name = prefix + spec.name
             if name in self.specs:
                 continue
-            given: Any = self._overrides[name].value if name in self._overrides else None
-            # A whole number is a number; as the override that it is ROS would refuse it.
+            given: Any = overrides[name].value if name in overrides else None
+            # ROS would refuse a whole number as the override of a floating-point parameter.
             whole = spec.type is float and type(given) is int
             default = float(given) if whole else spec.default
             try:
@@ -143,14 +145,10 @@ class Parameters:
 
     @property
     def unused_qos(self) -> list[str]:
-        """Overrides of QoS that no topic takes; to be asked while the node is active."""
-        given = (name for name in self._overrides if name.startswith("qos_overrides."))
+        """Overrides of QoS that no topic uses; valid while the node is active."""
+        overrides = parameter_overrides(self._node)
+        given = (name for name in overrides if name.startswith("qos_overrides."))
         return [name for name in given if not self._node.has_parameter(name)]
-
-    @property
-    def _overrides(self) -> dict[str, Any]:
-        """What the node was started with, by name."""
-        return getattr(self._node, "_parameter_overrides", {})
 
     def _values(self, prefix: str) -> dict[str, Any]:
         return {
@@ -160,9 +158,9 @@ class Parameters:
         }
 
     def _refuse_unknown(self) -> None:
-        """A parameter that was given but that nobody declares is a mistake, not a wish."""
+        """UserError if the node was started with a parameter that is never declared."""
         backends = (*trackers.names(), *segmenters.names())
-        for name, given in self._overrides.items():
+        for name, given in parameter_overrides(self._node).items():
             group = name.partition(".")[0]
             if group == "qos_overrides":
                 _check_qos(name, given.value)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -21,7 +22,7 @@ from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.stream_order import StreamOrder
 from sam_pt_ros.weights.memory import free_memory
 
-_ANOTHER_CLOCK = 60e3  # milliseconds of latency that say that stamps are of another clock
+_ANOTHER_CLOCK = 60e3  # milliseconds of latency beyond which stamps are of another clock
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Arrival:
     """An image that has arrived.
 
     Attributes:
-        message: it.
-        at: when it arrived, seconds that never go back.
+        message: as received.
+        at: when it arrived, seconds of a clock that never goes back.
     """
 
     message: Image | CompressedImage
@@ -39,7 +40,7 @@ class Arrival:
 
 @dataclass
 class _Pending:
-    """An image in the pipeline, whose result has not come yet."""
+    """An image in the pipeline that has no result yet."""
 
     header: Header
     times: dict[str, float]
@@ -47,18 +48,40 @@ class _Pending:
     dropped: int
 
 
+class ResultOutput(Protocol):
+    """Where results go. All of it is called in the thread that processes."""
+
+    def publish(self, result: TrackResult, header: Header, image: np.ndarray) -> None:
+        """Publish a result.
+
+        Args:
+            result: of an image.
+            header: the image's.
+            image: RGB ``uint8 (H, W, 3)``.
+        """
+
+    def published(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
+        """A result was published, and this is what it took."""
+
+    def forget(self) -> None:
+        """All objects and images are forgotten: what is shown can no longer be clicked on."""
+
+    def time_jumped(self) -> None:
+        """What comes now is of another time than all before it."""
+
+
 class Processing:
     """Takes images through the pipeline; whatever fails costs that image only.
 
+    All of it is called in the worker's thread.
+
     Args:
-        configuration: makes backends anew when these fail again and again.
-        pipeline: it.
-        health: is told of each frame.
-        reporter: hears what cannot be used and what fails.
+        configuration: creates new backends when these fail again and again.
+        pipeline: tracks.
+        health: counts frames.
+        reporter: logs what cannot be used and what fails.
         now: the time of the clock that stamps come from, nanoseconds.
-        publish: takes a result, the header of its image and the image, RGB ``uint8 (H, W, 3)``.
-        published: is told of each frame that was published, and what it took.
-        forgotten: is called when time went back or jumped, and all objects are forgotten.
+        output: takes the results.
     """
 
     def __init__(
@@ -68,25 +91,21 @@ class Processing:
         health: Health,
         reporter: Reporter,
         now: Callable[[], int],
-        publish: Callable[[TrackResult, Header, np.ndarray], None],
-        published: Callable[[TrackResult, Header, FrameTimes], None],
-        forgotten: Callable[[], None],
+        output: ResultOutput,
     ) -> None:
         self._configuration = configuration
         self._pipeline = pipeline
         self._health = health
         self._reporter = reporter
         self._now = now
-        self._hand_out = publish
-        self._published = published
-        self._forgotten = forgotten
+        self._output = output
         self._order = StreamOrder(round(configuration.node.max_gap * 1e9))
         self._pending: dict[int, _Pending] = {}  # by stamp
         self._encoding = ""
         self._dropped = 0  # since the last image that was taken into the pipeline
         self._failures = 0  # in a row
         self._reason = ""  # of the newest of them
-        self._unseen = 0  # images without masks that the models cost that were made anew
+        self._unseen = 0  # images without masks, because the models had to be replaced
 
     def forget(self) -> None:
         """Forget all frames and objects."""
@@ -94,6 +113,7 @@ class Processing:
         self._pending.clear()
         self._order.reset()
         self._failures = 0
+        self._output.forget()
 
     def take(self, arrival: Arrival, dropped: int) -> None:
         """Process an image, and publish what is known by then.
@@ -125,12 +145,12 @@ class Processing:
             self._reporter.error(f"image refused: {error}")
             return
         except (Exception, SystemExit) as error:  # of a backend; it must not end the thread
-            self._fail("an image could not be processed", error)
+            self._fail("processing an image failed", error)
             return
         self._dropped = 0
         self._publish_all(results)
         if self._failures >= self._configuration.node.max_failures:
-            self._make_anew()
+            self._replace_backends()
 
     def flush(self) -> None:
         """Publish the results that a windowed tracker still owes."""
@@ -147,9 +167,9 @@ class Processing:
                 "forgotten; click again"
             )
             self.forget()
-            self._forgotten()
+            self._output.time_jumped()
             newest = None
-        restarts = newest is not None and self._changed(image, encoding, newest.image)
+        restarts = newest is not None and self._must_restart(image, encoding, newest.image)
         if restarts:
             self.flush()
         self._encoding = encoding
@@ -159,15 +179,15 @@ class Processing:
             pipeline.restart(image, stamp, unseen) if restarts else pipeline.process(image, stamp)
         )
 
-    def _changed(self, image: np.ndarray, encoding: str, before: np.ndarray) -> bool:
-        """Whether the tracker can make nothing of the images before, and says so."""
+    def _must_restart(self, image: np.ndarray, encoding: str, before: np.ndarray) -> bool:
+        """Whether the tracker cannot continue from the image before; if so, that is logged."""
         if self._unseen:
             return True
         size, old = (f"{i.shape[1]}x{i.shape[0]}" for i in (image, before))
         if size != old:
             what = f"the image size changed from {old} to {size}"
         elif encoding != self._encoding:
-            what = f"the images' encoding changed from '{self._encoding}' to '{encoding}'"
+            what = f"the image encoding changed from '{self._encoding}' to '{encoding}'"
         else:
             return False
         self._reporter.warning(f"{what}: objects start again from their masks")
@@ -177,8 +197,8 @@ class Processing:
         for result in results:
             try:
                 self._publish(result)
-            except Exception as error:  # it must cost neither the others nor the thread
-                self._reporter.exception("a result could not be published", error)
+            except Exception as error:  # it must not cost the other results, or the thread
+                self._reporter.exception("publishing a result failed", error)
 
     def _publish(self, result: TrackResult) -> None:
         for problem in result.problems:
@@ -190,7 +210,7 @@ class Processing:
         self._pending = {s: p for s, p in self._pending.items() if s > result.stamp}
         image = self._pipeline.history.at(result.index).image
         begin = time.perf_counter()
-        self._hand_out(result, pending.header, image)
+        self._output.publish(result, pending.header, image)
         end = time.perf_counter()
         latency = (self._now() - result.stamp) * 1e-6
         times = FrameTimes(
@@ -202,33 +222,33 @@ class Processing:
             pending.dropped,
         )
         self._health.frame_published(times, result.problems if result.failed else ())
-        self._published(result, pending.header, times)
+        self._output.published(result, pending.header, times)
 
     def _fail(self, what: str, error: BaseException) -> None:
         self._failures += 1
         self._reason = f"{what}: {error!r}"
         self._reporter.exception(what, error)
         self._health.frame_failed(self._reason)
-        if len(self._pipeline.history):  # what is not in it any more has no result
+        if len(self._pipeline.history):  # images that it no longer holds get no result
             oldest = self._pipeline.history.oldest.stamp
             self._pending = {s: p for s, p in self._pending.items() if s >= oldest}
         if self._failures >= self._configuration.node.max_failures:
-            self._make_anew()
+            self._replace_backends()
 
-    def _make_anew(self) -> None:
-        """Replace the backends; objects go on from their last masks."""
+    def _replace_backends(self) -> None:
+        """Reload the models; objects start again from their last masks."""
         count = self._failures
         try:
-            self.flush()  # what others than these owe
+            self.flush()  # results that the old ones still owe
             self._failures = 0
-            made = self._configuration.create()
-            self._pipeline.replace_backends(made.tracker, made.segmenter)
+            created = self._configuration.create()
+            self._pipeline.replace_backends(created.tracker, created.segmenter)
             self._unseen = count
-            free_memory()  # of those before; a GPU that is out of order fails here, too
-        except (Exception, SystemExit) as error:  # the next failures try it again
-            self._reporter.exception("the models cannot be loaded anew", error)
+            free_memory()  # of the old ones; on a GPU that is out of order this fails, too
+        except (Exception, SystemExit) as error:  # the next failures try again
+            self._reporter.exception("the models cannot be reloaded", error)
             return
         self._reporter.error(
-            f"{count} images in a row failed: the models were loaded anew, and objects start "
-            f"again from their masks; the newest failed because {self._reason}"
+            f"{count} images in a row failed: the models were reloaded, and objects start again "
+            f"from their masks; the last failure was: {self._reason}"
         )

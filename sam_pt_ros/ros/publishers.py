@@ -1,9 +1,10 @@
-"""The node's outputs: what is known of an image, under the header of that image."""
+"""Publishes what is known of an image, under the header of that image."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,23 +28,24 @@ from sam_pt_ros.msg import Performance
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.ros.health import FrameTimes
 from sam_pt_ros.ros.locator import Locator
-from sam_pt_ros.ros.message_classes import make_message, message_class
+from sam_pt_ros.ros.message_classes import make_rclpy_message, rclpy_message_class
+from sam_pt_ros.ros.rclpy_internals import destroy_lifecycle_publisher
 from sam_pt_ros.ros.reporter import REPETITION, Reporter
-from sam_pt_ros.ros.topics import create_output, destroy_output
+from sam_pt_ros.ros.topics import create_output
 
-_MESSAGES = ResultMessages(make_message)
+_MESSAGES = ResultMessages(make_rclpy_message)
 
 
 @dataclass(frozen=True)
 class Processed:
-    """An image and what is known of it; what takes time is made once, when it is asked for.
+    """An image and what is known of it; what takes time is computed once, on first use.
 
     Attributes:
         result: of the image.
         header: the image's.
         image: RGB ``uint8 (H, W, 3)``.
-        camera: its calibration, if that is known.
-        locator: finds things in space; None: nothing is known of that.
+        camera: its model; None if it is not known.
+        locator: finds positions; None: they are not known.
     """
 
     result: TrackResult
@@ -54,7 +56,7 @@ class Processed:
 
     @cached_property
     def located(self) -> Located:
-        """Where things are in space."""
+        """Where the objects are in space."""
         if self.locator is None:
             return Located()
         return self.locator.locate(self.result, self.header, self.camera)
@@ -94,7 +96,7 @@ def _markers(view: Processed) -> Any:
     return _MESSAGES.markers(view.result, view.header, view.camera)
 
 
-# In the order in which they are published: what waits for depth, or takes long to draw, is last.
+# In the order in which they are published: what waits for depth, or is slow to draw, comes last.
 _MAKERS: dict[str, Callable[[Processed], Any | None]] = {
     "label_image": lambda view: _MESSAGES.label_image(view.result, view.header),
     "masks": lambda view: _MESSAGES.masks(view.result, view.header),
@@ -110,7 +112,7 @@ _MAKERS: dict[str, Callable[[Processed], Any | None]] = {
 
 
 def output_kinds(target_frame: str) -> dict[str, str]:
-    """Types of all outputs, by their name below ``~/``, as far as their packages are there."""
+    """Types of all outputs whose packages are installed, by their name below ``~/``."""
     kinds = KINDS | {"object_points": CLOUD_KIND, "overlay/compressed": COMPRESSED_KIND}
     if target_frame:
         kinds["target_object_points"] = CLOUD_KIND
@@ -120,26 +122,42 @@ def output_kinds(target_frame: str) -> dict[str, str]:
 
 
 class Publishers:
-    """Topics below ``~/``; each message is made only if somebody listens."""
+    """Topics below ``~/``; each message is made only if somebody subscribes.
+
+    They are made and destroyed in the executor's thread, all of them or none; messages are
+    published in the thread that processes.
+
+    Args:
+        node: publishes.
+        reporter: logs what cannot be published.
+        target_frame: value of the parameter.
+    """
 
     def __init__(self, node: LifecycleNode, reporter: Reporter, target_frame: str) -> None:
-        self._node = node
         self._reporter = reporter
         kinds = output_kinds(target_frame)
-        self._publishers = {
-            name: create_output(node, message_class(kinds[name]), f"~/{name}")
-            for name in _MAKERS
-            if name in kinds
-        }
-        self._performance = create_output(node, Performance, "~/performance")
+
+        with ExitStack() as made:
+
+            def create(kind: Any, name: str) -> Any:
+                publisher = create_output(node, kind, f"~/{name}")
+                made.callback(destroy_lifecycle_publisher, node, publisher)
+                return publisher
+
+            self._publishers = {
+                name: create(rclpy_message_class(kinds[name]), name)
+                for name in _MAKERS
+                if name in kinds
+            }
+            self._performance = create(Performance, "performance")
+            self._resources = made.pop_all()
 
     def destroy(self) -> None:
-        """Offer nothing any more."""
-        for publisher in (*self._publishers.values(), self._performance):
-            destroy_output(self._node, publisher)
+        """Withdraw all topics."""
+        self._resources.close()
 
     def publish_performance(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
-        """Publish what an image cost."""
+        """Publish what an image took."""
         if self._performance.get_subscription_count():
             self._performance.publish(
                 Performance(
@@ -164,8 +182,6 @@ class Publishers:
                 if message is not None:
                     publisher.publish(message)
             except UserError as error:
-                self._reporter.warning(
-                    f"nothing is published on '~/{name}': {error}", 10 * REPETITION
-                )
-            except Exception as error:  # it must not cost the others their message
-                self._reporter.exception(f"nothing could be published on '~/{name}'", error)
+                self._reporter.warning(f"not publishing '~/{name}': {error}", 10 * REPETITION)
+            except Exception as error:  # it must not cost the other outputs their message
+                self._reporter.exception(f"publishing on '~/{name}' failed", error)

@@ -1,4 +1,4 @@
-"""Which of the ready-made configurations a machine is best served with."""
+"""The configuration that suits the machine best, of those that come with the package."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PACKAGES = (_MOBILE_SAM.module, *_MOBILE_SAM.imports)
 
 
 def recommended_configuration() -> str:
-    """The name of a file in ``config/``, without its ending.
+    """The name of a file in ``config/``, without its extension.
 
-    ``cotracker_mobile_sam`` where its checkpoints and packages are, else ``classical``. Files are
-    not verified here: that is done when they are loaded.
+    ``cotracker_mobile_sam`` if its checkpoints and packages are installed, else ``classical``.
+    Checkpoints are not verified here, but when they are loaded.
     """
     folder = checkpoint_directory()
     files = all((folder / CHECKPOINTS[name].file).is_file() for name in _CHECKPOINTS)

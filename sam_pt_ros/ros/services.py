@@ -1,13 +1,13 @@
-"""Services: what they ask for is done in the pipeline's thread, and answered when it is done.
+"""Services: requests are run in the pipeline's thread, and answered when they are done.
 
-The executor goes on meanwhile: it receives images, and diagnostics are published.
+The executor goes on meanwhile: it receives images and publishes diagnostics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Protocol, TypeVar
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -24,22 +24,22 @@ from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.worker import Worker
 from sam_pt_ros.srv import AddObjects, RemoveObject
 
-_ANSWER_TIMEOUT = 30.0  # seconds that a service waits until the pipeline turns to it
+_ANSWER_TIMEOUT = 30.0  # seconds that a request waits for the pipeline
 _STEADY = ClockType.STEADY_TIME  # ROS time may stand still
 
 _Answer = TypeVar("_Answer")
 
 
 class Control(Protocol):
-    """What services control."""
+    """What services control. ``worker`` and ``enable`` are used in the executor's thread."""
 
     @property
     def worker(self) -> Worker[Any] | None:
         """What runs the pipeline; None while the node is not active."""
 
     @property
-    def sees(self) -> bool:
-        """Whether there has been an image."""
+    def has_images(self) -> bool:
+        """Whether there has been an image; asked in the worker's thread."""
 
     def enable(self, enabled: bool) -> None:
         """Process images, or ignore them."""
@@ -59,8 +59,8 @@ class Services:
 
     Args:
         node: offers them.
-        reporter: hears what fails.
-        control: does what is asked for.
+        reporter: logs failures.
+        control: does what is requested.
     """
 
     def __init__(self, node: Node, reporter: Reporter, control: Control) -> None:
@@ -68,31 +68,31 @@ class Services:
         self._reporter = reporter
         self._control = control
         self._waiting = self._ended = False
-        self._wake = node.create_guard_condition(self._on_wake)
-        in_turn = MutuallyExclusiveCallbackGroup()  # and nothing else waits for them
-        self._offered = [
-            node.create_service(kind, name, callback, callback_group=group)
+        in_turn = MutuallyExclusiveCallbackGroup()  # and no other callback waits for them
+        with ExitStack() as made:
+            self._wake = node.create_guard_condition(self._on_wake)
+            made.callback(node.destroy_guard_condition, self._wake)
             for kind, name, callback, group in (
                 (AddObjects, "~/add_objects", self._add_objects, in_turn),
                 (RemoveObject, "~/remove_object", self._remove_object, in_turn),
                 (Trigger, "~/reset", self._reset, in_turn),
                 (SetBool, "~/enable", self._enable, None),
-            )
-        ]
+            ):
+                service = node.create_service(kind, name, callback, callback_group=group)
+                made.callback(node.destroy_service, service)
+            self._resources = made.pop_all()
 
     def destroy(self) -> None:
-        """Offer nothing any more, as soon as who waits has been answered."""
+        """Withdraw the services, as soon as a client that waits has been answered."""
         self._ended = True
         self._on_wake()
 
     def _on_wake(self) -> None:
         if self._ended and not self._waiting:
-            for service in self._offered:
-                self._node.destroy_service(service)
-            self._node.destroy_guard_condition(self._wake)
+            self._resources.close()
 
     async def in_worker(self, function: Callable[[], _Answer]) -> _Answer:
-        """Run in the worker's thread; UserError if that was not done, or only in part."""
+        """Run in the worker's thread; UserError if it was not run, or failed."""
         worker = self._control.worker
         if worker is None:
             raise UserError("the node is not active; activate it first")
@@ -107,7 +107,7 @@ class Services:
         def give_up() -> None:
             nonlocal busy
             timer.cancel()
-            busy = future.cancel()  # once it has begun, only its end can be answered
+            busy = future.cancel()  # once it has begun, the answer is its result
 
         future.add_done_callback(wake)
         timer = self._node.create_timer(_ANSWER_TIMEOUT, give_up, clock=Clock(clock_type=_STEADY))
@@ -123,12 +123,12 @@ class Services:
             ) from None
         except (Exception, SystemExit) as error:  # a failure of a backend
             self._reporter.exception("a service call failed", error)
-            raise UserError(f"the pipeline did not do it: {error!r}") from error
+            raise UserError(f"the request failed in the pipeline: {error!r}") from error
         finally:
             self._node.destroy_timer(timer)
             self._waiting = False
-            with suppress(InvalidHandle):  # the node was destroyed without an answer
-                self._wake.trigger()  # once more: services may have to be destroyed after it
+            with suppress(InvalidHandle):  # the node was destroyed before the answer
+                self._wake.trigger()  # again: services may have to be destroyed now
 
     async def _add_objects(
         self, request: AddObjects.Request, response: AddObjects.Response
@@ -138,13 +138,13 @@ class Services:
                 raise UserError("the request holds no objects")
             requests = [messages.request_from_prompt(item) for item in request.objects]
             stamp = messages.prompt_stamp(request.header)
-            return self._control.add_objects(requests, stamp), self._control.sees
+            return self._control.add_objects(requests, stamp), self._control.has_images
 
         try:
-            response.object_ids, seeing = await self.in_worker(add)
+            response.object_ids, has_images = await self.in_worker(add)
             response.success = True
-            done = "started" if seeing else "waiting for the first image to start"
-            response.message = f"{done} object {listed(response.object_ids)}"
+            done = "started" if has_images else "waiting for the first image to start"
+            response.message = f"{done} object {', '.join(map(str, response.object_ids))}"
             self._node.get_logger().info(response.message)
         except UserError as error:
             response.message = str(error)
@@ -178,8 +178,3 @@ class Services:
         response.message = "images are processed" if request.data else "images are ignored"
         self._node.get_logger().info(response.message)
         return response
-
-
-def listed(ids: Iterable[int]) -> str:
-    """Ids in words."""
-    return ", ".join(map(str, ids))

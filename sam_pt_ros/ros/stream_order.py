@@ -1,35 +1,35 @@
-"""Whether an image goes on where the one before was, by its stamp. No ROS here."""
+"""Tells by stamps whether an image continues the stream. No ROS here."""
 
 from __future__ import annotations
 
 from sam_pt_ros.errors import UserError
 
 LATE = 1_000_000_000
-"""Nanoseconds that an image may be late; those that are older come from another time."""
+"""Nanoseconds by which an image may be late; older ones are of another time."""
 
-_CONFIRMED, _MOST_CONFIRMED = 2, 64  # images of another time in a row that begin a stream
-_STEADY = 10  # times as many in order, and none of another time, say that the stream is steady
+_MIN_CONFIRMED, _MAX_CONFIRMED = 2, 64  # images of another time in a row that begin a stream
+_STEADY = 10  # times as many images in order make a stream steady again
 
 
 class StreamOrder:
-    """Tells the next image from one that is late, twice there, or of another time.
+    """Tells the next image from one that is late, repeated, or of another time.
 
-    A single image of another time, as broken drivers send, changes nothing. A second one that goes
-    on from it begins a new stream: a recording that loops, a clock that was set. Where images of
-    two times keep coming, as of two cameras, each new stream takes twice as many in a row, until
-    one camera is settled on.
+    A single image of another time, as broken drivers send, changes nothing. A second one that
+    continues it begins a new stream: a recording loops, or a clock was set. If images of two times
+    keep alternating, as of two cameras, each new stream takes twice as many images in a row, until
+    the stream stays with one camera.
 
     Args:
-        max_gap: nanoseconds without images beyond which a stream is another one.
+        max_gap: largest gap between images of one stream, nanoseconds.
     """
 
     def __init__(self, max_gap: int) -> None:
         self._max_gap = max_gap
         self._stray: int | None = None  # stamp of the last image that was of another time
         self._strays = 0  # that go on from each other, up to that one
-        self._needed = _CONFIRMED
+        self._needed = _MIN_CONFIRMED
         self._in_order = 0  # images since the last stray
-        self._mixed = False  # whether images of two times came by turns, and it is not steady yet
+        self._mixed = False  # whether images of two times alternated, and it is not steady yet
         self._left: int | None = None  # stamp of the last image of the stream before
 
     def reset(self) -> None:
@@ -37,14 +37,14 @@ class StreamOrder:
         self._stray = None
 
     def begins_stream(self, stamp: int, newest: int | None) -> bool:
-        """Whether an image is of another time than those before it, and they are over.
+        """Whether an image begins a new stream, so that those before it are over.
 
         Args:
             stamp: the image's, nanoseconds.
-            newest: that of the image before; None if there is none.
+            newest: stamp of the image before; None if there is none.
 
         Raises:
-            UserError: the image is no image of this stream, or of a new one; leave it out.
+            UserError: the image belongs to no stream yet; leave it out.
         """
         if newest is None:
             return False
@@ -54,7 +54,7 @@ class StreamOrder:
                 self._stray, self._mixed, self._in_order = None, True, 0
             self._in_order += 1
             if self._in_order >= _STEADY * self._needed:
-                self._needed, self._mixed = _CONFIRMED, False
+                self._needed, self._mixed = _MIN_CONFIRMED, False
             return False
         if ahead == 0:
             raise UserError("its stamp is that of the image before; are there two cameras?")
@@ -65,7 +65,7 @@ class StreamOrder:
         if self._strays >= self._needed:
             self._stray, self._in_order, self._left = None, 0, newest
             if self._mixed:
-                self._needed = min(2 * self._needed, _MOST_CONFIRMED)
+                self._needed = min(2 * self._needed, _MAX_CONFIRMED)
             return True
         left = self._needed - self._strays
         raise UserError(

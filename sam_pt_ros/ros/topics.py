@@ -1,12 +1,19 @@
-"""Topics that the node offers: their quality of service, and who asks for more than that."""
+"""Topics of the node: how they are made, and reports of subscriptions whose QoS does not match."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSPolicyKind, QoSProfile, qos_policy_name_from_kind
+from rclpy.node import Node
+from rclpy.qos import (
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 try:
@@ -22,13 +29,32 @@ QOS_POLICIES = (
 )
 """What users may override, topic by topic."""
 
-_DEPTH = 10  # results that are kept for who is slower than the node
+SENSOR_DATA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+_DEPTH = 10  # results that are kept for a subscription that is slower than the node
 _REPORT_DELAY = 0.5  # seconds
 _STEADY = ClockType.STEADY_TIME
 
 
+def create_input(
+    node: Node, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+) -> Any:
+    """A subscription whose quality of service users may override.
+
+    Args:
+        node: subscribes.
+        kind: class of the messages.
+        topic: name of the topic, not resolved.
+        callback: takes each message, in the executor's thread.
+        qos: the default.
+    """
+    return node.create_subscription(
+        kind, topic, callback, qos, qos_overriding_options=QoSOverridingOptions(QOS_POLICIES)
+    )
+
+
 def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
-    """A lifecycle publisher; whoever asks for a better quality of service is named in the log.
+    """A lifecycle publisher; a subscription that requests a better QoS is named in the log.
 
     Args:
         node: publishes.
@@ -42,9 +68,9 @@ def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
 
         def report() -> None:
             node.destroy_timer(timer)
-            _report(node, publisher, node.resolve_topic_name(topic), policy)
+            _report_mismatch(node, publisher, node.resolve_topic_name(topic), policy)
 
-        # Who it is becomes known a little later. Not in ROS time, which may stand still.
+        # Discovery names the subscription a little later. Not in ROS time, which may stand still.
         timer = node.create_timer(_REPORT_DELAY, report, clock=Clock(clock_type=_STEADY))
 
     publisher = node.create_lifecycle_publisher(
@@ -57,28 +83,22 @@ def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
     return publisher
 
 
-def _report(node: LifecycleNode, publisher: Any, topic: str, policy: str) -> None:
+def policy_text(profile: QoSProfile, policy: str) -> str:
+    """The value of a policy of a QoS profile as it is logged: ``RELIABLE``, ``VOLATILE`` ..."""
+    value = getattr(profile, policy)
+    return str(getattr(value, "name", value))
+
+
+def _report_mismatch(node: LifecycleNode, publisher: Any, topic: str, policy: str) -> None:
     """Warn of subscriptions that receive nothing because of a policy of their QoS."""
-
-    def value(profile: QoSProfile) -> str:
-        found = getattr(profile, policy)
-        return str(getattr(found, "name", found)).lower()
-
-    offered = value(publisher.qos_profile)
-    asked = [
-        f"{other.node_name} asks for {wanted}"
+    offered = policy_text(publisher.qos_profile, policy)
+    requested = [
+        f"{wanted} by {other.node_name}"
         for other in node.get_subscriptions_info_by_topic(topic)
-        if (wanted := value(other.qos_profile)) != offered
+        if (wanted := policy_text(other.qos_profile, policy)) != offered
     ]
     node.get_logger().warning(
-        f"nothing goes to a subscription of {topic}: its {policy} is {offered}, but "
-        f"{', '.join(asked) or 'more was asked for'}; to offer that, set "
+        f"QoS mismatch on {topic}: requested {', '.join(requested) or 'a better one'}, offered "
+        f"{offered}; the subscription receives nothing. To match it, set "
         f"qos_overrides.{topic}.publisher.{policy}"
     )
-
-
-def destroy_output(node: LifecycleNode, publisher: Any) -> None:
-    """Offer it no more."""
-    # rclpy's destroy_lifecycle_publisher, which not all distributions have.
-    node._managed_entities.discard(publisher)
-    node.destroy_publisher(publisher)

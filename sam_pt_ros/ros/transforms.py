@@ -1,4 +1,4 @@
-"""Where frames are to each other, by tf2_ros where that is installed."""
+"""Transforms between frames, by tf2_ros if it is installed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rclpy.time import Time
 
 from sam_pt_ros.errors import UserError
 
-_POLL_PERIOD = 0.003  # seconds between looks for a transform that is on its way
+_POLL_PERIOD = 0.003  # seconds between lookups of a transform that is on its way
 
 
 class Transforms(ABC):
-    """Looks up transforms between frames; may be asked by any thread."""
+    """Looks up transforms between frames; any thread may call it."""
 
     def lookup(
         self,
@@ -26,17 +26,16 @@ class Transforms(ABC):
         stamp: int | None,
         timeout: float = 0.0,
     ) -> np.ndarray:
-        """The transform of coordinates in the source frame to those in the target frame.
+        """The transform from coordinates in the source frame to those in the target frame.
 
-        A frame's transform to itself is known always.
+        A frame's transform to itself is always known.
 
         Args:
-            target_frame: where the coordinates are wanted.
-            source_frame: where they are known.
+            target_frame: the frame in which coordinates are wanted.
+            source_frame: the frame in which they are known.
             stamp: nanoseconds; None: the newest time at which the transform is known.
-            timeout: seconds to wait for a transform of frames that are known to be connected, but
-                not at that time yet. Whoever waits must not be the executor's thread, which
-                receives it.
+            timeout: seconds to wait if the frames are connected, but not at that time yet. Only
+                0 in the executor's thread, because that receives the transforms.
 
         Returns:
             ``float64 (4, 4)``.
@@ -65,24 +64,24 @@ class Transforms(ABC):
     def _lookup(self, target_frame: str, source_frame: str, stamp: int | None) -> np.ndarray: ...
 
     def check(self) -> None:
-        """UserError if no transform will ever be known."""
+        """Raise UserError if no transform will ever be known."""
 
     def clear(self) -> None:
-        """Forget what moved: time went back, and tf2 would refuse what comes as too old."""
+        """Forget what moves: time went back, and tf2 would refuse new transforms as too old."""
 
     def destroy(self) -> None:
         """Stop listening."""
 
 
 class _NotYetError(UserError):
-    """The frames are connected, but not at the time that was asked for."""
+    """The frames are connected, but not at the requested time."""
 
 
 class NoTransforms(Transforms):
-    """Takes the place of tf2_ros where it is not installed, or not wanted.
+    """Refuses all lookups: tf2_ros is not installed, or not wanted.
 
     Args:
-        reason: why it cannot be used; empty: it is not wanted.
+        reason: why tf2_ros cannot be used; empty: it is not wanted.
     """
 
     def __init__(self, reason: str) -> None:
@@ -101,19 +100,19 @@ class NoTransforms(Transforms):
     @property
     def _what_to_do(self) -> str:
         if not self._reason:
-            return "is not to be used: use_tf is false"
+            return "is switched off; set use_tf to true"
         distribution = os.environ.get("ROS_DISTRO") or "<distro>"
         return f"cannot be used ({self._reason}); install ros-{distribution}-tf2-ros-py"
 
 
 class Tf2Transforms(Transforms):
-    """What tf2_ros hears on /tf and /tf_static.
+    """Transforms that tf2_ros receives on /tf and /tf_static.
 
     Args:
-        node: listens.
+        node: subscribes.
 
     Raises:
-        ImportError: tf2_ros is not installed, or does not fit.
+        ImportError: tf2_ros is not installed, or does not match this Python.
     """
 
     def __init__(self, node: Node) -> None:
@@ -141,12 +140,12 @@ class Tf2Transforms(Transforms):
         self._buffer.clear()
 
     def destroy(self) -> None:
-        """Stop listening; what is known can be asked for still."""
+        """Stop listening; what is known can still be looked up."""
         self._listener.unregister()
 
 
 def create_transforms(node: Node, use_tf: bool) -> Transforms:
-    """By tf2_ros where it can and is to be used; otherwise what refuses and says why."""
+    """Transforms by tf2_ros; if it cannot or must not be used, ones that refuse and say why."""
     if not use_tf:
         return NoTransforms("")
     try:
@@ -156,7 +155,7 @@ def create_transforms(node: Node, use_tf: bool) -> Transforms:
 
 
 def matrix_of(transform: Any) -> np.ndarray:
-    """A ``geometry_msgs/Transform`` as ``float64 (4, 4)``; not finite without a rotation."""
+    """A ``geometry_msgs/Transform`` as ``float64 (4, 4)``; NaN where the quaternion is 0."""
     shift, turn = transform.translation, transform.rotation
     x, y, z, w = np.array([turn.x, turn.y, turn.z, turn.w])
     with np.errstate(divide="ignore", invalid="ignore"):

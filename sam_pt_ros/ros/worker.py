@@ -1,4 +1,4 @@
-"""One thread that owns the pipeline; whoever receives only hands things over."""
+"""The thread that owns the pipeline; other threads only hand work to it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_MOST_CALLS = 20  # in a row, where an item waits
+_MAX_CALLS = 20  # in a row while an item waits
 
 
 class Worker(Generic[Item]):
     """Processes items in order in a thread of its own, and runs calls in between.
 
+    Any thread may call its methods.
+
     Args:
-        process: takes the next item, and how many were dropped between the one before and it. It
-            must not raise: what it cannot handle it reports.
-        capacity: how many items wait at most; beyond that the oldest is dropped. 1 keeps the
-            newest only.
+        process: takes the next item, and the number of items that were dropped before it. It is
+            called in the worker's thread and must not raise.
+        capacity: how many items may wait; beyond that the oldest is dropped. 1 keeps only the
+            newest.
     """
 
     def __init__(self, process: Callable[[Item, int], None], capacity: int) -> None:
@@ -45,17 +47,17 @@ class Worker(Generic[Item]):
             self._wake.notify()
 
     def clear(self) -> None:
-        """Drop the items that wait."""
+        """Drop all items that wait."""
         with self._wake:
             self._items.clear()
 
     def call(self, function: Callable[[], Answer]) -> Future[Answer]:
         """Run ``function`` in the worker's thread before the next item.
 
-        Where very many are called an item is processed now and then all the same.
+        While items wait, at most 20 calls run in a row.
 
-        The future holds what it returned or raised. It can be cancelled as long as the function
-        has not begun, and is cancelled if the worker stops first: then it never runs.
+        The future holds what the function returned or raised. It can be cancelled until the
+        function begins, and is cancelled if the worker stops first: then the function never runs.
         """
         future: Future[Answer] = Future()
 
@@ -64,7 +66,7 @@ class Worker(Generic[Item]):
                 return
             try:
                 future.set_result(function())
-            except (Exception, SystemExit) as error:  # it is the caller's to handle
+            except (Exception, SystemExit) as error:  # the caller handles it
                 future.set_exception(error)
 
         with self._wake:
@@ -81,10 +83,12 @@ class Worker(Generic[Item]):
         return len(self._calls)
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Drop what waits and end after the item in hand; whether that was within ``timeout``.
+        """Drop what waits, and end after the item in hand; false if that takes longer.
 
-        Without a timeout it takes as long as it takes. The thread is a daemon: one that hangs
-        does not keep the process alive.
+        The thread is a daemon: one that hangs does not keep the process alive.
+
+        Args:
+            timeout: seconds to wait; None: until it has ended.
         """
         with self._wake:
             self._stopping = True
@@ -105,7 +109,7 @@ class Worker(Generic[Item]):
                 if self._stopping:
                     return
                 run = None
-                if self._calls and (calls < _MOST_CALLS or not self._items):
+                if self._calls and (calls < _MAX_CALLS or not self._items):
                     run = self._calls.popleft()[1]
                     calls += 1
                 else:

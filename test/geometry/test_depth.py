@@ -24,11 +24,11 @@ from sam_pt_ros.interchange.images import DEPTH_ENCODINGS, decode_depth
 from sam_pt_ros.interchange.messages import ResultMessages
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectResult, ObjectState, TrackResult
-from sam_pt_ros.ros.message_classes import make_message
+from sam_pt_ros.ros.message_classes import make_rclpy_message
 from sam_pt_ros.trackers import PointTracks
 from support.examples import examples
 
-MESSAGES = ResultMessages(make_message)
+MESSAGES = ResultMessages(make_rclpy_message)
 SIZE = (240, 320)
 F, CX, CY = 260.0, 163.0, 117.0
 K1, K2, P1, P2 = -0.18, 0.04, 0.002, -0.001

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +20,9 @@ from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange import messages
 from sam_pt_ros.options.node import CLICK_MODES
 from sam_pt_ros.pipeline import SamPt
-from sam_pt_ros.ros.click_inputs import Click, Clicks
+from sam_pt_ros.ros.camera_info_input import CameraInfoInput
+from sam_pt_ros.ros.click_inputs import ClickInputs, ClickJob
+from sam_pt_ros.ros.click_reader import ClickReader, ClickRequest
 from support.doubles import ColourSegmenter, OracleTracker
 from support.examples import examples
 from support.scene import plain_scene
@@ -86,24 +87,36 @@ class Clicked:
     def __init__(self, mode: str, selected: int) -> None:
         self.pipeline = SamPt(OracleTracker(SCENE), ColourSegmenter())
         self.seen = 0
-        self.read: list[Callable[[], Click]] = []
+        self.jobs: list[ClickJob] = []
+        self.refused: list[str] = []
+        self.done: list[str] = []
         values = [SimpleNamespace(value=mode), SimpleNamespace(value=selected)]
-        node = SimpleNamespace(
-            get_parameters=lambda names: values,
-            get_logger=lambda: SimpleNamespace(warning=lambda text, **_: None),
+        logger = SimpleNamespace(
+            warning=lambda text, **_: self.refused.append(text), info=self.done.append
         )
-        self.clicks = Clicks(
-            node,  # type: ignore[arg-type]
+        self.node: Any = SimpleNamespace(
+            get_parameters=lambda names: values,
+            get_logger=lambda: logger,
+            create_subscription=lambda *_, **__: None,
+            destroy_subscription=lambda _: None,
+        )
+        self.camera_info = CameraInfoInput(self.node, False)
+        self.reader = ClickReader(
             self.pipeline,
             SimpleNamespace(lookup=self._lookup),  # type: ignore[arg-type]
-            False,
-            lambda topic, read: self.read.append(read),
-            lambda: SCENE.stamp(self.seen - 1),
+            self.camera_info,
             lambda point: None,
+        )
+        self.clicks = ClickInputs(
+            self.node,
+            SimpleNamespace(waiting=0, call=self.jobs.append),  # type: ignore[arg-type]
+            self.reader,
+            lambda: SCENE.stamp(self.seen - 1),
+            None,  # type: ignore[arg-type]  # nothing may fail
         )
         for _ in range(3):
             self.go_on()
-        self.ids = self.clicks.apply(
+        self.ids = self.reader.apply(
             messages.requests_from_points([PointPrompt(x=14.0, y=36.0, label=1)]), None
         )
 
@@ -122,15 +135,19 @@ class Clicked:
             assert np.isfinite(item.points.xy).all() and np.isfinite(item.score)
 
     def use(self) -> None:
-        """As the node does with each click."""
-        (read,) = self.read
-        before, ids, why = self.pipeline.object_ids, [], ""
-        try:
-            click = read()
-            ids = self.clicks.apply(click.requests, click.stamp)
-        except UserError as error:
-            why = str(error)
-        assert bool(ids) != bool(why) and "\n" not in why
+        """As the worker does with each click."""
+        (job,) = self.jobs
+        self.refused.clear()
+        before, ids = self.pipeline.object_ids, list[int]()
+
+        def apply(*arguments: Any) -> list[int]:
+            ids.extend(applied := ClickReader.apply(self.reader, *arguments))
+            return applied
+
+        self.reader.apply = apply  # type: ignore[method-assign]
+        job()
+        assert bool(ids) == bool(self.done) != bool(self.refused)
+        assert "\n" not in "".join(self.refused)
         assert self.pipeline.object_ids == sorted({*before, *ids})
         self.go_on()
         self.go_on()
@@ -165,7 +182,7 @@ def test_any_point_in_space_is_taken_or_refused_whatever_the_calibration(
     mode: tuple[str, int], calibration: CameraInfo, header: Header, point: Point
 ) -> None:
     clicked = Clicked(*mode)
-    clicked.clicks._on_camera_info(calibration)
+    clicked.camera_info.receive(calibration)
     clicked.clicks._on_clicked_point(PointStamped(header=header, point=point))
     clicked.use()
 
@@ -177,9 +194,12 @@ def test_any_request_is_taken_or_refused(
 ) -> None:
     clicked = Clicked("new_object", 0)
     request = ObjectPrompt(label="x", points=clicks, box=box, mask=mask)
-    clicked.read.append(
-        lambda: Click([messages.request_from_prompt(request)], messages.prompt_stamp(header))
-    )
+
+    def read() -> ClickRequest:
+        return ClickRequest([messages.request_from_prompt(request)], messages.prompt_stamp(header))
+
+    reporter: Any = None  # nothing may fail
+    clicked.jobs.append(ClickJob("x", read, clicked.reader, clicked.node, reporter))
     clicked.use()
 
 

@@ -23,8 +23,8 @@ from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.canvas import CanvasMessages, canvas_mesh
 from sam_pt_ros.interchange.messages import stamp_of
 from sam_pt_ros.options.node import NodeOptions
-from sam_pt_ros.ros.canvas_publisher import Canvas
-from sam_pt_ros.ros.message_classes import make_message
+from sam_pt_ros.ros.canvas_publisher import CanvasPublisher
+from sam_pt_ros.ros.message_classes import make_rclpy_message
 from support.rig import TIMEOUT, Rig
 from support.scene import OCCLUDER, THING, overlap
 
@@ -92,7 +92,7 @@ class FakeRviz:
 
 @pytest.mark.parametrize("camera", [PINHOLE, DISTORTED], ids=["pinhole", "distorted"])
 def test_vertices_and_uv_are_what_the_mesh_says_to_the_byte(camera: CameraModel) -> None:
-    message = CanvasMessages(make_message, 2.0).show(picture(), header(7), camera)
+    message = CanvasMessages(make_rclpy_message, 2.0).show(picture(), header(7), camera)
     vertices, uv = canvas_mesh(camera, SIZE, 2.0)
     data = serialize_message(message)
     count = struct.pack("<I", len(vertices))
@@ -106,7 +106,7 @@ def test_vertices_and_uv_are_what_the_mesh_says_to_the_byte(camera: CameraModel)
 
 
 def test_the_canvas_of_a_pinhole_reaches_from_the_image_s_edge_to_its_edge() -> None:
-    message = CanvasMessages(make_message, 2.0).show(picture(), header(7), PINHOLE)
+    message = CanvasMessages(make_rclpy_message, 2.0).show(picture(), header(7), PINHOLE)
     marker = message.markers[-1]
     x, y = 32 / 60 * 2, 24 / 60 * 2
     corners = [(-x, -y), (-x, y), (x, -y), (x, -y), (-x, y), (x, y)]
@@ -118,7 +118,7 @@ def test_the_canvas_of_a_pinhole_reaches_from_the_image_s_edge_to_its_edge() -> 
 
 
 def test_the_texture_is_the_image_and_the_header_is_the_image_s() -> None:
-    message = CanvasMessages(make_message, 1.0).show(picture(2), header(7), PINHOLE)
+    message = CanvasMessages(make_rclpy_message, 1.0).show(picture(2), header(7), PINHOLE)
     marker = message.markers[-1]
     assert marker.texture.format == "jpeg"
     assert bytes(marker.texture.data[:3]) == b"\xff\xd8\xff"
@@ -134,7 +134,7 @@ def test_the_texture_is_the_image_and_the_header_is_the_image_s() -> None:
 
 
 def test_what_was_shown_is_deleted_before_the_new_is_added() -> None:
-    made = CanvasMessages(make_message, 1.0)
+    made = CanvasMessages(make_rclpy_message, 1.0)
     messages = [made.show(picture(i), header(i), PINHOLE) for i in range(3)]
     done = [[(m.action, m.ns, m.id) for m in message.markers] for message in messages]
     add, delete = Marker.ADD, Marker.DELETEALL
@@ -147,7 +147,7 @@ def test_what_was_shown_is_deleted_before_the_new_is_added() -> None:
 
 
 def test_rviz_shows_the_newest_image_once_and_keeps_no_other() -> None:
-    made, rviz = CanvasMessages(make_message, 1.0), FakeRviz()
+    made, rviz = CanvasMessages(make_rclpy_message, 1.0), FakeRviz()
     cameras = [PINHOLE, PINHOLE, DISTORTED, PINHOLE, PINHOLE]
     for index, camera in enumerate(cameras):
         rviz.take(made.show(picture(index), header(index), camera))
@@ -159,7 +159,7 @@ def test_rviz_shows_the_newest_image_once_and_keeps_no_other() -> None:
 
 
 def test_rviz_recovers_from_a_message_that_it_did_not_get() -> None:
-    made, rviz = CanvasMessages(make_message, 1.0), FakeRviz()
+    made, rviz = CanvasMessages(make_rclpy_message, 1.0), FakeRviz()
     for index in range(6):
         message = made.show(picture(index), header(index), PINHOLE)
         if index not in (0, 2, 3):
@@ -169,7 +169,7 @@ def test_rviz_recovers_from_a_message_that_it_did_not_get() -> None:
 
 
 def test_a_calibration_for_another_size_is_refused() -> None:
-    made = CanvasMessages(make_message, 1.0)
+    made = CanvasMessages(make_rclpy_message, 1.0)
     camera = CameraModel(K, np.zeros(5), False, (480, 640))
     with pytest.raises(UserError, match="640x480 pixels, but they have 64x48"):
         made.show(picture(), header(0), camera)
@@ -179,7 +179,7 @@ def test_a_lens_model_that_reaches_nothing_is_refused() -> None:
     aside = K + np.array([[0, 0, -2000.0], [0, 0, 0], [0, 0, 0]])
     camera = CameraModel(aside, np.zeros(4), True, SIZE)
     with pytest.raises(UserError, match="reaches no part of the image"):
-        CanvasMessages(make_message, 1.0).show(picture(), header(0), camera)
+        CanvasMessages(make_rclpy_message, 1.0).show(picture(), header(0), camera)
 
 
 # --- when it is published -----------------------------------------------------------------
@@ -222,7 +222,7 @@ class Shown:
         self.node = FakeNode()
         self.now = 1000.0
         monkeypatch.setattr("sam_pt_ros.ros.canvas_publisher.time.monotonic", lambda: self.now)
-        self.canvas = Canvas(self.node, NodeOptions(**options))
+        self.canvas = CanvasPublisher(self.node, NodeOptions(**options))
 
     def show(self, index: int, camera: CameraModel | None = PINHOLE, oldest: int = 0) -> None:
         self.canvas.show(picture(), header(index), camera, stamp_of(header(oldest)))

@@ -226,7 +226,8 @@ def test_points_for_an_object_that_is_not_there_are_refused(modes: Rig) -> None:
     assert set_parameter(modes, "selected_object", 9) == ""
     for topic, message in (("clicked_pixel", pixel), ("clicked_point", stamped(CAMERA, ONE))):
         assert modes.click(topic, message).endswith(
-            "refused: there is no object 9, which selected_object says; known are 1"
+            "refused: there is no object 9; set selected_object to 0 or to an object that is "
+            "tracked: 1"
         )
     assert set_parameter(modes, "selected_object", 0) == ""
     assert modes.call("reset", Trigger.Request()).success
@@ -321,7 +322,7 @@ def test_a_refused_point_is_explained_and_changes_nothing(clicked: Rig) -> None:
         ),
         (CAMERA, (math.nan, 0.0, 1.0), "the point [nan, 0.0, 1.0] is not finite"),
         (CAMERA, (0.0, math.inf, 1.0), "the point [0.0, inf, 1.0] is not finite"),
-        ("", ONE, "the point has no frame_id, so nobody knows where it is"),
+        ("", ONE, "the point has no frame_id, so its place is unknown"),
         (
             "nowhere",
             ONE,

@@ -23,12 +23,12 @@ from sam_pt_ros.interchange.messages import ResultMessages
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros import depth_input
 from sam_pt_ros.ros.depth_input import DepthInput
-from sam_pt_ros.ros.message_classes import make_message
+from sam_pt_ros.ros.message_classes import make_rclpy_message
 from support.rig import TIMEOUT, Rig
 from support.robot import DOUBLES, Robot
 from support.scene import BACKGROUND, OCCLUDER, THING
 
-MESSAGES = ResultMessages(make_message)
+MESSAGES = ResultMessages(make_rclpy_message)
 FRAME_ID = "camera_optical_frame"
 F = 300.0
 DISTANCE = {BACKGROUND: 3.0, THING: 1.2, OCCLUDER: 0.9}
@@ -89,11 +89,11 @@ def test_it_says_why_an_image_has_no_depth(
     subscription.callback(small(1_000_000_000))
     assert subscription.timeout == 3.0  # and it is missed from now on
     assert made.find(1_000_000_000 + 20_000_000) is None
-    assert made.missing(1_000_000_000 + 20_000_000) == "it did not come within depth_timeout, 0 s"
+    assert made.missing(1_000_000_000 + 20_000_000) == "none arrived within depth_timeout (0 s)"
     subscription.callback(small(1_000_000_000 + 40_000_000))
     assert made.find(1_000_000_000 + 20_000_000) is None
     assert made.missing(1_000_000_000 + 20_000_000) == (
-        "the nearest is 20 ms from the image's stamp, and depth_tolerance is 10 ms"
+        "the nearest is 20 ms from the image's stamp, more than depth_tolerance (10 ms)"
     )
 
 
@@ -428,7 +428,7 @@ def test_depth_of_another_frame_is_refused(camera: DepthCamera) -> None:
     camera.publish(index, frame_id="depth_optical_frame")
     rig.play(index)
     line = rig.log("depth image refused")
-    assert f"it is in frame 'depth_optical_frame', and the image in '{FRAME_ID}'" in line
+    assert f"it is in frame 'depth_optical_frame', but the image is in '{FRAME_ID}'" in line
     item = rig.objects(index)[1]
     assert item.state == TrackedObject.TRACKING and unknown(item.extent)
     points = rig.output("tracked_points", index).points
@@ -456,7 +456,7 @@ def test_a_camera_info_of_another_size_gives_neither_metres_nor_markers(
     assert not rig.heard("markers", index + 1) and not rig.heard("object_points", index + 1)
     reason = "the camera_info is for images of 640x240 pixels, but they have 320x240"
     assert reason in rig.log("depth image refused")
-    assert reason in rig.log("nothing is published on '~/markers'")
+    assert reason in rig.log("not publishing '~/markers'")
     for each in (index + 2, index + 3):
         camera.publish(each)
         rig.play(each)

@@ -15,7 +15,7 @@ from rclpy.clock import Clock
 
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.pipeline import Counters
-from sam_pt_ros.ros.diagnostics import PERIOD, Diagnostics, Watched, memory
+from sam_pt_ros.ros.diagnostics import PERIOD, Diagnostics, NodeSnapshot, memory
 from sam_pt_ros.ros.health import FrameTimes, Health
 from support.rig import TIMEOUT, Rig
 from support.scene import OCCLUDER
@@ -118,7 +118,7 @@ class Said:
     def __init__(self) -> None:
         self.now = 100.0
         self.health = Health(lambda: self.now)
-        self.watched = Watched(None, Camera(), {}, {})  # type: ignore[arg-type]
+        self.watched = NodeSnapshot(None, Camera(), {}, {})  # type: ignore[arg-type]
         self.node = HeardNode()
         self._diagnostics = Diagnostics(
             self.node,  # type: ignore[arg-type]
@@ -213,7 +213,7 @@ def test_images_that_come_to_nothing_are_a_warning(said: Said) -> None:
     for _ in range(61):
         said.health.frame_received()
         said.now += 0.1
-    assert said("images")[:2] == (DiagnosticStatus.WARN, "images come, but no result for 6 s")
+    assert said("images")[:2] == (DiagnosticStatus.WARN, "images arrive, but no result for 6 s")
     said.health.frame_published(FrameTimes(0))
     assert said("images")[0] == DiagnosticStatus.OK
     said.now += 5.2
@@ -238,7 +238,7 @@ def test_a_latency_that_is_not_known_is_not_taken_for_no_images(said: Said) -> N
     assert said("time")[1] == "no images"
     said.health.frame_published(FrameTimes(0, stages={"tracker": 2.0}))
     _, message, values = said("time")
-    assert message.startswith("latency is not known: stamps are of another clock")
+    assert message.startswith("latency unknown: stamps are of another clock")
     assert values["tracker (ms)"] == "2.0" and "latency p50 (ms)" not in values
     said.now += 20
     assert said("time")[1] == "no images"

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import rclpy
+from lifecycle_msgs.srv import GetState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -25,7 +26,7 @@ from sensor_msgs.msg import Image
 
 from support import packages
 from support.camera_process import image
-from support.rig import ROOT, TIMEOUT, NodeProcess, free_domain
+from support.rig import ROOT, TIMEOUT, NodeProcess, Rig, free_domain, run_node
 from support.scene import THING, passing_scene
 
 RUNS_ON = 1.5  # seconds after it has become active in which the node may be told to end
@@ -139,6 +140,34 @@ def slowness() -> float:
     taken = time.monotonic() - begin
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return taken / (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+HELD_UP = """
+import atexit, time
+from sam_pt_ros import track_node
+
+atexit.register(time.sleep, 2 * {timeout})
+track_node.main()
+"""
+
+
+def test_the_process_does_not_wait_for_python_to_tear_down_its_modules() -> None:
+    script = HELD_UP.format(timeout=TIMEOUT)
+    ended = run_node([sys.executable, "-c", script, "--ros-args", "-p", "no_such_option:=1"])
+    assert ended.returncode == 2
+    assert "unknown parameter 'no_such_option'" in ended.stderr
+
+
+def test_a_node_that_has_ended_has_left_the_graph(make_rig: Callable[..., Rig]) -> None:
+    """Otherwise others see it for 20 s, until DDS gives it up."""
+    rig = make_rig("autostart:=false", connect=False)
+    rig.call_service(GetState, "get_state", GetState.Request())
+    assert "sam_pt" in rig.listener.get_node_names()
+    assert rig.node.end(signal.SIGTERM) == 0
+    deadline = time.monotonic() + 10
+    while "sam_pt" in rig.listener.get_node_names():
+        assert time.monotonic() < deadline, "the node is still in the graph"
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -295,11 +295,11 @@ def test_a_camera_that_stalls_is_named_and_objects_go_on(
     rig.forget()
     every_frame.diagnostics.forget()
     time.sleep(seconds)
-    rig.log(r"no image for [\d.]+ s on /image; published by /camera")
+    rig.log(r"no image on /image for [\d.]+ s; published by /camera")
     values = every_frame.status("images", STALE, "no image for")
     assert (values["topic"], values["publishers"]) == ("/image", "/camera")
     rig.play(2)
-    said = re.search(r"after ([\d.]+) s", rig.log(r"images on /image come after [\d.]+ s"))
+    said = re.search(r"after ([\d.]+) s", rig.log(r"images on /image resumed after [\d.]+ s"))
     assert said and seconds - 0.05 <= float(said[1]) <= time.monotonic() - begin + 0.05
     index, _ = every_frame.play_until(3, "images", OK, "Hz processed")
     assert rig.objects(index)[1].age == index
@@ -369,8 +369,10 @@ def test_two_cameras_on_one_topic_are_noticed(every_frame: FaultyRig) -> None:
     start(rig, THING)
     other = rig.listener.create_publisher(Image, "image", 10)
     try:
-        rig.log("2 publish images on /image: /camera, /listener; one camera is expected")
-        index, values = every_frame.play_until(1, "images", WARN, "2 publish images on one topic")
+        rig.log("2 nodes publish images on /image: /camera, /listener; stop all but one")
+        index, values = every_frame.play_until(
+            1, "images", WARN, "2 nodes publish images on one topic"
+        )
         assert values["publishers"] == "/camera, /listener"
     finally:
         rig.destroy(other)
@@ -387,8 +389,8 @@ def test_a_camera_whose_quality_of_service_does_not_match_is_named(
         connect=False,
     )
     rig.log(
-        "nothing comes from a publisher of /image: reliable is asked for, as qos_overrides says, "
-        "but camera offers best_effort"
+        "QoS mismatch on /image: requested RELIABLE, offered BEST_EFFORT by camera; no images "
+        "arrive from it. To match it, change qos_overrides./image.subscription.reliability"
     )
     rig.camera.end()
     rig.camera = Camera(rig.domain, "reliable")
@@ -555,7 +557,7 @@ def test_a_model_that_fails_costs_that_image_only(
             for value in (p.x, p.y, p.confidence)
         ] + [o.score for o in rig.objects(index).values()]
         assert np.isfinite(numbers).all(), index
-    assert not rig.logs("loaded anew")
+    assert not rig.logs("reloaded")
     check_good(rig, 9, one=THING, two=OCCLUDER)
     every_frame.status("tracking", OK, "2 objects")
 
@@ -570,7 +572,7 @@ def test_models_that_fail_again_and_again_are_loaded_anew(
     every_frame.faults.set(model, "raise")
     rig.play(2, 13)  # max_failures is 5, so that what is loaded anew fails as well
     what = {"tracker": "points cannot be tracked", "segmenter": "object 1 cannot be segmented"}
-    rig.log(f"5 images in a row failed: the models were loaded anew, .* because {what[model]}")
+    rig.log(f"5 images in a row failed: the models were reloaded, .* failure was: {what[model]}")
     every_frame.faults.clear()
     rig.play(14, 18)
     assert rig.stamps("objects") == [rig.scene.stamp(i) for i in range(19)]

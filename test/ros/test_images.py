@@ -28,10 +28,10 @@ from sam_pt_ros.interchange.images import (
     decode_mask,
 )
 from sam_pt_ros.interchange.messages import ResultMessages
-from sam_pt_ros.ros.message_classes import make_message
+from sam_pt_ros.ros.message_classes import make_rclpy_message
 from support.examples import examples
 
-encode_image = ResultMessages(make_message).image
+encode_image = ResultMessages(make_rclpy_message).image
 
 _random = np.random.default_rng(0)
 RGB = _random.integers(0, 256, (16, 21, 3), np.uint8)

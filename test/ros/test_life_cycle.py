@@ -26,10 +26,12 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.messages import KINDS, ResultMessages, stamp_of
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.ros import diagnostics, live_stream, services, tracking_session
 from sam_pt_ros.ros import node as node_module
-from sam_pt_ros.ros import services
-from sam_pt_ros.ros.canvas_publisher import Canvas
+from sam_pt_ros.ros.canvas_publisher import CanvasPublisher
 from sam_pt_ros.ros.diagnostics import Diagnostics
+from sam_pt_ros.ros.live_stream import LiveStream
+from sam_pt_ros.ros.namesakes import warn_of_namesakes
 from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
@@ -67,6 +69,13 @@ def set_parameter(node: TrackNode, name: str, value: Any) -> None:
 def activate(node: TrackNode) -> None:
     assert node.trigger_configure() == OK
     assert node.trigger_activate() == OK
+
+
+def running(node: TrackNode) -> LiveStream:
+    """What an active node runs."""
+    stream = node.session.stream
+    assert stream is not None
+    return stream
 
 
 def rest(node: TrackNode) -> None:
@@ -151,7 +160,7 @@ def test_an_override_for_a_topic_that_is_not_there_is_named(
     warnings: list[str] = []
     monkeypatch.setattr(node.get_logger(), "warning", warnings.append)
     activate(node)
-    assert f"'{name}' changes nothing: no topic of this node takes it" in warnings
+    assert f"'{name}' has no effect: the node has no such topic" in warnings
     node.release()
     node.destroy_node()
 
@@ -165,10 +174,10 @@ def test_a_wrong_configuration_can_be_put_right(node: TrackNode) -> None:
 
 def test_a_node_that_was_disabled_and_cleaned_up_is_enabled_again(node: TrackNode) -> None:
     activate(node)
-    node.enable(False)
+    node.session.enable(False)
     rest(node)
     activate(node)
-    assert node._enabled.is_set()
+    assert node.session.enabled.is_set()
 
 
 def test_nothing_is_left_of_a_node_that_was_cleaned_up(node: TrackNode) -> None:
@@ -235,12 +244,12 @@ def test_outputs_are_on_before_the_first_image_can_come(
 ) -> None:
     on: list[bool] = []
 
-    class Input(node_module.ImageInput):
+    class Input(live_stream.ImageInput):
         def __init__(self, *arguments: Any) -> None:
             on.extend(entity.is_activated for entity in node._managed_entities)
             super().__init__(*arguments)
 
-    monkeypatch.setattr(node_module, "ImageInput", Input)
+    monkeypatch.setattr(live_stream, "ImageInput", Input)
     activate(node)
     assert len(on) >= len(KINDS) and all(on)
 
@@ -253,7 +262,7 @@ FAILING = [("create_lifecycle_publisher", n) for n in (1, 4, 9)] + [
 def test_nothing_is_left_of_a_transition_that_failed_halfway(
     node: TrackNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "warm_up", lambda pipeline: None)
+    monkeypatch.setattr(tracking_session, "warm_up", lambda pipeline: None)
 
     def left() -> list[int]:
         kinds = (node.publishers, node.subscriptions, node.services, node.timers, node.guards)
@@ -279,6 +288,7 @@ def test_nothing_is_left_of_a_transition_that_failed_halfway(
         (error,) = errors
         assert re.match(f"the node cannot be {what}: .*failed on purpose", error)
         assert left() == before, (method, number)
+        assert "pipeline" not in {thread.name for thread in threading.enumerate()}
     activate(node)
     rest(node)
     assert left() == before
@@ -312,7 +322,7 @@ def test_the_node_can_be_shut_down_in_any_state(node: TrackNode, state: str) -> 
     assert node._state_machine.current_state[1] == "finalized"
     left = [len(list(kind)) for kind in (node.publishers, node.subscriptions, node.timers)]
     assert left == before
-    assert node._pipeline is None and node._worker is None
+    assert node._session is None
 
 
 def test_what_takes_long_is_said_again_and_again(
@@ -321,7 +331,7 @@ def test_what_takes_long_is_said_again_and_again(
     said: list[str] = []
     again, create = threading.Event(), Configuration.create
 
-    def say(diagnostics: Diagnostics, what: str) -> None:
+    def say(_: Diagnostics, what: str) -> None:
         said.append(what)
         if said.count(what) >= 3:
             again.set()
@@ -330,8 +340,8 @@ def test_what_takes_long_is_said_again_and_again(
         assert again.wait(TIMEOUT)
         return create(configuration)
 
-    monkeypatch.setattr(node_module, "PERIOD", 0.01)
-    monkeypatch.setattr(Diagnostics, "say", say)
+    monkeypatch.setattr(diagnostics, "PERIOD", 0.01)
+    monkeypatch.setattr(Diagnostics, "publish_activity", say)
     monkeypatch.setattr(Configuration, "create", create_slowly)
     assert node.trigger_configure() == OK
     assert said[:3] == ["loading lucas_kanade and classical"] * 3 and "warming up" in said
@@ -342,13 +352,13 @@ def test_what_takes_long_is_said_again_and_again(
 
 def test_who_deactivates_does_not_wait_for_a_pipeline_that_is_stopped(node: TrackNode) -> None:
     activate(node)
-    assert node._worker is not None
+    worker = running(node).worker
     go_on, held = threading.Event(), threading.Event()
-    node._worker.call(lambda: (held.set(), go_on.wait(TIMEOUT)))
+    worker.call(lambda: (held.set(), go_on.wait(TIMEOUT)))
     assert held.wait(TIMEOUT)
     deactivating = threading.Thread(target=node.trigger_deactivate, daemon=True)
     deactivating.start()
-    while not node._worker._calls:
+    while not worker._calls:
         threading.Event().wait(0.001)
     threading.Event().wait(0.05)  # now it waits
     assert not node.stop_pipeline(0.01)  # as a signal does
@@ -362,10 +372,9 @@ def test_who_deactivates_does_not_wait_for_a_pipeline_that_is_stopped(node: Trac
 
 def served(node: TrackNode, function: Callable[[], Any]) -> Any:
     """What a service's callback is given, run as a service is."""
-    assert node._offered is not None
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    task = executor.create_task(node._offered.in_worker, function)
+    task = executor.create_task(node.session.services.in_worker, function)
     executor.spin_until_future_complete(task, TIMEOUT)
     executor.remove_node(node)
     executor.shutdown()
@@ -378,8 +387,7 @@ def test_a_service_whose_turn_does_not_come_is_not_done_later(
     monkeypatch.setattr(services, "_ANSWER_TIMEOUT", 0.05)
     activate(node)
     go_on, done = threading.Event(), []
-    assert node._worker is not None
-    node._worker.call(lambda: go_on.wait(TIMEOUT))
+    running(node).worker.call(lambda: go_on.wait(TIMEOUT))
     with pytest.raises(UserError, match="busy; nothing was done"):
         served(node, lambda: done.append(1))
     go_on.set()
@@ -397,12 +405,11 @@ def test_a_service_that_takes_long_is_answered_when_it_is_done(
 def test_a_service_that_is_answered_after_the_cleanup_is_offered_no_more(node: TrackNode) -> None:
     """What has woken the executor up may be used up by the time that the answer is given."""
     activate(node)
-    offered = node._offered
-    assert offered is not None and node._worker is not None
+    offered = node.session.services
     before = len(list(node.services))
     waits = offered.in_worker(lambda: "done")
     waits.send(None)
-    node._worker.call(lambda: None).result(TIMEOUT)
+    running(node).worker.call(lambda: None).result(TIMEOUT)
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     end = time.monotonic() + 0.3
@@ -426,14 +433,14 @@ def test_two_nodes_of_one_name_are_noticed(
     node = TrackNode(context=context, cli_args=named)
     warnings: list[str] = []
     monkeypatch.setattr(node._reporter, "warning", lambda text, repetition: warnings.append(text))
-    node._watched()
+    warn_of_namesakes(node, node._reporter)
     assert warnings == []
     other = LifecycleNode("twin", context=context)
     deadline = time.monotonic() + TIMEOUT
     while not warnings and time.monotonic() < deadline:
         time.sleep(0.02)
-        node._watched()
-    assert warnings[0].startswith("2 nodes are named /twin: each does what is asked of the other")
+        warn_of_namesakes(node, node._reporter)
+    assert warnings[0].startswith("2 nodes are named /twin: each obeys the other's requests, and")
     for made in (node, other):
         made.destroy_node()
 
@@ -444,14 +451,15 @@ def test_clicks_do_not_pile_up_where_a_model_hangs(
     warnings: list[str] = []
     activate(node)
     monkeypatch.setattr(node._reporter, "warning", warnings.append)
-    assert node._worker is not None and node._clicks is not None
+    worker, clicks = running(node).worker, running(node).clicks
     go_on, held = threading.Event(), threading.Event()
-    node._worker.call(lambda: (held.set(), go_on.wait(TIMEOUT)))
+    worker.call(lambda: (held.set(), go_on.wait(TIMEOUT)))
     assert held.wait(TIMEOUT)
     for _ in range(150):
-        node._clicks._on_clicked_pixel(Point(x=1.0, y=1.0))
-    assert node._worker.waiting == 100
-    assert warnings == ["click on 'clicked_pixel' refused: too many others wait"] * 50
+        clicks._on_clicked_pixel(Point(x=1.0, y=1.0))
+    assert worker.waiting == 100
+    refused = "click on 'clicked_pixel' refused: 100 requests wait for the pipeline"
+    assert warnings == [refused] * 50
     go_on.set()
 
 
@@ -499,7 +507,7 @@ def test_an_output_that_cannot_be_made_costs_no_other(
         "markers": 1,
     }
     (error,) = errors
-    assert error.startswith("nothing could be published on '~/objects': RuntimeError(")
+    assert error.startswith("publishing on '~/objects' failed: RuntimeError(")
     node.destroy_node()
 
 
@@ -522,7 +530,7 @@ def test_markers_without_a_camera_info_that_fits_are_refused_and_that_is_said(
         "markers",
     ]
     (warning,) = warnings
-    assert warning.startswith("nothing is published on '~/markers': ")
+    assert warning.startswith("not publishing '~/markers': ")
     assert ("none has arrived" if size is None else "60x40 pixels") in warning
     node.destroy_node()
 
@@ -538,7 +546,7 @@ class Broken(Heard):
         raise RuntimeError("broken on purpose")
 
 
-class BrokenCanvas(Canvas):
+class BrokenCanvas(CanvasPublisher):
     """Raises when it is to show something."""
 
     def show(self, *_: Any) -> None:
@@ -550,27 +558,27 @@ def test_what_raises_while_an_image_is_published_costs_neither_that_nor_the_next
     node: TrackNode, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     if broken == "canvas":
-        monkeypatch.setattr(node_module, "Canvas", BrokenCanvas)
+        monkeypatch.setattr(tracking_session, "CanvasPublisher", BrokenCanvas)
     activate(node)
-    assert node._outputs is not None and node._worker is not None
+    stream, publishers = running(node), node.session.publishers
     errors: list[str] = []
     monkeypatch.setattr(node._reporter, "error", errors.append)
-    heard: dict[str, Any] = {name: Heard() for name in node._outputs._publishers}
+    heard: dict[str, Any] = {name: Heard() for name in publishers._publishers}
     if broken in ("count", "publish"):
         method = {"count": "get_subscription_count", "publish": "publish"}[broken]
         heard["label_image"] = Broken(method)
     if broken == "performance":
-        monkeypatch.setattr(node._outputs, "_performance", Broken("publish"))
-    monkeypatch.setattr(node._outputs, "_publishers", heard)
+        monkeypatch.setattr(publishers, "_performance", Broken("publish"))
+    monkeypatch.setattr(publishers, "_publishers", heard)
     scene = plain_scene()
     for index in range(3):
-        node._on_image(camera_process.image(scene, index, "rgb8", None))
-        while len(node._require_pipeline().history) <= index:
-            node._worker.call(lambda: None).result(TIMEOUT)
-        node._worker.call(lambda: None).result(TIMEOUT)
+        stream.receive(camera_process.image(scene, index, "rgb8", None))
+        while len(node.session.pipeline.history) <= index:
+            stream.worker.call(lambda: None).result(TIMEOUT)
+        stream.worker.call(lambda: None).result(TIMEOUT)
     stamps = [stamp_of(message.header) for message in heard["objects"].messages]
     assert stamps == [scene.stamp(index) for index in range(3)]
-    assert node._shown == scene.stamp(2)  # what comes after it was done as well
+    assert node.session.outputs.shown == scene.stamp(2)  # what comes after it was done as well
     assert len(errors) == 3 and all("broken on purpose" in error for error in errors)
 
 
@@ -603,15 +611,15 @@ def test_what_a_windowed_tracker_owes_is_published_on_deactivation(
     )
     activate(node)
     scene = plain_scene()
-    worker = node._worker
-    assert worker is not None
+    stream = running(node)
+    worker = stream.worker
     for index in range(20):
-        node._on_image(camera_process.image(scene, index, "rgb8", None))
+        stream.receive(camera_process.image(scene, index, "rgb8", None))
         if index == 0:
             x, y = scene.inner_point(THING, 0)
-            node._require_clicks()._on_clicked_pixel(Point(x=x, y=y))
+            stream.clicks._on_clicked_pixel(Point(x=x, y=y))
     worker.call(lambda: None).result(TIMEOUT)
-    while len(node._require_pipeline().history) < 20:
+    while len(node.session.pipeline.history) < 20:
         worker.call(lambda: None).result(TIMEOUT)
     assert [index for index, _ in published] == list(range(8))
     assert node.trigger_deactivate() == OK

@@ -24,13 +24,13 @@ from sam_pt_ros.interchange import images, messages
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.recordings import rosbag2
-from sam_pt_ros.ros.message_classes import make_message
+from sam_pt_ros.ros.message_classes import make_rclpy_message
 from sam_pt_ros.trackers import PointTracks
 
 HEADER = Header(frame_id="camera")
 HEADER.stamp.sec, HEADER.stamp.nanosec = 12, 34
 SIZE = (20, 30)
-MADE = messages.ResultMessages(make_message)
+MADE = messages.ResultMessages(make_rclpy_message)
 CAMERA = CameraModel(np.array([[10.0, 0, 15], [0, 10, 10], [0, 0, 1]]), np.zeros(5), False)
 
 

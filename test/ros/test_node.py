@@ -722,7 +722,7 @@ def test_a_service_that_waits_for_a_slow_model_keeps_nobody_else_waiting(
     assert state(rig) == State.PRIMARY_STATE_ACTIVE
     assert rig.call("enable", SetBool.Request(data=False)).success
     assert not removed.is_set() and not refused.is_set()
-    assert rig.logs("no image for") == []
+    assert rig.logs("no image on") == []
     let_go(more_segmenters)
     assert removed.wait(TIMEOUT) and first.result().success, first.result()
     assert refused.wait(TIMEOUT) and not second.result().success
@@ -830,7 +830,7 @@ def test_a_signal_ends_a_node_that_is_not_active(
 INTERRUPTED = """
 import os, signal, sys
 from sam_pt_ros import track_node
-from sam_pt_ros.ros import execution, node
+from sam_pt_ros.ros import execution, live_stream, node
 
 def interrupted(*arguments):
     os.kill(os.getpid(), signal.{name})
@@ -846,10 +846,10 @@ sys.exit(track_node.main())
     [
         ("SIGINT", "execution.TrackNode"),
         ("SIGTERM", "node.Parameters"),
-        ("SIGINT", "node.ImageInput"),
+        ("SIGINT", "live_stream.ImageInput"),
         pytest.param("SIGTERM", "execution.TrackNode", marks=pytest.mark.slow),
         pytest.param("SIGINT", "node.Parameters", marks=pytest.mark.slow),
-        pytest.param("SIGTERM", "node.ImageInput", marks=pytest.mark.slow),
+        pytest.param("SIGTERM", "live_stream.ImageInput", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_ends_a_node_that_is_being_started(name: str, place: str) -> None:

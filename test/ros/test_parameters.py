@@ -172,7 +172,7 @@ def test_some_may_change_at_run_time_between_two_images(context: Context) -> Non
     made = TrackNode(context=context, parameter_overrides=given)
     made.trigger_configure()
     made.trigger_activate()
-    pipeline, worker = made._require_pipeline(), made._worker
+    pipeline, worker = made.session.pipeline, made.session.worker
     assert worker is not None
     held, free = threading.Event(), threading.Event()
 

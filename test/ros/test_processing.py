@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,6 +41,16 @@ class Said:
         self.lines.append(f"{what}: {error!r}")
 
 
+@dataclass
+class Output:
+    """Where results go, to see what comes."""
+
+    publish: Callable[..., Any] = lambda *_: None
+    published: Callable[..., Any] = lambda *_: None
+    forget: Callable[[], None] = lambda: None
+    time_jumped: Callable[[], None] = lambda: None
+
+
 def made(
     pipeline: SamPt,
     health: Health | None = None,
@@ -59,9 +70,7 @@ def made(
         health or Health(),
         reporter,
         lambda: 0,
-        publish,
-        published,
-        lambda: None,
+        Output(publish, published),
     )
 
 
@@ -97,7 +106,7 @@ def test_a_result_that_cannot_be_published_ends_nothing() -> None:
         worker.call(lambda: None).result(TIMEOUT)
     assert worker.stop(TIMEOUT)
     assert published == [0, 2, 3]
-    assert said.lines == ["a result could not be published: RuntimeError('no such publisher')"]
+    assert said.lines == ["publishing a result failed: RuntimeError('no such publisher')"]
 
 
 class Leaving(ColourSegmenter):
@@ -154,7 +163,7 @@ def test_what_is_owed_is_published_even_if_a_part_of_it_cannot_be() -> None:
     assert published == []
     processing.flush()
     assert published == [0, 2, 3]
-    assert said.lines == ["a result could not be published: RuntimeError('no such publisher')"]
+    assert said.lines == ["publishing a result failed: RuntimeError('no such publisher')"]
 
 
 def test_a_gpu_that_is_out_of_order_does_not_end_the_thread(
@@ -177,7 +186,7 @@ def test_a_gpu_that_is_out_of_order_does_not_end_the_thread(
     for index in range(4):
         take(processing, index)
     assert health.summary().published == 4 and health.summary().failed == 2
-    assert any("cannot be loaded anew: RuntimeError('an illegal" in line for line in said.lines)
+    assert any("cannot be reloaded: RuntimeError('an illegal" in line for line in said.lines)
 
 
 def test_models_that_are_replaced_owe_nothing() -> None:

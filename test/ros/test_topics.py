@@ -24,10 +24,10 @@ def test_outputs_are_offered_as_overridden_and_who_asks_for_more_is_named(
     for kind, topic in ((TrackedObjectArray, "objects"), (TrackedPointArray, "tracked_points")):
         rig.listener.create_subscription(kind, f"/sam_pt/{topic}", heard.append, _KEPT)
     rig.log(
-        "nothing goes to a subscription of /sam_pt/tracked_points: its durability is volatile, "
-        "but listener asks for transient_local; to offer that, set "
+        "QoS mismatch on /sam_pt/tracked_points: requested TRANSIENT_LOCAL by listener, offered "
+        "VOLATILE; the subscription receives nothing. To match it, set "
         "qos_overrides./sam_pt/tracked_points.publisher.durability"
     )
     rig.wait(lambda: heard, "the result that came before it was asked for")
     assert heard[0].header.stamp == rig.header(2).stamp
-    assert not rig.logs("nothing goes to a subscription of /sam_pt/objects")
+    assert not rig.logs("QoS mismatch on /sam_pt/objects")

@@ -197,8 +197,8 @@ def test_where_tf_is_not_wanted_nothing_listens_to_it_and_that_is_said(double: A
     node = DeafNode()
     transforms = create_transforms(node, False)
     assert node.subscriptions == 0
-    with pytest.raises(UserError, match="needs tf2_ros, which is not to be used: use_tf is false"):
+    with pytest.raises(UserError, match="needs tf2_ros, which is switched off; set use_tf"):
         transforms.lookup("camera", "map", None)
-    with pytest.raises(UserError, match="'target_frame' needs tf2_ros, which is not to be used"):
+    with pytest.raises(UserError, match="'target_frame' needs tf2_ros, which is switched off"):
         transforms.check()
     create_transforms(node, True).check()

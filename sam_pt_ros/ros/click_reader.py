@@ -1,0 +1,196 @@
+"""What clicks ask for: from messages to requests for the pipeline.
+
+A click that cannot be used raises UserError. The reasons of ``clicked_point`` are, in the order
+in which they are checked:
+
+- ``no camera_info has arrived yet``, or why it cannot be used
+- ``the point has no frame_id``, or ``the camera_info has no frame_id``
+- ``the point [x, y, z] is not finite``
+- ``no transform from 'FRAME' to 'CAMERA': ...`` in tf2's words; without tf2_ros ``the transform
+  from 'FRAME' to 'CAMERA' needs tf2_ros``, and what to install
+- ``the camera_info is for images of WxH pixels, but they have WxH``
+- those of :meth:`sam_pt_ros.geometry.camera.CameraModel.project`: behind the camera, outside of
+  the image, beyond what the lens model covers
+
+To add a point to an object that does not exist is refused with ``there is no object``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import PointStamped
+from std_msgs.msg import Header
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.interchange.messages import prompt_stamp, requests_from_points, stamp_of
+from sam_pt_ros.msg import PointPromptArray
+from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
+from sam_pt_ros.options.node import NEGATIVE_POINT, NEW_OBJECT
+from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.camera_info_input import CameraInfoInput
+from sam_pt_ros.ros.transforms import Transforms
+
+
+@dataclass(frozen=True)
+class ClickRequest:
+    """What a click asks for.
+
+    Attributes:
+        requests: for :meth:`sam_pt_ros.pipeline.SamPt.apply`.
+        stamp: nanoseconds, of the image that was clicked on; None: the newest.
+    """
+
+    requests: Sequence[PromptRequest]
+    stamp: int | None
+
+
+@dataclass(frozen=True)
+class ClickMode:
+    """What a click on a bare pixel or point does.
+
+    Attributes:
+        mode: value of ``click_mode``.
+        selected: value of ``selected_object``.
+    """
+
+    mode: str
+    selected: int
+
+
+class ClickReader:
+    """Reads clicks and applies them to the pipeline; all of it in the thread that processes.
+
+    Args:
+        pipeline: tracks what is clicked on.
+        transforms: for points in other frames than the camera's.
+        camera_info: knows the camera.
+        canvas_stamp: the stamp of the image that is shown at a point (x, y, z in the camera's
+            frame, metres), or None where none is.
+    """
+
+    def __init__(
+        self,
+        pipeline: SamPt,
+        transforms: Transforms,
+        camera_info: CameraInfoInput,
+        canvas_stamp: Callable[[np.ndarray], int | None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._transforms = transforms
+        self._camera_info = camera_info
+        self._canvas_stamp = canvas_stamp
+        self._started: list[int] = []  # ids, in the order in which their objects were started
+
+    @property
+    def object_ids(self) -> Sequence[int]:
+        """Objects that are tracked."""
+        return self._pipeline.object_ids
+
+    def apply(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
+        """As :meth:`sam_pt_ros.pipeline.SamPt.apply`, and remember which objects it starts.
+
+        Whatever starts objects uses this: ``selected_object`` 0 is the one started last.
+        """
+        before = set(self._pipeline.object_ids)
+        ids = self._pipeline.apply(requests, stamp=stamp)
+        self._started = [i for i in self._started if i in before]
+        self._started += [i for i in ids if i not in before]
+        return ids
+
+    def read_points(self, message: PointPromptArray) -> ClickRequest:
+        """Clicks with labels and ids of objects."""
+        return ClickRequest(requests_from_points(message.prompts), prompt_stamp(message.header))
+
+    def read_pixel(self, pixel: np.ndarray, shown: int | None, mode: ClickMode) -> ClickRequest:
+        """A bare pixel.
+
+        Args:
+            pixel: column and row, ``float64 (2,)``.
+            shown: stamp of the image whose results were published last when it was clicked;
+                None before the first.
+            mode: as it was then.
+        """
+        request = self._request(self._on_edge_to_within(pixel), mode)
+        return ClickRequest([request], self._stamp_in_history(shown))
+
+    def read_point_in_space(self, message: PointStamped, mode: ClickMode) -> ClickRequest:
+        """A point in space, in any frame that tf2 knows."""
+        calibration = self._camera_info.require()
+        point = self._in_camera_frame(message, calibration.frame_id)
+        self._check_size(calibration.camera)
+        request = self._request(calibration.camera.project(point), mode)
+        return ClickRequest([request], self._clicked_stamp(point, message.header))
+
+    def _in_camera_frame(self, message: PointStamped, frame_id: str) -> np.ndarray:
+        """The point, ``float64 (3,)``, in the camera's frame."""
+        source, point = message.header.frame_id, message.point
+        for what, name in (("point", source), ("camera_info", frame_id)):
+            if not name:
+                raise UserError(f"the {what} has no frame_id, so its place is unknown")
+        xyz = np.array([point.x, point.y, point.z])
+        if not np.isfinite(xyz).all():
+            raise UserError(f"the point {xyz.tolist()} is not finite")
+        transform = self._transforms.lookup(frame_id, source, None)
+        return np.asarray(transform[:3, :3] @ xyz + transform[:3, 3])
+
+    def _check_size(self, camera: CameraModel) -> None:
+        if len(self._pipeline.history):
+            camera.check_size(self._pipeline.history.newest.size)
+
+    def _clicked_stamp(self, point: np.ndarray, header: Header) -> int | None:
+        """The stamp of the image that was clicked on; None: the newest.
+
+        RViz stamps points with its own time, which need not be the camera's: it counts only if
+        the history covers it.
+        """
+        shown = self._canvas_stamp(point)
+        if shown is not None:
+            return shown
+        return self._stamp_in_history(stamp_of(header))
+
+    def _stamp_in_history(self, stamp: int | None) -> int | None:
+        """The stamp if the history covers it; None, the newest image, otherwise."""
+        history = self._pipeline.history
+        if stamp is None or not len(history):
+            return None
+        return stamp if history.oldest.stamp <= stamp <= history.newest.stamp else None
+
+    def _on_edge_to_within(self, pixel: np.ndarray) -> np.ndarray:
+        """A pixel, moved into the image if it is on the right or lower edge.
+
+        rqt_image_view counts from the image's upper left corner to its width and height.
+        """
+        if not len(self._pipeline.history):
+            return pixel
+        height, width = self._pipeline.history.newest.size
+        on_edge = (pixel > (width - 0.5, height - 0.5)) & (pixel <= (width, height))
+        return np.where(on_edge, (width - 0.5, height - 0.5), pixel)
+
+    def _request(self, pixel: np.ndarray, mode: ClickMode) -> PromptRequest:
+        label = NEGATIVE if mode.mode == NEGATIVE_POINT else POSITIVE
+        prompt = ObjectPrompt(pixel.reshape(1, 2), np.array([label]))
+        object_id = None if mode.mode == NEW_OBJECT else self._selected(mode.selected)
+        return PromptRequest(prompt, object_id)
+
+    def _selected(self, selected: int) -> int:
+        """The object that a point is to be added to."""
+        known = self._pipeline.object_ids
+        if selected == 0:
+            started = [i for i in self._started if i in known]
+            if not started:
+                raise UserError(
+                    "there is no object to add a point to; start one first, with click_mode "
+                    "new_object"
+                )
+            return started[-1]
+        if selected not in known:
+            tracked = ", ".join(map(str, known)) or "none"
+            raise UserError(
+                f"there is no object {selected}; set selected_object to 0 or to an object that "
+                f"is tracked: {tracked}"
+            )
+        return selected
