@@ -78,7 +78,7 @@ class Requests:
         """UnknownObjectError if there is no object of that id."""
         if object_id not in self.object_ids:
             known = ", ".join(map(str, self.object_ids)) or "none"
-            raise UnknownObjectError(f"there is no object {object_id}; known are {known}")
+            raise UnknownObjectError(f"there is no object {object_id}; tracked objects: {known}")
 
     def remove(self, object_id: int) -> None:
         """Drop an object and what waits for it; UnknownObjectError if there is no such one."""

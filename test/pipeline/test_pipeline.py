@@ -265,7 +265,7 @@ def test_unknown_objects_are_named_with_those_that_are_known() -> None:
         lambda: run.pipeline.remove_object(7),
         lambda: run.pipeline.add_prompts(7, click((1, 1))),
     ):
-        with pytest.raises(UnknownObjectError, match="no object 7; known are 1"):
+        with pytest.raises(UnknownObjectError, match="no object 7; tracked objects: 1"):
             act()
 
 
