@@ -49,8 +49,7 @@ setup(
             "torch>=2.1",
             "torchvision>=0.16",
         ],
-        # Offline evaluation: bags, films, charts, the masks of UVO,
-        # statistics.
+        # Offline evaluation: bags, films, charts, statistics, the masks of UVO.
         "evaluation": [
             "av>=12",
             "matplotlib>=3.9",
