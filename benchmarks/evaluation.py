@@ -1,11 +1,10 @@
-"""What an evaluation adds to the pipeline's own time.
+"""The time that an evaluation adds to the pipeline's own.
 
 A sequence of DAVIS 2016, forwards and backwards in turns, becomes a bag (raw images, clicks,
-truth), which is run in turns through
-the pipeline alone, with all images in memory, and through the evaluation: reading and decoding,
-J and F, a film, a bag of all the node's topics. The ratio is that of the wall times of a turn,
-starting objects included; the median over the turns. The report, which takes the same time for
-any length, is timed apart.
+ground truth). It is run alternately through the pipeline alone, with all images in memory, and
+through the evaluation: reading and decoding, J and F, a film, a bag of all the node's topics. The
+ratio is the median over the turns of the ratio of wall times, including starting objects. The
+report takes the same time for any length and is timed separately.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ SEQUENCE = "dog"
 
 
 def lengthened(source: Path, folder: Path) -> Path:
-    """A sequence forwards and backwards in turns, so that what is done once counts for little."""
+    """A sequence forwards and backwards in turns, so that one-time work matters little."""
     files = picture_files(source)
     folder.mkdir()
     there_and_back = [*files, *files[-2:0:-1]]
@@ -49,7 +48,7 @@ def lengthened(source: Path, folder: Path) -> Path:
 
 
 def alone(config: Path, bag: BagInput, frames: list[InputFrame]) -> float:
-    """Seconds of the pipeline, with everything in memory."""
+    """Seconds of the pipeline alone, with all images in memory."""
     pipeline = load_configuration(config).offline().create()
     schedule = PromptSchedule(bag.prompts()[0])
     begin = time.perf_counter()
@@ -63,7 +62,7 @@ def alone(config: Path, bag: BagInput, frames: list[InputFrame]) -> float:
 
 
 def evaluated(config: Path, bag: BagInput, out: Path) -> tuple[float, StreamOutcome, SideProcess]:
-    """Seconds of the evaluation, without its report, and what it found."""
+    """Seconds of the evaluation without its report, and its results."""
     pipeline = load_configuration(config).offline().create()
     schedule = PromptSchedule(bag.prompts()[0])
     camera = bag.camera(next(bag.images(NoTruth())).image.shape[:2])
@@ -76,7 +75,7 @@ def evaluated(config: Path, bag: BagInput, out: Path) -> tuple[float, StreamOutc
 
 
 def report(config: Path, out: Path, outcome: StreamOutcome, side: SideProcess) -> float:
-    """Seconds for tables and report."""
+    """Seconds for the tables and the report."""
     begin = time.perf_counter()
     run = RunResults(
         title="benchmark",
@@ -103,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     images = options.root / "JPEGImages" / RESOLUTION
     if not images.is_dir():
-        reason = f"no DAVIS 2016 sequences in {options.root}; name their folder by --root"
+        reason = f"no DAVIS 2016 sequences in {options.root}; name their folder with --root"
         print(f"skipped: {reason}")
         print(json.dumps({"skipped": reason}))
         return 0
@@ -121,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
             bag = BagInput.find(path)
             with bag.open_truth() as truth:
                 frames = list(bag.images(truth))
-            alone(options.config, bag, frames)  # what is done once, is done now
+            alone(options.config, bag, frames)  # a warm-up
             for turn in range(TURNS):
                 out = Path(folder) / f"out_{turn}"
                 out.mkdir()
@@ -149,8 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
         "report_s": float(np.median(report_seconds)),
     }
     print(f"{count} frames of {made.size[0]}x{made.size[1]}, medians of {TURNS} turns")
-    print(f"{'the pipeline alone':<24}{summary['pipeline_ms_per_frame']:>8.1f} ms a frame")
-    print(f"{'the evaluation':<24}{summary['evaluation_ms_per_frame']:>8.1f} ms a frame")
+    print(f"{'pipeline alone':<24}{summary['pipeline_ms_per_frame']:>8.1f} ms per frame")
+    print(f"{'evaluation':<24}{summary['evaluation_ms_per_frame']:>8.1f} ms per frame")
     print(f"{'added':<24}{summary['ratio_median'] - 1:>8.1%}")
     print(f"{'tables and report':<24}{summary['report_s']:>8.2f} s")
     print(json.dumps(summary))

@@ -1,8 +1,8 @@
 """Time of J, of F, and of both, for one object in one frame of DAVIS 2016.
 
-The truth is an annotation of 854x480; the prediction is the annotation of the next frame, which
-overlaps it as a prediction would. Images are read beforehand; one thread. Times are medians over
-frames, each of which is timed three times.
+The ground truth is an annotation of 854x480 pixels; the prediction is the annotation of the next
+frame, which overlaps it as a prediction would. Images are read beforehand; one thread is used.
+Times are medians over frames, each of which is timed three times.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def read_masks(folder: Path) -> list[np.ndarray]:
             raise UserError(f"{path}: cannot be read as an image; get the data set's file again")
         masks.append(image > 127)
     if len(masks) < 2:
-        raise UserError(f"{folder}: two annotations or more are needed, there are {len(masks)}")
+        raise UserError(f"{folder}: at least two annotations are needed, found {len(masks)}")
     return masks
 
 
 def measure(masks: Sequence[np.ndarray]) -> dict[str, list[float]]:
-    """Milliseconds by measure, of each pair of neighbouring frames and turn."""
+    """Milliseconds by measure, for each pair of neighbouring frames and each turn."""
     times: dict[str, list[float]] = {name: [] for name in MEASURES}
     for truth, prediction in zip(masks, masks[1:]):
         for _ in range(TURNS):
@@ -75,7 +75,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=root,
         help="folder with Annotations/480p (or set SAM_PT_DAVIS_ROOT)",
     )
-    parser.add_argument("--sequences", help="names, separated by commas; default: all there are")
+    parser.add_argument("--sequences", help="names, separated by commas (default: all)")
     return parser.parse_args(arguments)
 
 
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = options.root / "Annotations" / RESOLUTION
     if not folder.is_dir():
         reason = (
-            f"no DAVIS 2016 annotations in {options.root}; name their folder by --root or "
+            f"no DAVIS 2016 annotations in {options.root}; name their folder with --root or "
             "SAM_PT_DAVIS_ROOT"
         )
         print(f"skipped: {reason}")
@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for name in names:
             if name not in present:
-                raise UserError(f"no sequence '{name}'; there are {', '.join(present)}")
+                raise UserError(f"no sequence is named '{name}'; choose from {', '.join(present)}")
         print(
             f"{'sequence':<22}{'object':>8}{'J ms':>10}{'F ms':>10}{'both ms':>10}{'95 % ms':>12}"
         )

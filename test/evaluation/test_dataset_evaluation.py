@@ -423,7 +423,10 @@ def test_another_evaluation_is_not_gone_on_with(
     for broken in ("{", "[]"):
         (out / "run.json").write_text(broken)
         assert run(root, out, "--sequences", "disc", "--resume") == 2
-        assert "run.json: is broken" in capsys.readouterr().err
+        assert (
+            "run.json: cannot be read as JSON; evaluate again without --resume"
+            in capsys.readouterr().err
+        )
 
 
 @pytest.mark.parametrize("more", [[], ["--resume"]])
@@ -545,11 +548,11 @@ def bad(root: Path) -> Iterator[tuple[list[str], str]]:
     yield [*data, "--root", str(root / "none")], "no such folder"
     yield [*data, "--root", str(root / "JPEGImages")], "is missing"
     yield ["--dataset", "davis", "--root", str(root)], "invalid choice: 'davis'"
-    yield [*there, "--live"], "--live is for a BAG only"
+    yield [*there, "--live"], "--live applies to a BAG only"
     yield [*there, "--engine", "serial", "--workers", "2"], "leave out --workers"
     yield [*there, "--engine", "threads"], "invalid choice: 'threads'"
-    yield [*there, "--workers", "0"], "a whole number from 1 on, not '0'"
-    yield [*there, "--seeds", "0"], "a whole number from 1 on, not '0'"
+    yield [*there, "--workers", "0"], "must be a whole number, 1 or more; got '0'"
+    yield [*there, "--seeds", "0"], "must be a whole number, 1 or more; got '0'"
     yield [*there, "--start", "box"], "invalid choice: 'box'"
     yield [*there, "--config", str(root / "none.yaml")], "none.yaml"
     yield (

@@ -247,7 +247,9 @@ def test_an_image_that_cannot_be_read_fails_and_leaves_no_scores(tmp_path: Path)
 def test_an_annotation_of_another_size_is_named(tmp_path: Path) -> None:
     job = job_of(write_video(tmp_path / "video"), tmp_path)
     write_gray(job.sequence.annotations[5], np.zeros((90, 100), np.uint16))
-    with pytest.raises(UserError, match=r"labels_05\.png: is of 100x90 pixels.* of 160x120"):
+    with pytest.raises(
+        UserError, match=r"labels_05\.png: has 100x90 pixels, but its image 160x120"
+    ):
         run_sequence(job)
 
 

@@ -251,7 +251,9 @@ def test_the_page_says_how_it_is(site: Site, open_page: OpenPage) -> None:
     site.tell("on_presence", True, False)
     page.until("document.getElementById('state').textContent === 'not active'")
     site.tell("on_presence", False, False)
-    page.until("document.getElementById('empty').innerText.includes('no node /sam_pt')")
+    page.until(
+        "document.getElementById('empty').innerText.includes('The node /sam_pt was not found')"
+    )
     assert page.run("document.getElementById('reset').disabled")
     asyncio.run_coroutine_threadsafe(site.runner.cleanup(), site.loop).result(10)
     page.until("document.getElementById('state').textContent === 'no connection'")
