@@ -178,14 +178,17 @@ def test_a_folder_of_label_images_is_as_good_as_a_topic(
 # --- other recordings of the same ---------------------------------------------------------
 
 
-def plain(tmp_path: Path) -> str:
-    return results_of(write_bag(tmp_path / "plain", messages()), tmp_path / "out_plain")
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The results of the recording as it is."""
+    folder = tmp_path_factory.mktemp("plain")
+    return results_of(write_bag(folder / "plain", messages()), folder / "out")
 
 
 @pytest.mark.parametrize("plugin", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 @pytest.mark.parametrize("mode", [CompressionMode.FILE, CompressionMode.MESSAGE])
 def test_compressed_bags_are_read(
-    tmp_path: Path, plugin: StoragePlugin, mode: CompressionMode
+    tmp_path: Path, plain: str, plugin: StoragePlugin, mode: CompressionMode
 ) -> None:
     if plugin is StoragePlugin.MCAP and mode is CompressionMode.FILE:
         mode = CompressionMode.STORAGE  # chunks, the way of MCAP
@@ -199,10 +202,10 @@ def test_compressed_bags_are_read(
                 connections[topic] = writer.add_connection(topic, kind, typestore=typestore())
             raw = typestore().serialize_cdr(message, kind)
             writer.write(connections[topic], stamp, raw)
-    assert results_of(path, tmp_path / "out") == plain(tmp_path)
+    assert results_of(path, tmp_path / "out") == plain
 
 
-def test_split_bags_are_read(tmp_path: Path) -> None:
+def test_split_bags_are_read(tmp_path: Path, plain: str) -> None:
     whole = list(messages())
     parts = [whole[:6], whole[6:]]
     folder = tmp_path / "split"
@@ -238,10 +241,10 @@ def test_split_bags_are_read(tmp_path: Path) -> None:
     (folder / "metadata.yaml").write_text(
         yaml.safe_dump({"rosbag2_bagfile_information": information})
     )
-    assert results_of(folder, tmp_path / "out") == plain(tmp_path)
+    assert results_of(folder, tmp_path / "out") == plain
 
 
-def test_compressed_images_are_decoded(tmp_path: Path) -> None:
+def test_compressed_images_are_decoded(tmp_path: Path, plain: str) -> None:
     def compressed() -> Iterator[Message]:
         for topic, kind, message, stamp in messages():
             if kind == IMAGE_TYPE:
@@ -256,16 +259,18 @@ def test_compressed_images_are_decoded(tmp_path: Path) -> None:
             yield topic, kind, message, stamp
 
     bag = write_bag(tmp_path / "png", compressed())
-    assert results_of(bag, tmp_path / "out") == plain(tmp_path)
+    assert results_of(bag, tmp_path / "out") == plain
 
 
-def test_clicks_count_from_their_stamp_on_wherever_they_were_recorded(tmp_path: Path) -> None:
+def test_clicks_count_from_their_stamp_on_wherever_they_were_recorded(
+    tmp_path: Path, plain: str
+) -> None:
     """A person clicks on an image that is older than the newest by the time they have."""
     early = list(messages())
     points = early.pop(0)
     late = [*early[:9], replace_time(points, early[8][3] + 1), *early[9:]]
     got = results_of(write_bag(tmp_path / "late", late), tmp_path / "out")
-    assert got == plain(tmp_path)
+    assert got == plain
 
 
 def replace_time(message: Message, time: int) -> Message:

@@ -263,7 +263,10 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "ending",
+    [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
+)
 def test_no_worker_outlives_the_program(tmp_path: Path, ending: signal.Signals) -> None:
     program, folder = tmp_path / "program.py", tmp_path / "pids"
     program.write_text(PROGRAM)

@@ -99,7 +99,11 @@ class Compared:
         return self.ours.enlarge(logits, size)
 
 
-@pytest.mark.parametrize("name", TESTED)
+# The decoder of sam_vit_b is that of mobile_sam; what encodes images is tested below.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "sam_vit_b" else n for n in TESTED],
+)
 def test_many_objects_at_once_equal_the_authors_predictor_one_by_one(name: str) -> None:
     """In every pass: of the positives, of all with a mask, and of refinements with a box."""
     from sam_pt_ros.segmenters.sam.passes import Passes
