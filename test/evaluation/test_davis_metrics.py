@@ -149,5 +149,5 @@ def test_any_non_zero_value_is_the_object() -> None:
 
 
 def test_masks_of_different_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(ValueError, match="the same size"):
         region_similarity(np.zeros((4, 5)), np.zeros((5, 4)))

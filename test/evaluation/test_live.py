@@ -53,7 +53,7 @@ def test_a_replay_says_what_was_dropped_and_how_late_it_was(
 ) -> None:
     assert main(["replay", str(bag), "--out", str(tmp_path / "out")]) == 0
     check(tmp_path / "out")
-    assert "dropped; from stamp to mask" in " ".join(capsys.readouterr().out.split())
+    assert "dropped; latency from stamp to mask" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_evaluation_may_be_live_with_prompts_of_a_file(bag: Path, tmp_path: Path) -> None:

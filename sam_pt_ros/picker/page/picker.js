@@ -237,7 +237,7 @@ function put(element, name, value) {
   } else if (element[name] !== value) element[name] = value;
 }
 
-function fill(element, item) {
+function updateRow(element, item) {
   const part = (selector) => element.querySelector(selector);
   const swatch = part(".swatch"), word = part(".word");
   const metres = item.distance === null ? "" : ` · ${item.distance.toFixed(2)} m`;
@@ -265,7 +265,7 @@ function listObjects() {
   objects.forEach((item, i) => {
     const element = rows.get(item.id) ?? row(item);
     rows.delete(item.id);
-    fill(element, item);
+    updateRow(element, item);
     if (list.children[i] !== element) list.insertBefore(element, list.children[i] ?? null);
   });
   for (const element of rows.values()) element.remove();
