@@ -68,6 +68,12 @@ def tracker(mode: str = "streaming", **options: Any) -> CoTracker:
 
 
 @functools.cache
+def _features(resolution: tuple[int, int], precision: str) -> dict[bytes, Any]:
+    """Those that are known so far, by image."""
+    return {}
+
+
+@functools.cache
 def _light_model(model: type, options: CoTrackerOptions) -> Any:
     """A model of one round, which computes the features of an image once.
 
@@ -78,7 +84,7 @@ def _light_model(model: type, options: CoTrackerOptions) -> Any:
     class LightModel(model):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(options)
-            self._known: dict[bytes, Any] = {}
+            self._known = _features(options.model_resolution, options.precision)
             updates = self.network.updateformer
             forward = updates.forward
 

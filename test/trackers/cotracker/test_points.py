@@ -424,10 +424,18 @@ def test_the_grid_of_a_clip_whose_queries_come_late(mode: str) -> None:
     assert np.isfinite(tracks.xy).all() and tracks.confidence[90, 0] > 0
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("failing", range(4))
+@pytest.mark.parametrize(
+    ("failing", "mode"),
+    [
+        *((number, "windowed") for number in range(4)),
+        (0, "streaming"),
+        (3, "streaming"),
+        pytest.param(1, "streaming", marks=pytest.mark.slow),
+        pytest.param(2, "streaming", marks=pytest.mark.slow),
+    ],
+)
 def test_when_memory_runs_out_nothing_is_changed(
-    mode: str, failing: int, monkeypatch: pytest.MonkeyPatch
+    failing: int, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever of the tensors that a click or a removal needs cannot be had."""
     stream, ids = begun(mode, support_grid=True)
