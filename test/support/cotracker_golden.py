@@ -94,13 +94,13 @@ def _light_model(model: type, options: CoTrackerOptions) -> Any:
 
             updates.forward = one_round
 
-        def look(self, frame: Frame) -> Any:
+        def features_of(self, frame: Frame) -> Any:
             if self._key not in frame.features:
                 image = frame.image.tobytes()
                 if image not in self._known:
-                    self._known[image] = super().look(frame)
+                    self._known[image] = super().features_of(frame)
                 frame.features[self._key] = self._known[image]
-            return super().look(frame)
+            return super().features_of(frame)
 
     return LightModel()
 
@@ -112,8 +112,8 @@ def light_tracker(mode: str, **options: Any) -> CoTracker:
     """
     from sam_pt_ros.trackers.cotracker import model
 
-    light = functools.partial(_light_model, model.Model)
-    with mock.patch.object(model, "Model", light):
+    light = functools.partial(_light_model, model.CoTrackerModel)
+    with mock.patch.object(model, "CoTrackerModel", light):
         return tracker(mode, **options)
 
 

@@ -475,7 +475,7 @@ def test_after_a_failure_the_missed_frames_are_made_up_for(
     stream, _ = begun("streaming")
     stream.to(4)
     with monkeypatch.context() as patch:
-        patch.setattr(stream.tracker._model, "look", _fail)
+        patch.setattr(stream.tracker._model, "features_of", _fail)
         for index in (5, 6):
             with pytest.raises(RuntimeError, match="no memory"):
                 stream.to(index)
@@ -491,7 +491,7 @@ def test_after_a_long_failure_points_go_on_from_where_they_were(
     stream, ids = begun("streaming", capacity=4)
     last = stream.to(3).places(ids, 3)[0]
     with monkeypatch.context() as patch:
-        patch.setattr(stream.tracker._model, "look", _fail)
+        patch.setattr(stream.tracker._model, "features_of", _fail)
         for index in range(4, 30):
             with pytest.raises(RuntimeError):
                 stream.to(index)
