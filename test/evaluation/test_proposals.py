@@ -87,7 +87,7 @@ def test_thresholds_that_no_mask_reaches_leave_nothing() -> None:
 
 
 def test_a_segmenter_without_such_a_network_is_refused() -> None:
-    with pytest.raises(UserError, match=r"ClassicalSegmenter has no network .* mobile_sam"):
+    with pytest.raises(UserError, match=r"ClassicalSegmenter cannot propose masks; .* mobile_sam"):
         propose_masks(create_segmenter("classical"), image())
 
 

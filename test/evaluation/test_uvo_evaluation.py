@@ -364,7 +364,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 def test_a_file_is_no_folder_to_write_to(root: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(UserError, match="out: cannot be made a folder"):
+    with pytest.raises(UserError, match="out: cannot be created as a folder"):
         evaluate_uvo(open_uvo(root, "val", None), CONFIG, tmp_path / "out")
 
 

@@ -322,7 +322,7 @@ def test_points_are_sampled_anew_however_many_may_be_tracked() -> None:
         assert not result.problems
         assert len(result.object(1).points) == 17
     assert pipeline.counters.restarts == 4
-    with pytest.raises(UserError, match="'max_points' allows 17"):
+    with pytest.raises(UserError, match="exceed 'max_points', which is 17"):
         pipeline.add_prompts(1, click((32, 32)))
 
 

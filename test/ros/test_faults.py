@@ -484,7 +484,7 @@ NONSENSE: dict[str, tuple[AddObjects.Request, str]] = {
                 "header": Header(stamp=Time(sec=2**31 - 1)),
                 "objects": [ObjectPrompt(points=points(1))],
             },
-            "check that the clocks agree",
+            "synchronise the clocks",
         ),
         (
             "a stamp long ago",
