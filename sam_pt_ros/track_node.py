@@ -5,6 +5,7 @@ All work is done in other threads than the main one, so that no signal interrupt
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -84,8 +85,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     runner.end()
     # Not sys.exit(): Python would wait for a callback that hangs, and take longer to tear its
     # modules down than the node takes to end.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # it is None or a broken pipe
+            stream.flush()
     os._exit(code)
 
 

@@ -54,7 +54,7 @@ def _run(module: str, function: str) -> Callable[[argparse.Namespace], None]:
                 raise
             raise UserError(
                 f"the evaluation needs the Python package '{missing}'; run "
-                "`pip install sam_pt_ros[evaluation]`, or `make build` in the source folder"
+                "`pip install '.[evaluation]'` or `make build` in the source folder"
             ) from error
         command(arguments)
 

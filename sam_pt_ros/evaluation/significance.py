@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, variance
 
 from scipy import stats
 
@@ -36,7 +36,7 @@ def paired_test(differences: Sequence[float]) -> DifferenceTest:
     """Test whether paired differences have a mean other than 0; one pair tells nothing."""
     if len(differences) < 2:
         return DifferenceTest()
-    error = float(stats.sem(differences))
+    error = _standard_error(differences)
     return _test(fmean(differences), error, len(differences) - 1)
 
 
@@ -47,13 +47,18 @@ def welch_test(before: Sequence[float], after: Sequence[float]) -> DifferenceTes
     """
     if min(len(before), len(after)) < 2:
         return DifferenceTest()
-    squares = [float(stats.sem(values)) ** 2 for values in (before, after)]
+    squares = [_standard_error(values) ** 2 for values in (before, after)]
     counts = [len(values) - 1 for values in (before, after)]
     freedom = float(min(counts))
     if sum(squares) > 0:  # Welch and Satterthwaite's approximation
         parts = (square**2 / count for square, count in zip(squares, counts))
         freedom = sum(squares) ** 2 / sum(parts)
     return _test(fmean(after) - fmean(before), math.sqrt(sum(squares)), freedom)
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    """Of the mean; exactly 0 for equal values, which floating-point sums do not give."""
+    return math.sqrt(variance(values) / len(values))
 
 
 def _test(difference: float, error: float, freedom: float) -> DifferenceTest:

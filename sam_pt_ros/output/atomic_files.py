@@ -24,6 +24,7 @@ def replacing(path: Path, *, make_folder: bool = False) -> Iterator[Path]:
     Raises:
         UserError: the file cannot be written.
     """
+    path = path.resolve()  # a link stays one
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if make_folder:

@@ -7,7 +7,6 @@ source of randomness.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -161,9 +160,13 @@ _WITHOUT_KMEDOIDS = "random"
 
 
 def check_installed(*methods: str) -> None:
-    """UserError if one of the methods needs a package that is not installed."""
-    if set(methods) - {_WITHOUT_KMEDOIDS} and find_spec("kmedoids") is None:
+    """UserError if one of the methods needs a package that cannot be imported."""
+    if set(methods) <= {_WITHOUT_KMEDOIDS}:
+        return
+    try:
+        import kmedoids  # noqa: F401
+    except ImportError as error:
         raise UserError(
-            "the Python package 'kmedoids' is not installed; run `pip install kmedoids`, or set "
-            f"positive_selection and negative_selection to '{_WITHOUT_KMEDOIDS}'"
-        )
+            f"the Python package 'kmedoids' cannot be imported ({error}); run `pip install "
+            f"kmedoids`, or set positive_selection and negative_selection to '{_WITHOUT_KMEDOIDS}'"
+        ) from error
