@@ -710,7 +710,7 @@ class HeavySegmenter(Segmenter):
         return [MaskPrediction(logits, (0, 0), self.frame.size, 0.9) for _ in prompts]
 
 
-@pytest.mark.parametrize("variant", ["A", "B"])
+@pytest.mark.parametrize("variant", ["B", pytest.param("A", marks=pytest.mark.slow)])
 def test_nothing_is_kept_per_frame_beyond_the_history(variant: str) -> None:
     from support.doubles import StillTracker
 

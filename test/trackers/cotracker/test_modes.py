@@ -125,6 +125,7 @@ def test_a_clip_frame_by_frame() -> None:
     compare_clip("streaming", "small_litetracker", golden.clip(), golden.queries(), pixels=GROWING)
 
 
+@pytest.mark.slow  # six updates are compared in any run
 def test_a_clip_frame_by_frame_with_three_updates() -> None:
     clip, queries = golden.clip()[:12], golden.queries()[START < 12]
     updates = {"pixels": 5e-3, "iterations": 3}
@@ -153,7 +154,11 @@ def test_logits_frame_by_frame() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "frames"),
-    [("streaming", 20), ("windowed", 40), pytest.param("streaming", 40, marks=pytest.mark.slow)],
+    [
+        ("streaming", 20),
+        pytest.param("windowed", 40, marks=pytest.mark.slow),
+        pytest.param("streaming", 40, marks=pytest.mark.slow),
+    ],
 )
 def test_features_in_half_precision_move_no_point_by_half_a_pixel(mode: str, frames: int) -> None:
     """The rounding is the same on every device; what a GPU computes is tested in test_cuda."""
