@@ -125,7 +125,7 @@ def test_a_clip_frame_by_frame() -> None:
     compare_clip("streaming", "small_litetracker", golden.clip(), golden.queries(), pixels=GROWING)
 
 
-@pytest.mark.slow  # six updates are compared in any run
+@pytest.mark.slow  # any run compares one update here, and six in windows
 def test_a_clip_frame_by_frame_with_three_updates() -> None:
     clip, queries = golden.clip()[:12], golden.queries()[START < 12]
     updates = {"pixels": 5e-3, "iterations": 3}
