@@ -38,7 +38,7 @@ docs: docs-tools ## Build the documentation into build/site; a warning is an err
 	@$(BIN)/python scripts/parameter_table.py
 	@$(BIN)/python scripts/message_page.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo '==> Built build/site/index.html'
+	@echo '==> Built build/site; to search it: python3 -m http.server -d build/site'
 
 lint: torch ## Check style and types
 	@echo '==> Checking style (ruff)'

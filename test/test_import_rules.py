@@ -21,11 +21,11 @@ PACKAGE = SOURCE.name
 LAYERS = (
     {"cli", "track_node"},
     {"demo", "evaluation", "picker", "ros"},
-    {"interchange", "recordings"},
+    {"interchange", "output", "recordings"},
     {"configuration"},
     {"pipeline"},
     {"segmenters", "trackers"},
-    {"geometry", "options", "output", "weights"},
+    {"geometry", "options", "weights"},
     {"__init__", "errors", "frames", "masks", "objects", "paths", "points", "versions"},
 )
 """Top-level rooms and modules, highest first. A layer imports itself and what lies below it."""

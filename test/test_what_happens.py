@@ -22,7 +22,7 @@ SEEN: dict[str, list[tuple[str, str]]] = {
         (NODE, "test_an_image_that_is_late_costs_no_object"),
         (NODE, "test_the_same_image_twice_is_processed_once"),
     ],
-    "A single image is of another time": [
+    "A single image has an outlying stamp": [
         (NODE, "test_a_single_image_of_another_time_costs_no_object"),
         (FAULTS, "test_a_single_image_of_the_far_future_costs_no_object"),
     ],
@@ -69,7 +69,7 @@ SEEN: dict[str, list[tuple[str, str]]] = {
         (LIFE_CYCLE, "test_clicks_do_not_pile_up_where_a_model_hangs"),
         ("ros/test_diagnostics.py", "test_images_that_come_to_nothing_are_a_warning"),
     ],
-    "A click is no number": [
+    "A click's coordinates are not numbers": [
         (NODE, "test_a_bad_click_is_refused_and_the_node_lives"),
         (NODE, "test_other_bad_clicks_are_refused"),
     ],

@@ -158,6 +158,14 @@ def test_the_process_does_not_wait_for_python_to_tear_down_its_modules() -> None
     assert "unknown parameter 'no_such_option'" in ended.stderr
 
 
+def test_a_closed_stdout_changes_no_exit_code() -> None:
+    closed = ["sh", "-c", 'exec "$0" "$@" >&-', sys.executable, "-m", "sam_pt_ros.track_node"]
+    ended = run_node([*closed, "--ros-args", "-p", "no_such_option:=1"])
+    assert ended.returncode == 2
+    assert "unknown parameter 'no_such_option'" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_node_that_has_ended_has_left_the_graph(make_rig: Callable[..., Rig]) -> None:
     """Otherwise others see it for 20 s, until DDS gives it up."""
     rig = make_rig("autostart:=false", connect=False)
