@@ -130,7 +130,7 @@ def test_a_short_soak_has_outputs_in_order_and_a_plot(
     summary: Any = last_line(capsys)
     assert summary["checks"].pop("flat") in (True, False)
     assert summary["checks"] == dict.fromkeys(summary["checks"], True), summary
-    assert summary["topics"]["objects"]["received"] > 10
+    assert summary["topics"]["objects"]["received"] > 1  # in order
     assert summary["objects_added"] == summary["objects_removed"] + 2 >= 3
     assert plot.stat().st_size > 1000
 

@@ -73,7 +73,7 @@ def test_a_tracker_that_answers_late_is_refused(
     content["/**"]["ros__parameters"]["cotracker"]["mode"] = "windowed"
     config.write_text(yaml.safe_dump(content))
     assert main(["demo", "--config", str(config), "--out", str(tmp_path / "demo")]) == 2
-    assert "answers up to 16 frames late, and the demo waits" in capsys.readouterr().err
+    assert "answers up to 16 frames late, but the demo waits" in capsys.readouterr().err
 
 
 @pytest.mark.slow
