@@ -170,11 +170,15 @@ def test_a_node_that_has_ended_has_left_the_graph(make_rig: Callable[..., Rig]) 
     """Otherwise others see it for 20 s, until DDS gives it up."""
     rig = make_rig("autostart:=false", connect=False)
     rig.call_service(GetState, "get_state", GetState.Request())
-    assert "sam_pt" in rig.listener.get_node_names()
+    wait_for_it_in_the_graph(rig, True, TIMEOUT)  # a service can be known before its node's name
     assert rig.node.end(signal.SIGTERM) == 0
-    deadline = time.monotonic() + 10
-    while "sam_pt" in rig.listener.get_node_names():
-        assert time.monotonic() < deadline, "the node is still in the graph"
+    wait_for_it_in_the_graph(rig, False, 10)
+
+
+def wait_for_it_in_the_graph(rig: Rig, present: bool, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while ("sam_pt" in rig.listener.get_node_names()) is not present:
+        assert time.monotonic() < deadline, f"the node is {'not' if present else 'still'} there"
         time.sleep(0.01)
 
 
