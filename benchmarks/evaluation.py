@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,7 @@ from sam_pt_ros.evaluation.run_folder import RunResults, write_run
 from sam_pt_ros.evaluation.scoring import ScoringProtocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import InputFrame, StreamOutcome, run_stream
+from sam_pt_ros.recordings.recording import open_recording
 from sam_pt_ros.recordings.sources import picture_files
 
 TURNS = 5
@@ -65,7 +67,7 @@ def evaluated(config: Path, bag: BagInput, out: Path) -> tuple[float, StreamOutc
     """Seconds of the evaluation without its report, and its results."""
     pipeline = load_configuration(config).offline().create()
     schedule = PromptSchedule(bag.prompts()[0])
-    camera = bag.camera(next(bag.images(NoTruth())).image.shape[:2])
+    camera = bag.camera(next(iter(bag.images(NoTruth()))).image.shape[:2])
     job = SideJob(bag, None, ScoringProtocol(), out / "output", out / "overlay.mp4", camera)
     with bag.open_truth() as truth:
         begin = time.perf_counter()
@@ -109,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     cv2.setNumThreads(1)
     pipeline_seconds, evaluation_seconds, report_seconds = [], [], []
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
             annotations = options.root / "Annotations" / RESOLUTION / options.sequence
             long = [
                 lengthened(source, Path(folder) / name)
@@ -117,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
             ]
             path = Path(folder) / "bag"
             made = make_bag(MakeBagOptions(long[0], path, long[1]))
-            bag = BagInput.find(path)
+            bag = BagInput.find(opened.enter_context(open_recording(path)))
             with bag.open_truth() as truth:
                 frames = list(bag.images(truth))
             alone(options.config, bag, frames)  # a warm-up

@@ -1,7 +1,8 @@
-"""Paths of the package's files that are not Python."""
+"""Paths of the package's files that are not Python, and the order of numbered files."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -43,3 +44,10 @@ def configuration_file(asked: Path) -> Path:
 def classical_configuration_file() -> Path:
     """The configuration that needs no weights and no GPU."""
     return share_folder() / "config" / "classical.yaml"
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """A sort key for names in which numbers count as numbers (2 before 10)."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+    ]

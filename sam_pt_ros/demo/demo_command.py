@@ -39,12 +39,13 @@ from sam_pt_ros.recordings.films import (
     write_image,
     write_strip,
 )
+from sam_pt_ros.recordings.recording import open_recording
 from sam_pt_ros.recordings.rosbag2 import remove_bag
 from sam_pt_ros.recordings.sources import BagSource, CameraSource, Source, VideoSource
 from sam_pt_ros.trackers import trackers
 
 if TYPE_CHECKING:
-    from sam_pt_ros.demo.session import Recording
+    from sam_pt_ros.demo.session import PlayedRun
 
 
 class OutputLostError(RuntimeError):
@@ -104,15 +105,18 @@ class DemoOptions:
             arguments.every_frame,
         )
 
-    def open_source(self) -> Source:
+    @contextmanager
+    def open_source(self) -> Iterator[Source]:
         """Open the input; UserError if it holds no images."""
         if self.video is not None:
-            return VideoSource(self.video)
-        if self.camera is not None:
-            return CameraSource(self.camera)
-        if self.bag is not None:
-            return BagSource(self.bag, self.image_topic)
-        return BunnySource()
+            yield VideoSource(self.video)
+        elif self.camera is not None:
+            yield CameraSource(self.camera)
+        elif self.bag is not None:
+            with open_recording(self.bag, self.out) as recording:
+                yield BagSource(recording, self.image_topic)
+        else:
+            yield BunnySource()
 
 
 CAMERA_SECONDS = 10.0
@@ -152,19 +156,20 @@ def run_demo(options: DemoOptions) -> None:
         with _measured(seconds, "input"), progress_step(progress, "Cutting the bag") as advance:
             source, bag = _cut_input(options, advance)
         _remove_results(out)
-        recording = _play(options, bag, progress, seconds)
+        played = _play(options, bag, progress, seconds)
         with _measured(seconds, "pictures"), progress_step(progress, "Drawing"):
-            history = _draw(out, recording, bag)
+            history = _draw(out, played, bag)
     summary = summarize_demo(
         bag,
-        recording.due,
-        recording.received[LABEL_IMAGE_TOPIC],
+        played.due,
+        played.received[LABEL_IMAGE_TOPIC],
         history,
         options.every_frame,
         source.name,
         options.configuration,
         configuration.backend_descriptions,
         seconds,
+        source.problems,
     )
     write_text(out / "summary.json", json.dumps(summary.as_json(), indent=2) + "\n")
     _print_summary(console, summary, out)
@@ -178,17 +183,17 @@ def run_demo(options: DemoOptions) -> None:
 
 
 def _cut_input(options: DemoOptions, on_image: Callable[[], None]) -> tuple[Source, CutBag]:
-    source = options.open_source()
-    if not options.clicks and not source.click_events:
-        raise _ask_for_clicks(source, options)
-    folder = options.out / "input"
-    bag = cut_bag(folder, source, options.clicks, options.start, options.duration, on_image)
-    return source, bag
+    with options.open_source() as source:
+        if not options.clicks and not source.click_events:
+            raise _ask_for_clicks(source, options)
+        folder = options.out / "input"
+        bag = cut_bag(folder, source, options.clicks, options.start, options.duration, on_image)
+        return source, bag
 
 
 def _play(
     options: DemoOptions, bag: CutBag, progress: Progress, seconds: dict[str, float]
-) -> Recording:
+) -> PlayedRun:
     """Play the bag to the node; add to ``seconds`` how long starting and playing took."""
     from sam_pt_ros.demo.session import play_and_record
 
@@ -204,7 +209,7 @@ def _play(
             step = progress_step(progress, _playing(options, bag), len(bag.stamps))
             advance_play.append(steps.enter_context(step))
 
-        recording = play_and_record(
+        played = play_and_record(
             bag,
             options.configuration,
             options.every_frame,
@@ -214,19 +219,19 @@ def _play(
             lambda: advance_play[0](),
         )
     seconds["play"] = time.monotonic() - begin - seconds["start"]
-    return recording
+    return played
 
 
-def _draw(out: Path, recording: Recording, bag: CutBag) -> ObjectHistory:
+def _draw(out: Path, played: PlayedRun, bag: CutBag) -> ObjectHistory:
     """Write the film and the film strip, if there are overlays; the history of the objects."""
     from sam_pt_ros.demo.recorder import OBJECTS_TOPIC, OVERLAY_TOPIC
 
-    history = read_object_history(recording.path, OBJECTS_TOPIC)
-    if recording.received[OVERLAY_TOPIC]:
-        write_film(out / "overlay.mp4", read_overlays(recording.path, OVERLAY_TOPIC), bag.stamps)
+    history = read_object_history(played.path, OBJECTS_TOPIC)
+    if played.received[OVERLAY_TOPIC]:
+        write_film(out / "overlay.mp4", read_overlays(played.path, OVERLAY_TOPIC), bag.stamps)
         write_strip(
             out / "filmstrip.png",
-            read_overlays(recording.path, OVERLAY_TOPIC),
+            read_overlays(played.path, OVERLAY_TOPIC),
             choose_evenly(history.stamps),
             bag.stamps,
         )
@@ -269,6 +274,8 @@ def _print_summary(console: Console, summary: DemoSummary, out: Path) -> None:
     caption = f"latency from {summary.latency_from} to receipt of the label image"
     rows = [*_figures(summary), *_object_lines(summary)]
     console.print(make_table(("", ""), rows, title=title, caption=caption))
+    for text in summary.problems:
+        print_line(console, f"note: {text}")
     made = [name for name in (*RESULTS, "input", "output") if (out / name).exists()]
     print_line(console, f"In {out}: {', '.join(made)}")
 

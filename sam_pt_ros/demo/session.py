@@ -40,7 +40,7 @@ EVERY_FRAME = {
 
 
 @dataclass(frozen=True)
-class Recording:
+class PlayedRun:
     """The result of a run.
 
     Attributes:
@@ -62,7 +62,7 @@ def play_and_record(
     log: Path,
     on_ready: Callable[[], None] = lambda: None,
     on_image: Callable[[], None] = lambda: None,
-) -> Recording:
+) -> PlayedRun:
     """Play a bag to the real node, and record what it publishes.
 
     Args:
@@ -103,7 +103,7 @@ def play_and_record(
                 _wait_for_the_rest(recorder, bag.stamps[-1], process)
         except NoAnswerError as error:
             raise process.fail(str(error)) from error
-    return Recording(output, player.due, recorder.received)
+    return PlayedRun(output, player.due, recorder.received)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ class DemoSummary:
         backends: tracker and segmenter, with their weights.
         seconds: duration of each step of the run.
         versions: of the software, by name.
+        problems: what is odd about the input, or was left out of it.
     """
 
     mode: str
@@ -96,6 +98,7 @@ class DemoSummary:
     backends: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For ``json.dump``."""
@@ -112,6 +115,7 @@ def summarize_demo(
     configuration: Path,
     backends: dict[str, str],
     seconds: dict[str, float],
+    problems: Sequence[str] = (),
 ) -> DemoSummary:
     """Compute the figures of a run.
 
@@ -125,6 +129,7 @@ def summarize_demo(
         configuration: the parameter file.
         backends: descriptions of tracker and segmenter.
         seconds: duration of each step.
+        problems: of the input.
     """
     stamps = [stamp for stamp, _ in received]
     with_objects = set(history.stamps)
@@ -148,6 +153,7 @@ def summarize_demo(
         backends=backends,
         seconds={step: round(value, 2) for step, value in seconds.items()},
         versions=versions(),
+        problems=list(problems),
     )
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -25,10 +23,8 @@ from sam_pt_ros.evaluation.run_folder import (
 from sam_pt_ros.evaluation.scoring import ScoringProtocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import StreamOutcome, run_stream
-from sam_pt_ros.recordings.recovery import recover, storage_files
-from sam_pt_ros.recordings.rosbag2 import check_replaceable, open_bag, remove_bag
-
-_RECOVERED = ".recovered_"
+from sam_pt_ros.recordings.recording import open_recording
+from sam_pt_ros.recordings.rosbag2 import check_replaceable, remove_bag
 
 
 @dataclass(frozen=True)
@@ -87,27 +83,30 @@ def evaluate_bag(
     configuration = load_configuration(options.configuration).offline()
     _check_out(options)
     with ExitStack() as opened:
-        path, cut_off = opened.enter_context(_readable(options.bag, options.out))
-        bag = BagInput.find(path, options.image_topic, options.points_topic, options.truth_topic)
-        bag = replace(bag, cut_off=cut_off is not None)
-        refused: list[str] = []
+        recording = opened.enter_context(open_recording(options.bag, options.out))
+        bag = BagInput.find(
+            recording, options.image_topic, options.points_topic, options.truth_topic
+        )
+        cut_off, problems = recording.cut_off, bag.problems
         if options.prompts is not None:
             events: Sequence[PromptEvent] = read_prompts(options.prompts)
         else:
             events, refused, unreadable = bag.prompts()
+            problems += refused
             cut_off = cut_off or unreadable
         if not events:
             raise UserError(
                 f"{options.bag}: holds no clicks, so there is nothing to track; give clicks in a "
                 "file with --prompts, or record them on a topic of type "
-                "sam_pt_ros/msg/PointPromptArray" + "".join(f"; {text}" for text in refused)
+                "sam_pt_ros/msg/PointPromptArray" + "".join(f"; {text}" for text in problems)
             )
         truth = opened.enter_context(bag.open_truth(options.truth))
         schedule = PromptSchedule(events)
         pipeline = configuration.create()
         on_start(bag.frames)
-        frames = bag.images(truth)
-        first = next(frames)  # if it cannot be used, nothing is written
+        images = bag.images(truth)
+        frames = iter(images)
+        first = next(frames)  # if none can be used, nothing is written
         camera = bag.camera(first.image.shape[:2], configuration.node.rectified)
         begin_run(options.out)
         side = SideProcess(
@@ -121,7 +120,9 @@ def evaluate_bag(
             )
         )
         outcome = run_stream(pipeline, chain([first], frames), schedule, [side], on_frame)
-    results = _results(options, configuration, outcome, schedule, side, refused, cut_off)
+        problems += [*images.stream.problems, *truth.problems]
+        partial = outcome.broken or images.stream.broken or cut_off
+    results = _results(options, configuration, outcome, schedule, side, problems, partial)
     write_run(options.out, results)
     return results
 
@@ -141,46 +142,16 @@ def _check_out(options: BagOptions) -> None:
         remove_bag(options.out / BAG_FOLDER)
 
 
-@contextmanager
-def _readable(path: Path, out: Path) -> Iterator[tuple[Path, str | None]]:
-    """A bag that can be opened; if it is a recovered copy of ``path``, also the reason."""
-    try:
-        with open_bag(path):
-            pass
-        whole = True
-    except UserError:
-        if not storage_files(path):
-            raise
-        whole = False
-    if whole:
-        yield path, None
-        return
-    for left in out.glob(f"{_RECOVERED}*"):  # by a run that was killed
-        shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(dir=out, prefix=_RECOVERED) as folder:
-        recovered = recover(path, Path(folder))
-        with open_bag(recovered) as bag:
-            count = bag.message_count
-        try:
-            yield (
-                recovered,
-                f"{path}: the recording was cut off, or never closed; its {count} readable "
-                "messages were evaluated",
-            )
-        except UserError as error:  # users know the recording, not its copy
-            raise UserError(str(error).replace(str(recovered), str(path))) from error
-
-
 def _results(
     options: BagOptions,
     configuration: Configuration,
     outcome: StreamOutcome,
     schedule: PromptSchedule,
     side: SideProcess,
-    refused: Sequence[str],
-    cut_off: str | None,
+    found: Sequence[str],
+    partial: str | None,
 ) -> RunResults:
-    problems = [*refused, *outcome.problems]
+    problems = [*found, *outcome.problems]
     problems += [f"no frame matches the prompt at {event.when}" for event in schedule.unused]
     problems += [
         f"object {object_id} of the ground truth was never clicked on, and is not scored"
@@ -197,7 +168,7 @@ def _results(
             f"{len(outcome.timings)} frames"
         )
     if not side.scorer.rows:
-        reason = "; ".join([*([outcome.broken] if outcome.broken else []), *problems])
+        reason = "; ".join([*([partial] if partial else []), *problems])
         raise UserError(f"{options.bag}: no object was started: {reason}")
     return RunResults(
         title=f"{options.bag.name}, {options.configuration.stem}",
@@ -210,5 +181,5 @@ def _results(
         stamps=[timing.stamp for timing in outcome.timings],
         strip=side.strip.picture(),
         problems=problems,
-        partial=outcome.broken or cut_off,
+        partial=partial,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -15,28 +15,35 @@ from sam_pt_ros.evaluation.prompts import PromptEvent
 from sam_pt_ros.evaluation.stream import InputFrame
 from sam_pt_ros.evaluation.truth import LabelRule, TruthFolder
 from sam_pt_ros.geometry.camera import CameraModel
-from sam_pt_ros.interchange.images import decode_compressed, decode_image, decode_labels
+from sam_pt_ros.interchange.images import decode_labels
 from sam_pt_ros.interchange.messages import prompt_stamp, requests_from_points
 from sam_pt_ros.recordings.bag_topics import POINTS_TOPIC, TRUTH_TOPIC
+from sam_pt_ros.recordings.image_stream import (
+    IMAGE_TYPES,
+    ImageStream,
+    no_pictures,
+    offer_topics,
+    picture_topics,
+)
+from sam_pt_ros.recordings.recording import Recording
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
-    COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
     PROMPTS_TYPE,
-    open_bag,
+    decode_message,
     serialized_stamp,
-    typestore,
 )
-
-IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
-
-
-class UnreadableError(UserError):
-    """A bag is unreadable from some message on."""
+from sam_pt_ros.recordings.storage_files import UnreadableError
 
 
 class TruthSource(Protocol):
-    """A source of annotations."""
+    """A source of annotations.
+
+    Attributes:
+        problems: annotations that cannot be used, a sentence each, as far as they were read.
+    """
+
+    problems: list[str]
 
     def at(self, index: int, stamp: int) -> np.ndarray | None:
         """The label image of a frame, ``uint16 (H, W)``; frames must be asked for in order."""
@@ -46,6 +53,9 @@ class TruthSource(Protocol):
 class NoTruth:
     """A ground truth without annotations."""
 
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
     def at(self, index: int, stamp: int) -> np.ndarray | None:
         """None."""
         return None
@@ -53,37 +63,33 @@ class NoTruth:
 
 @dataclass(frozen=True)
 class BagInput:
-    """The topics of a bag that an evaluation uses.
+    """The topics of a recording that an evaluation uses.
 
     Attributes:
-        path: of the bag.
+        recording: to read.
         image_topic: of its images.
         points_topic: of its clicks; None if there are none.
         truth_topic: of its label images; None if there are none.
-        frames: number of its images.
-        cut_off: whether the recording held more images.
     """
 
-    path: Path
+    recording: Recording
     image_topic: str
     points_topic: str | None
     truth_topic: str | None
-    frames: int
-    cut_off: bool = False
 
     @classmethod
     def find(
         cls,
-        path: Path,
+        recording: Recording,
         image_topic: str = "",
         points_topic: str = "",
         truth_topic: str = "",
     ) -> BagInput:
-        """Find the topics in a bag.
+        """Find the topics in a recording.
 
         Args:
-            path: of the bag.
-            image_topic: of the images; empty: the only topic with images.
+            recording: to look into.
+            image_topic: of the images; empty: the only topic with pictures.
             points_topic: of the clicks; empty: ``/points`` if it holds clicks, else the only
                 topic with clicks, if there is one.
             truth_topic: of the label images; empty: ``/truth`` if it holds images.
@@ -91,24 +97,22 @@ class BagInput:
         Raises:
             UserError: a topic is missing, has another type, or cannot be chosen among several.
         """
-        with open_bag(path) as bag:
-            kinds = {c.topic: c.msgtype for c in bag.connections if c.msgcount}
-            counts = {c.topic: c.msgcount for c in bag.connections}
-        truth = _topic(path, kinds, truth_topic, (IMAGE_TYPE,), "label images")
-        if not truth_topic and kinds.get(TRUTH_TOPIC) == IMAGE_TYPE != image_topic:
+        path, kinds = recording.path, recording.types
+        truth = _topic(recording, truth_topic, (IMAGE_TYPE,), "label images")
+        if not truth_topic and kinds.get(TRUTH_TOPIC) == IMAGE_TYPE and image_topic != TRUTH_TOPIC:
             truth = TRUTH_TOPIC
-        images = _topic(path, kinds, image_topic, IMAGE_TYPES, "images")
+        images = _topic(recording, image_topic, IMAGE_TYPES, "images")
         if images is None:
-            found = [t for t, kind in kinds.items() if kind in IMAGE_TYPES and t != truth]
-            if len(found) != 1:
+            found = picture_topics(recording, truth)
+            if not found:
+                raise no_pictures(recording)
+            if len(found) > 1:
                 raise UserError(
                     f"{path}: has several image topics ({', '.join(sorted(found))}); choose one "
                     "with --image-topic"
-                    if found
-                    else f"{path}: this bag holds no images; {_offer(kinds)}"
                 )
             images = found[0]
-        points = _topic(path, kinds, points_topic, (PROMPTS_TYPE,), "clicks")
+        points = _topic(recording, points_topic, (PROMPTS_TYPE,), "clicks")
         if points is None:
             found = [t for t, kind in kinds.items() if kind == PROMPTS_TYPE]
             points = POINTS_TOPIC if POINTS_TOPIC in found else None
@@ -118,7 +122,19 @@ class BagInput:
                     "one with --points-topic"
                 )
             points = points or (found[0] if found else None)
-        return cls(path, images, points, truth, counts[images])
+        return cls(recording, images, points, truth)
+
+    @property
+    def frames(self) -> int:
+        """Number of its images, unusable ones included."""
+        return self.recording.count(self.image_topic)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is odd about the recording, a sentence each."""
+        used = (self.image_topic, self.points_topic, self.truth_topic)
+        missing = [self.recording.missing(topic) for topic in used if topic is not None]
+        return [*self.recording.problems, *(text for text in missing if text is not None)]
 
     @contextmanager
     def open_truth(self, folder: Path | None = None) -> Iterator[TruthSource]:
@@ -128,56 +144,17 @@ class BagInput:
             UserError: the folder's files cannot be matched with the frames.
         """
         if folder is not None:
-            yield TruthFolder(folder, self.frames, self.cut_off)
+            cut_off = self.recording.cut_off is not None
+            yield TruthFolder(folder, self.frames, cut_off)
         elif self.truth_topic is None:
             yield NoTruth()
         else:
-            with TruthTopic(self.path, self.truth_topic) as truth:
+            with TruthTopic(self.recording, self.truth_topic) as truth:
                 yield truth
 
-    def images(self, truth: TruthSource) -> Iterator[InputFrame]:
-        """The frames, decoded, in the order of the bag.
-
-        Raises:
-            UserError: an image cannot be used; those before it have been yielded.
-        """
-        newest, size = -1, None
-        with open_bag(self.path) as bag:
-            connections = [c for c in bag.connections if c.topic == self.image_topic]
-            for index, (connection, recorded, raw) in enumerate(
-                _messages(bag, connections, self.path)
-            ):
-                where = f"{self.path}: image {index} on '{self.image_topic}'"
-                message: Any = _decode(raw, connection.msgtype, where)
-                stamp = serialized_stamp(raw)
-                if stamp <= newest:
-                    raise UserError(
-                        f"{where}: its stamp of {stamp} ns is not later than that of the previous "
-                        f"image, {newest} ns; record it again with a driver that stamps images"
-                    )
-                newest = stamp
-                try:
-                    if connection.msgtype == COMPRESSED_IMAGE_TYPE:
-                        image = decode_compressed(message)
-                    else:
-                        image = decode_image(message)
-                except UserError as error:
-                    raise UserError(f"{where}: {error}") from error
-                if size is not None and image.shape[:2] != size:
-                    raise UserError(
-                        f"{where}: has {image.shape[1]}x{image.shape[0]} pixels, but the images "
-                        f"before it have {size[1]}x{size[0]}; use a recording of one image size"
-                    )
-                size = image.shape[:2]
-                labels = truth.at(index, stamp)
-                if labels is not None and labels.shape != size:
-                    raise UserError(
-                        f"{where}: its ground truth has {labels.shape[1]}x{labels.shape[0]} "
-                        f"pixels, but the image {size[1]}x{size[0]}; use label images of the "
-                        "images' size"
-                    )
-                frame_id = message.header.frame_id
-                yield InputFrame(index, stamp, image, labels, frame_id, recorded)
+    def images(self, truth: TruthSource) -> InputImages:
+        """The usable frames, decoded, in the order of the recording."""
+        return InputImages(ImageStream(self.recording, self.image_topic), truth)
 
     def prompts(self) -> tuple[list[PromptEvent], list[str], str | None]:
         """The bag's own clicks, in their order, at their stamps.
@@ -200,62 +177,92 @@ class BagInput:
 
     def _read_prompts(self, events: list[PromptEvent], problems: list[str]) -> None:
         newest = 0
-        with open_bag(self.path) as bag:
-            wanted = (self.image_topic, self.points_topic)
-            connections = [c for c in bag.connections if c.topic in wanted]
-            for connection, _, raw in _messages(bag, connections, self.path):
-                where = f"clicks on '{connection.topic}'"
-                try:
-                    message: Any = _decode(raw, connection.msgtype, where)
-                    stamp = prompt_stamp(message.header)
-                    if connection.topic == self.image_topic:
-                        newest = stamp or newest
-                        continue
-                    where = f"{where} with the stamp {stamp or 0} ns"
-                    requests = requests_from_points(message.prompts)
-                except UserError as error:
-                    if connection.topic != self.image_topic:  # `images` reports those
-                        problems.append(f"{where}: {error}")
+        assert self.points_topic is not None
+        for raw in self.recording.messages((self.image_topic, self.points_topic)):
+            where = f"clicks on '{raw.topic}'"
+            try:
+                message = decode_message(raw.data, raw.type)
+                stamp = prompt_stamp(message.header)
+                if raw.topic == self.image_topic:
+                    newest = stamp or newest
                     continue
-                events.append(
-                    PromptEvent(tuple(requests), stamp=newest if stamp is None else stamp)
-                )
+                where = f"{where} with the stamp {stamp or 0} ns"
+                requests = requests_from_points(message.prompts)
+            except UserError as error:
+                if raw.topic != self.image_topic:  # `images` reports those
+                    problems.append(f"{where}: {error}")
+                continue
+            events.append(PromptEvent(tuple(requests), stamp=newest if stamp is None else stamp))
 
     def camera(self, size: tuple[int, int], rectified: bool = False) -> CameraModel | None:
-        """The first calibration for images of this size, if there is one.
+        """The first usable calibration for images of this size, if there is one.
 
         Args:
             size: height and width of the images, pixels.
             rectified: whether the images are rectified.
         """
-        with open_bag(self.path) as bag:
-            connections = [c for c in bag.connections if c.msgtype == CAMERA_INFO_TYPE]
-            if not connections:
-                return None
-            for connection, _, raw in _messages(bag, connections, self.path):
-                try:
-                    message: Any = _decode(raw, connection.msgtype, "the camera_info")
+        topics = [t for t, kind in self.recording.types.items() if kind == CAMERA_INFO_TYPE]
+        if not topics:
+            return None
+        with suppress(UnreadableError):
+            for raw in self.recording.messages(topics):
+                with suppress(UserError):  # broken or uncalibrated
+                    message = decode_message(raw.data, raw.type)
                     camera = CameraModel.from_message(message, rectified)
                     if camera.size == size:
                         return camera
-                except UserError:  # broken or uncalibrated: no markers then
-                    return None
         return None
 
 
-class TruthTopic:
-    """Label images of a bag, with the stamps of their images; a context manager."""
+class InputImages:
+    """The usable frames of a recording, with their annotations; an iterable.
 
-    def __init__(self, path: Path, topic: str) -> None:
-        self._path, self._topic = path, topic
+    Attributes:
+        stream: where they come from; it says what was left out once all were read.
+    """
+
+    def __init__(self, stream: ImageStream, truth: TruthSource) -> None:
+        self.stream = stream
+        self._truth = truth
+
+    def __iter__(self) -> Iterator[InputFrame]:
+        """The frames.
+
+        Raises:
+            UserError: no image can be used, or the ground truth cannot; the frames before have
+                been yielded.
+        """
+        for index, image in enumerate(self.stream):
+            size = image.pixels.shape[:2]
+            labels = self._truth.at(image.index, image.stamp)
+            if labels is not None and labels.shape != size:
+                raise UserError(
+                    f"the ground truth of image {image.index} has {labels.shape[1]}x"
+                    f"{labels.shape[0]} pixels, but the image {size[1]}x{size[0]}; use label "
+                    "images of the images' size"
+                )
+            frame_id = image.message.header.frame_id
+            yield InputFrame(index, image.stamp, image.pixels, labels, frame_id, image.recorded)
+
+
+class TruthTopic:
+    """Label images of a recording, with the stamps of their images; a context manager.
+
+    Attributes:
+        problems: label images that cannot be used, a sentence each, as far as they were read.
+    """
+
+    def __init__(self, recording: Recording, topic: str) -> None:
+        self._recording, self._topic = recording, topic
         self._next: tuple[int, np.ndarray] | None = None
         self._images = self._read()
+        self.problems: list[str] = []
 
     def __enter__(self) -> TruthTopic:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._images.close()  # type: ignore[attr-defined]
+        self._images.close()
 
     def at(self, index: int, stamp: int) -> np.ndarray | None:
         """The label image with this stamp, if there is one; stamps must be asked for in order."""
@@ -265,64 +272,37 @@ class TruthTopic:
                 return None
         return self._next[1] if self._next[0] == stamp else None
 
-    def _read(self) -> Iterator[tuple[int, np.ndarray]]:
+    def _read(self) -> Generator[tuple[int, np.ndarray], None, None]:
         rule = LabelRule()
-        with open_bag(self._path) as bag:
-            connections = [c for c in bag.connections if c.topic == self._topic]
-            for _, _, raw in _messages(bag, connections, self._path):
-                where = f"{self._path}: the ground truth on '{self._topic}'"
-                message: Any = _decode(raw, IMAGE_TYPE, where)
-                stamp = serialized_stamp(raw)
-                try:
-                    labels = rule(decode_labels(message))
-                except UserError as error:
-                    raise UserError(f"{where} with the stamp {stamp} ns: {error}") from error
-                yield stamp, labels
+        usable = False
+        for raw in self._recording.messages([self._topic]):
+            where = f"the ground truth on '{self._topic}'"
+            try:
+                message = decode_message(raw.data, raw.type)
+                stamp = serialized_stamp(raw.data)
+                where = f"{where} with the stamp {stamp} ns"
+                labels = rule(decode_labels(message))
+            except UserError as error:
+                self.problems.append(f"{where} was skipped: {error}")
+                continue
+            usable = True
+            yield stamp, labels
+        if self.problems and not usable:
+            raise UserError(f"{self._recording.path}: {self.problems[0]}")
 
 
-def _topic(
-    path: Path, kinds: dict[str, str], asked: str, wanted: Sequence[str], what: str
-) -> str | None:
+def _topic(recording: Recording, asked: str, wanted: Sequence[str], what: str) -> str | None:
     """The topic ``asked``, if any; UserError if it is missing or has another type."""
     if not asked:
         return None
+    kinds = recording.types
     if asked not in kinds:
-        raise UserError(f"{path}: no messages on the topic '{asked}'; {_offer(kinds)}")
+        raise UserError(
+            f"{recording.path}: no messages on the topic '{asked}'; {offer_topics(recording)}"
+        )
     if kinds[asked] not in wanted:
         raise UserError(
-            f"{path}: the topic '{asked}' has the type {kinds[asked]}, but {what} have the type "
-            f"{' or '.join(wanted)}"
+            f"{recording.path}: the topic '{asked}' has the type {kinds[asked]}, but {what} have "
+            f"the type {' or '.join(wanted)}"
         )
     return asked
-
-
-def _offer(kinds: dict[str, str]) -> str:
-    if not kinds:
-        return "the bag is empty"
-    return "its topics are " + ", ".join(
-        f"{topic} ({kind})" for topic, kind in sorted(kinds.items())
-    )
-
-
-def _decode(raw: bytes, kind: str, where: str) -> Any:
-    """A message; UserError if its bytes are not those of one of this type."""
-    try:
-        return typestore().deserialize_cdr(raw, kind)
-    except Exception as error:  # rosbags passes on what struct and NumPy raise
-        reason = " ".join(str(error).split())
-        raise UserError(f"{where}: its {len(raw)} bytes are no {kind} ({reason})") from error
-
-
-def _messages(
-    bag: Any, connections: Sequence[Any], path: Path
-) -> Iterator[tuple[Any, int, bytes]]:
-    """The messages of some connections; UserError where the bag cannot be read on."""
-    try:
-        yield from bag.messages(connections)
-    except UserError:
-        raise
-    except Exception as error:  # rosbags passes on what its storages and zstd raise
-        reason = " ".join(str(error).split())
-        raise UnreadableError(
-            f"{path}: cannot be read on ({reason}); record or copy it again"
-        ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OVERLAY_TOPIC
-from sam_pt_ros.demo.session import Recording, play_and_record
+from sam_pt_ros.demo.session import PlayedRun, play_and_record
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
@@ -36,6 +36,7 @@ from sam_pt_ros.recordings.bag_topics import NODE_NAME
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
 from sam_pt_ros.recordings.films import choose_evenly, read_overlays, write_film, write_strip
+from sam_pt_ros.recordings.recording import Recording, open_recording
 from sam_pt_ros.recordings.rosbag2 import check_replaceable
 from sam_pt_ros.recordings.sources import BagSource
 from sam_pt_ros.trackers import trackers
@@ -75,8 +76,18 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             f"{options.configuration}: the tracker answers up to {late} frames late; use a "
             "streaming one, or evaluate without --live"
         )
-    found = BagInput.find(options.bag, options.image_topic, options.points_topic)
-    source = BagSource(options.bag, found.image_topic, found.points_topic)
+    check_folder(options.out)
+    for name in (BAG_FOLDER, INPUT_FOLDER):
+        check_replaceable(options.out / name)
+    with open_recording(options.bag, options.out) as recording:
+        return _replay(options, configuration, recording, step)
+
+
+def _replay(
+    options: LiveOptions, configuration: Configuration, recording: Recording, step: Step
+) -> RunResults:
+    found = BagInput.find(recording, options.image_topic, options.points_topic)
+    source = BagSource(recording, found.image_topic, found.points_topic)
     if options.prompts is not None:
         source.click_events = _click_events(read_prompts(options.prompts), source)
     if not source.click_events:
@@ -84,9 +95,6 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             f"{options.bag}: holds no clicks, so there is nothing to track; give clicks in a file "
             "with --prompts, or record them on a topic of type sam_pt_ros/msg/PointPromptArray"
         )
-    check_folder(options.out)
-    for name in (BAG_FOLDER, INPUT_FOLDER):
-        check_replaceable(options.out / name)
     with step("Preparing the recording", found.frames) as advance:
         cut = cut_bag(options.out / INPUT_FOLDER, source, on_image=advance)
     begin_run(options.out)
@@ -97,7 +105,7 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             playing = step(f"Playing {cut.seconds:.1f} s in real time", len(cut.stamps))
             advances.append(steps.enter_context(playing))
 
-        recording = play_and_record(
+        played = play_and_record(
             cut,
             options.configuration,
             False,
@@ -106,8 +114,8 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
             on_ready,
             lambda: advances[-1](),
         )
-    results = _results(options, configuration, found, cut, recording)
-    _write_latencies(options.out / LATENCIES_FILE, cut, recording)
+    results = _results(options, configuration, found, cut, played, source.problems)
+    _write_latencies(options.out / LATENCIES_FILE, cut, played)
     write_run(options.out, results)
     return results
 
@@ -137,27 +145,26 @@ def _results(
     configuration: Configuration,
     found: BagInput,
     cut: CutBag,
-    recording: Recording,
+    played: PlayedRun,
+    problems: Sequence[str],
 ) -> RunResults:
     indices = {stamp: index for index, stamp in enumerate(cut.stamps)}
     scorer = Scorer(ScoringProtocol())
     with found.open_truth() as truth:
-        for result in read_results(recording.path, NODE_NAME, indices):
+        for result in read_results(played.path, NODE_NAME, indices):
             labels = truth.at(result.index, result.stamp)
             scorer.take(_frame(result, labels), result)
     if scorer.rows and scorer.rows[-1].frame == len(cut.stamps) - 1:
         scorer.close()
-    received = recording.received[LABEL_IMAGE_TOPIC]
+    received = played.received[LABEL_IMAGE_TOPIC]
     latencies = [
-        (when - recording.due[stamp]) * 1e-6 for stamp, when in received if stamp in recording.due
+        (when - played.due[stamp]) * 1e-6 for stamp, when in received if stamp in played.due
     ]
     tracked = sorted({row.stamp for row in scorer.rows})
     strip = None
-    if recording.received[OVERLAY_TOPIC]:
-        write_film(
-            options.out / FILM_FILE, read_overlays(recording.path, OVERLAY_TOPIC), cut.stamps
-        )
-        overlays = read_overlays(recording.path, OVERLAY_TOPIC)
+    if played.received[OVERLAY_TOPIC]:
+        write_film(options.out / FILM_FILE, read_overlays(played.path, OVERLAY_TOPIC), cut.stamps)
+        overlays = read_overlays(played.path, OVERLAY_TOPIC)
         path = options.out / STRIP_FILE
         write_strip(path, overlays, choose_evenly(tracked), cut.stamps)
         if path.is_file():
@@ -173,19 +180,20 @@ def _results(
         scores=scorer.scores(name, configuration.pipeline.seed),
         stamps=cut.stamps,
         strip=strip,
+        problems=problems,
         live=LiveFigures(
             len(cut.stamps), len(received), len(cut.stamps) - len(received), latencies
         ),
     )
 
 
-def _write_latencies(path: Path, cut: CutBag, recording: Recording) -> None:
+def _write_latencies(path: Path, cut: CutBag, played: PlayedRun) -> None:
     """Write the latency of every image from its stamp to its mask; empty if it was dropped."""
-    received = dict(recording.received[LABEL_IMAGE_TOPIC])
+    received = dict(played.received[LABEL_IMAGE_TOPIC])
     rows = []
     for index, stamp in enumerate(cut.stamps):
         when = received.get(stamp)
-        late = None if when is None else round((when - recording.due[stamp]) * 1e-6, 3)
+        late = None if when is None else round((when - played.due[stamp]) * 1e-6, 3)
         rows.append([index, stamp, late])
     write_csv(path, ("frame", "stamp", "latency_ms"), rows)
 

@@ -126,7 +126,7 @@ def _take_all(connection: Connection, job: SideJob) -> tuple[Scorer, Strip]:
     writer = ResultWriter(job.output, job.film, job.camera)
     try:
         with job.bag.open_truth(job.truth) as truth:
-            frames = job.bag.images(truth)
+            frames = iter(job.bag.images(truth))
             while (result := connection.recv()) is not None:
                 frame = next(frame for frame in frames if frame.index == result.index)
                 whole = replace(result, label_image=_labels(result, frame))

@@ -9,10 +9,11 @@ import numpy as np
 
 from sam_pt_ros.configuration import Configuration, set_threads
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth
+from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.point_metrics import TapVidScores, tap_vid
 from sam_pt_ros.interchange.images import decode_image
-from sam_pt_ros.recordings.recovery import storage_files
+from sam_pt_ros.recordings.image_stream import ImageStream
+from sam_pt_ros.recordings.recording import is_recording, open_recording
 from sam_pt_ros.recordings.sources import UNSCALED, FolderSource, Source, VideoSource
 from sam_pt_ros.trackers import track_video
 from sam_pt_ros.trackers import trackers as registry
@@ -86,9 +87,13 @@ def read_frames(path: Path) -> np.ndarray:
     Raises:
         UserError: there are no readable frames, or their sizes differ.
     """
-    if path.exists() and storage_files(path):
-        bag = BagInput.find(path)
-        return np.stack([frame.image for frame in bag.images(NoTruth())])
+    if is_recording(path):
+        with open_recording(path) as recording:
+            stream = ImageStream(recording, BagInput.find(recording).image_topic)
+            pixels = [image.pixels for image in stream]
+        if stream.problems or stream.broken:  # tracks are matched by the number of the frame
+            raise UserError("; ".join([*stream.problems, *filter(None, [stream.broken])]))
+        return np.stack(pixels)
     source: Source = FolderSource(path) if path.is_dir() else VideoSource(path, UNSCALED)
     images = [decode_image(image) for image in source.images()]
     if len({image.shape for image in images}) > 1:

@@ -41,9 +41,13 @@ class TruthFolder:
 
     Raises:
         UserError: the folder is missing, or its files cannot be matched with the frames.
+
+    Attributes:
+        problems: always empty, because a label image that cannot be read is an error here.
     """
 
     def __init__(self, folder: Path, frames: int, cut_off: bool = False) -> None:
+        self.problems: list[str] = []
         files = [path for path in picture_files(folder) if path.suffix.lower() == ".png"]
         if not files:
             raise UserError(f"{folder}: holds no label images (PNG); check the path")

@@ -50,6 +50,15 @@ def serialized_stamp(cdr: bytes | memoryview) -> int:
     return int(seconds) * SECOND + int(nanoseconds)
 
 
+def decode_message(raw: bytes, kind: str) -> Any:
+    """A serialised message; UserError if its bytes are not those of one of this type."""
+    try:
+        return typestore().deserialize_cdr(raw, kind)
+    except Exception as error:  # rosbags passes on what struct and NumPy raise
+        reason = " ".join(str(error).split())
+        raise UserError(f"its {len(raw)} bytes are no {kind} ({reason})") from error
+
+
 def make_bag_message(kind: str, **fields: Any) -> Any:
     """A message of rosbags' classes: a :class:`~sam_pt_ros.interchange.messages.MessageMaker`."""
     message_class, described = _type(kind)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,18 +15,25 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.interchange.images import decode_compressed, decode_image
+from sam_pt_ros.paths import natural_order
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
+from sam_pt_ros.recordings.image_stream import (
+    IMAGE_TYPES,
+    ImageStream,
+    RecordedImage,
+    no_pictures,
+    picture_topics,
+)
+from sam_pt_ros.recordings.recording import Recording
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,
-    IMAGE_TYPE,
     PROMPTS_TYPE,
     SECOND,
-    open_bag,
+    decode_message,
     serialized_stamp,
-    typestore,
 )
+from sam_pt_ros.recordings.storage_files import UnreadableError
 
 FRAME_ID = "camera_optical_frame"
 FIRST_STAMP = 1_000 * SECOND
@@ -80,6 +87,7 @@ class Source(Protocol):
         camera_info: the camera's calibration, if it is known.
         seconds: its approximate duration; infinite for a camera.
         rate: approximate images per second.
+        problems: what is odd about it, or was left out so far, a sentence each.
     """
 
     name: str
@@ -88,6 +96,7 @@ class Source(Protocol):
     camera_info: Any | None
     seconds: float
     rate: float
+    problems: list[str]
 
     def images(self) -> Iterator[StampedImage]:
         """The images, in order; can be called once."""
@@ -121,6 +130,7 @@ class _Capture:
     camera_info: Any | None = None
 
     def __init__(self, target: str | int, problem: str, widest: int) -> None:
+        self.problems: list[str] = []
         self._capture = _open_capture(target)
         read, self._first = self._capture.read()
         if not read:
@@ -174,6 +184,7 @@ class FolderSource:
     camera_info: Any | None = None
 
     def __init__(self, folder: Path, rate: float = FALLBACK_RATE) -> None:
+        self.problems: list[str] = []
         self.files = picture_files(folder)
         first = self._read(self.files[0])
         self.size = (first.shape[1], first.shape[0])
@@ -212,13 +223,6 @@ def picture_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(files, key=lambda path: natural_order(path.stem)))
 
 
-def natural_order(text: str) -> list[tuple[int, str]]:
-    """A sort key for names in which numbers count as numbers."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
-    ]
-
-
 class CameraSource(_Capture):
     """A camera of this machine; frames are stamped when they arrive. It never ends."""
 
@@ -240,104 +244,114 @@ class CameraSource(_Capture):
             yield StampedImage.from_rgb(image, newest)
 
 
-@dataclass
 class BagSource:
-    """An image topic of a rosbag2, whose messages are passed on unchanged.
+    """An image topic of a recording, whose messages are passed on unchanged.
 
-    Compressed images are decoded. Clicks come from one topic of type PointPromptArray or, if none
-    is named, from all such topics.
+    Compressed images are decoded; images that cannot be used are left out.
+
+    Args:
+        recording: to read.
+        topic: of the images; empty: the first with pictures, colour before depth.
+        points_topic: of clicks, of type PointPromptArray; None: all such topics.
+
+    Attributes:
+        problems: what is odd about the recording, a sentence each; what was left out of the
+            images is added once they were read.
+
+    Raises:
+        UserError: there are no such images.
     """
 
-    path: Path
-    topic: str = ""
-    points_topic: str | None = None
-    name: str = field(init=False)
-    size: tuple[int, int] = field(init=False)
-    click_events: tuple[ClickEvent, ...] = field(init=False)
-    camera_info: Any | None = field(init=False)
-    seconds: float = field(init=False)
-    rate: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.topic = self._find_topic()
-        self.name = f"{self.path.name}:{self.topic}"
-        first = next(self.images())
-        self.size = (first.width, first.height)
-        self.click_events = self._find_clicks()
+    def __init__(
+        self, recording: Recording, topic: str = "", points_topic: str | None = None
+    ) -> None:
+        self._recording = recording
+        self.problems = list(recording.problems)
+        if recording.cut_off is not None:
+            self.problems.append(recording.cut_off)
+        self.topic = self._choose(topic)
+        if (missing := recording.missing(self.topic)) is not None:
+            self.problems.append(missing)
+        self.name = f"{recording.path.name}:{self.topic}"
+        first = next(iter(ImageStream(recording, self.topic)))
+        self.size = (first.pixels.shape[1], first.pixels.shape[0])
+        self.seconds = recording.seconds
+        self.rate = recording.count(self.topic) / self.seconds if self.seconds else FALLBACK_RATE
+        self.click_events = self._find_clicks(points_topic)
         self.camera_info = self._find_camera_info()
 
-    def _find_topic(self) -> str:
-        with open_bag(self.path) as bag:
-            images = {
-                c.topic: c.msgcount
-                for c in bag.connections
-                if c.msgtype in (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE) and c.msgcount
-            }
-            self.seconds = bag.duration / SECOND
-        if not images:
-            raise UserError(f"{self.path}: this bag holds no images; choose another")
-        topic = self.topic or next(iter(images))
-        if topic not in images:
-            raise UserError(
-                f"{self.path}: no images on the topic '{topic}'; choose one of {', '.join(images)}"
+    def _choose(self, asked: str) -> str:
+        pictures = picture_topics(self._recording)
+        if not pictures:
+            raise no_pictures(self._recording)
+        if asked:
+            images = [t for t, kind in self._recording.types.items() if kind in IMAGE_TYPES]
+            if asked not in images:
+                raise UserError(
+                    f"{self._recording.path}: no images on the topic '{asked}'; choose one of "
+                    f"{', '.join(images)}"
+                )
+            return asked
+        if len(pictures) > 1:
+            self.problems.append(
+                f"the images on '{pictures[0]}' were taken; to take those on "
+                f"{' or '.join(pictures[1:])}, use --image-topic"
             )
-        self.rate = images[topic] / self.seconds
-        return topic
+        return pictures[0]
 
     def images(self) -> Iterator[StampedImage]:
-        """The images in the order of the bag."""
-        newest = -1
-        with open_bag(self.path) as bag:
-            connections = [c for c in bag.connections if c.topic == self.topic]
-            for connection, _, raw in bag.messages(connections):
-                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
-                stamp = serialized_stamp(raw)
-                if stamp <= newest:
-                    raise UserError(
-                        f"{self.path}: the stamps on '{self.topic}' do not increase ({stamp} ns "
-                        f"after {newest} ns); record it again with a driver that stamps images"
-                    )
-                newest = stamp
-                try:
-                    yield _stamped_image(message, stamp)
-                except UserError as error:
-                    raise UserError(
-                        f"{self.path}: an image on '{self.topic}' (stamp {stamp} ns) cannot be "
-                        f"used: {error}"
-                    ) from error
+        """The usable images, in the order of the recording, as far as it can be read.
 
-    def _find_clicks(self) -> tuple[ClickEvent, ...]:
+        Raises:
+            UserError: no image is usable.
+        """
+        stream = ImageStream(self._recording, self.topic)
+        ends: list[str] = []
+        try:
+            yield from map(_stamped_image, stream)
+        except UnreadableError as error:
+            ends.append(str(error))
+        for text in (*stream.problems, *filter(None, [stream.broken]), *ends):
+            if text not in self.problems:
+                self.problems.append(text)
+
+    def _find_clicks(self, points_topic: str | None) -> tuple[ClickEvent, ...]:
         """The bag's clicks; clicks without a stamp refer to the image that follows."""
-        events = []
+        events: list[ClickEvent] = []
         unstamped: list[Click] = []
         new_ids: dict[str, int] = {}
-        with open_bag(self.path) as bag:
-            wanted = [
-                c
-                for c in bag.connections
-                if c.topic == self.topic
-                or (c.msgtype == PROMPTS_TYPE and self.points_topic in (None, c.topic))
-            ]
-            if all(c.topic == self.topic for c in wanted):
-                return ()
-            for connection, _, raw in bag.messages(wanted):
-                stamp = serialized_stamp(raw)
-                if connection.topic == self.topic:
-                    if unstamped:
-                        events.append(ClickEvent(stamp, tuple(unstamped)))
-                        unstamped = []
+        topics = [
+            topic
+            for topic, kind in self._recording.types.items()
+            if kind == PROMPTS_TYPE and points_topic in (None, topic)
+        ]
+        if not topics:
+            return ()
+        with suppress(UnreadableError):  # `images` reports it
+            for raw in self._recording.messages([self.topic, *topics]):
+                try:
+                    message = decode_message(raw.data, raw.type)
+                    stamp = serialized_stamp(raw.data)
+                    if raw.topic == self.topic:
+                        if unstamped:
+                            events.append(ClickEvent(stamp, tuple(unstamped)))
+                            unstamped = []
+                        continue
+                    clicks = [
+                        Click(
+                            p.x,
+                            p.y,
+                            int(p.label),
+                            int(p.object_id)
+                            or new_ids.setdefault(p.object_label, len(new_ids) + 1),
+                            p.object_label,
+                        )
+                        for p in message.prompts
+                    ]
+                except UserError as error:
+                    if raw.topic != self.topic:  # `images` reports those
+                        self.problems.append(f"clicks on '{raw.topic}' were skipped: {error}")
                     continue
-                message: Any = typestore().deserialize_cdr(raw, PROMPTS_TYPE)
-                clicks = [
-                    Click(
-                        p.x,
-                        p.y,
-                        int(p.label),
-                        int(p.object_id) or new_ids.setdefault(p.object_label, len(new_ids) + 1),
-                        p.object_label,
-                    )
-                    for p in message.prompts
-                ]
                 if stamp == 0:
                     unstamped += clicks
                 elif clicks:
@@ -346,23 +360,24 @@ class BagSource:
 
     def _find_camera_info(self) -> Any | None:
         """The calibration for images of this size, if there is one."""
-        with open_bag(self.path) as bag:
-            connections = [c for c in bag.connections if c.msgtype == CAMERA_INFO_TYPE]
-            if not connections:
-                return None
-            for connection, _, raw in bag.messages(connections):
-                message: Any = typestore().deserialize_cdr(raw, connection.msgtype)
-                if (message.width, message.height) == self.size:
-                    return message
+        topics = [t for t, kind in self._recording.types.items() if kind == CAMERA_INFO_TYPE]
+        if not topics:
+            return None
+        with suppress(UnreadableError):
+            for raw in self._recording.messages(topics):
+                with suppress(UserError):
+                    message = decode_message(raw.data, raw.type)
+                    if (message.width, message.height) == self.size:
+                        return message
         return None
 
 
-def _stamped_image(message: Any, stamp: int) -> StampedImage:
-    """A message of a bag; UserError if the node could not use it."""
+def _stamped_image(image: RecordedImage) -> StampedImage:
+    message = image.message
     if message.__msgtype__ == COMPRESSED_IMAGE_TYPE:
-        return StampedImage.from_rgb(decode_compressed(message), stamp, message.header.frame_id)
-    image = StampedImage(
-        stamp,
+        return StampedImage.from_rgb(image.pixels, image.stamp, message.header.frame_id)
+    return StampedImage(
+        image.stamp,
         int(message.height),
         int(message.width),
         message.encoding,
@@ -371,5 +386,3 @@ def _stamped_image(message: Any, stamp: int) -> StampedImage:
         message.header.frame_id,
         int(message.is_bigendian),
     )
-    decode_image(image)
-    return image

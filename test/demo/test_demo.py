@@ -27,7 +27,7 @@ from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.recordings.cutting import cut_bag
 from sam_pt_ros.recordings.rosbag2 import open_bag, serialized_stamp
 from sam_pt_ros.recordings.sources import BagSource, VideoSource
-from support.media import count_frames, read, write_video
+from support.media import count_frames, read, recording, write_video
 
 LABEL_IMAGE = "/sam_pt/label_image"
 CLICKS = ["--click", "45,60", "--click", "52,70", "--click", "120,100,-", "--start", "0.2"]
@@ -165,5 +165,5 @@ def test_a_bag_that_the_demo_made_is_an_input(tmp_path):
     assert main(["demo", "--duration", "2.4", "--out", str(tmp_path)]) == 0
     again = ["demo", "--bag", str(tmp_path / "input"), "--every-frame", "--out", str(tmp_path)]
     assert main(again) == 0
-    assert BagSource(tmp_path / "input").size == (640, 360)
+    assert BagSource(recording(tmp_path / "input")).size == (640, 360)
     check_every_frame(tmp_path, frames=60, first=50)

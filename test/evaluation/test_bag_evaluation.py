@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -384,42 +385,78 @@ def test_a_truncated_bag(
     assert run(bag, tmp_path / "out") == 1
     frames = len(read_rows(tmp_path / "out/timings.csv", TimingRow))
     assert 18 <= frames <= 21
-    check_partial(tmp_path / "out", frames, "the recording was cut off", capsys.readouterr().err)
+    words = f"{file.name} was cut off, or never closed"
+    check_partial(tmp_path / "out", frames, words, capsys.readouterr().err)
     assert sorted(path.name for path in bag.iterdir()) == before
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "PARTIAL.txt"}
 
 
-def changed(name: str) -> Iterator[Message]:
+def changed(name: str, numbers: Container[int] = (8,)) -> Iterator[Message]:
+    """Messages of which some are of no use; message 8 is image 7."""
     for number, (topic, kind, message, stamp) in enumerate(messages()):
-        if number == 8:  # image 7
+        if number in numbers:
             if name == "backwards":
-                message = replace(message, header=make_bag_header(stamp - 80_000_000, ""))
+                message = replace(message, header=make_bag_header(500_000_000 + number, ""))
             elif name == "size":
-                message = image_message(stamped(7, (120, 90)))
+                message = image_message(stamped(number - 1, (120, 90)))
             elif name == "encoding":
                 message = replace(message, encoding="32FC3")
             elif name == "short":
                 message = replace(message, data=message.data[:100])
+            elif name == "empty":
+                message = replace(message, height=0, width=0, step=0, data=message.data[:0])
         yield topic, kind, message, stamp
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("backwards", "its stamp of 1200000000 ns is not later than that of the previous image"),
-        ("size", "has 120x90 pixels, but the images before it have 160x120"),
-        ("encoding", "encoding '32FC3' is not supported"),
-        ("short", "the image holds 100 bytes, but"),
-    ],
-)
-def test_an_image_that_is_of_no_use_ends_it(
+USELESS = [
+    ("backwards", "its stamp of 500000008 ns is not later than that of the previous image"),
+    ("size", "has 120x90 pixels, but the images before it have 160x120"),
+    ("encoding", "encoding '32FC3' is not supported"),
+    ("short", "the image holds 100 bytes, but"),
+    ("empty", "the image is 0x0 pixels"),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), USELESS)
+def test_an_image_that_is_of_no_use_is_left_out_and_counted(
     tmp_path: Path, name: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bag = write_bag(tmp_path / "bag", changed(name))
+    assert run(bag, tmp_path / "out", "--no-bag", "--no-film") == 0
+    rows = read_rows(tmp_path / "out/results.csv", ObjectRow)
+    assert [row.stamp for row in rows] == [stamped(i).stamp for i in range(FRAMES) if i != 7]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "note: 1 of 14 images were skipped; the first was image 7 on '/image': " in said
+    assert words in said
+    assert not (tmp_path / "out/PARTIAL.txt").exists()
+
+
+def test_label_images_keep_to_their_frames_where_an_image_is_left_out(
+    tmp_path: Path, sequence: tuple[Path, Path]
+) -> None:
+    scores = []
+    for name, numbers in (("whole", ()), ("short", (8,))):
+        bag = write_bag(tmp_path / name, changed("short", numbers))
+        out = tmp_path / f"{name}_out"
+        assert run(bag, out, "--truth", str(sequence[1]), "--no-bag", "--no-film") == 0
+        scores.append({row.stamp: row.j for row in read_rows(out / "results.csv", ObjectRow)})
+    whole, short = scores
+    assert len(whole) - len(short) == 1
+    later = [stamp for stamp in short if stamp > stamped(7).stamp and not math.isnan(whole[stamp])]
+    assert len(later) > 4
+    for stamp in later:
+        assert short[stamp] == pytest.approx(whole[stamp], abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "words"), USELESS[1:3])
+def test_a_stream_of_which_no_image_is_of_use_any_more_has_ended(
+    tmp_path: Path, name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = write_bag(tmp_path / "bag", changed(name, range(5, 99)))
     assert run(bag, tmp_path / "out") == 1
     error = capsys.readouterr().err
-    check_partial(tmp_path / "out", 7, words, error)
-    assert "image 7 on '/image'" in error
+    assert "no image is usable from image 4 on '/image'" in error
+    check_partial(tmp_path / "out", 4, words, error)
 
 
 def test_a_truncated_bag_goes_with_the_truth_of_all_its_frames(
@@ -451,25 +488,34 @@ def damaged(name: str) -> Iterator[tuple[str, str, bytes, int]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "frames"), [("/image", 7), ("/truth", 7), ("/camera_info", FRAMES), ("/points", 0)]
+    ("name", "frames", "scored"),
+    [
+        ("/image", FRAMES - 1, FRAMES - 3),
+        ("/truth", FRAMES, FRAMES - 3),
+        ("/camera_info", FRAMES, FRAMES - 2),
+        ("/points", 0, 0),
+    ],
 )
 def test_a_message_of_no_use_costs_no_more_than_it_must(
-    tmp_path: Path, name: str, frames: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, name: str, frames: int, scored: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bag = Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP)
     with bag:
         for topic, kind, raw, stamp in damaged(name):
             bag.write(add_connection(bag, topic, kind), stamp, raw)
     code = run(tmp_path / "bag", tmp_path / "out")
-    error = capsys.readouterr().err
+    output, error = capsys.readouterr()
     if frames == 0:
         assert code == 2 and "its 30 bytes are no sam_pt_ros/msg/PointPromptArray" in error
-    elif frames < FRAMES:
-        assert code == 1
-        check_partial(tmp_path / "out", frames, "its 30 bytes are no sensor_msgs/msg/Image", error)
-    else:
-        assert code == 0
+        return
+    assert code == 0
+    assert len(read_rows(tmp_path / "out/results.csv", ObjectRow)) == frames
+    (score,) = read_rows(tmp_path / "out/scores.csv", ScoreRow)
+    assert score.scored == scored
+    if name == "/camera_info":
         assert read(tmp_path / "out/output", "/sam_pt/markers") == []
+    else:
+        assert "its 30 bytes are no sensor_msgs/msg/Image" in " ".join(output.split())
 
 
 def test_clicks_that_mean_nothing_are_a_problem_and_the_others_count(tmp_path: Path) -> None:
@@ -481,7 +527,7 @@ def test_clicks_that_mean_nothing_are_a_problem_and_the_others_count(tmp_path: P
     assert "the message holds no points" in problem
 
 
-def test_an_unreadable_message_in_the_middle_ends_it(
+def test_an_unreadable_message_in_the_middle_costs_its_image(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bag"
@@ -497,8 +543,9 @@ def test_an_unreadable_message_in_the_middle_ends_it(
 
     with sqlite3.connect(path / "bag.db3") as database:
         database.execute("UPDATE messages SET data = x'0102030405' WHERE id = 9")
-    assert run(path, tmp_path / "out") == 1
-    check_partial(tmp_path / "out", 7, "cannot be read on", capsys.readouterr().err)
+    assert run(path, tmp_path / "out", "--no-bag", "--no-film") == 0
+    assert len(read_rows(tmp_path / "out/results.csv", ObjectRow)) == FRAMES - 1
+    assert "its 5 bytes are no sensor_msgs/msg/Image" in " ".join(capsys.readouterr().out.split())
 
 
 def refused(folder: Path, name: str) -> tuple[Path, list[str]]:
@@ -550,7 +597,7 @@ def refused(folder: Path, name: str) -> tuple[Path, list[str]]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("no bag", "not a readable rosbag2"),
+        ("no bag", "no such recording; check the path"),
         ("text", "no message of this recording can be read"),
         ("no image", "this bag holds no images; its topics are /h"),
         (
@@ -584,7 +631,7 @@ def test_what_nothing_can_come_of_is_one_line_and_exit_code_2(
 
 def test_nothing_of_an_earlier_run_is_left(bag: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    broken = write_bag(tmp_path / "broken", changed("encoding"))
+    broken = write_bag(tmp_path / "broken", changed("encoding", range(4, 99)))
     assert run(broken, out) == 1 and (out / "PARTIAL.txt").exists()
     assert run(bag, out, "--no-bag", "--no-film") == 0
     assert {path.name for path in out.iterdir()} == FILES - {"output", "overlay.mp4"}

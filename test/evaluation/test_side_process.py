@@ -21,7 +21,7 @@ from sam_pt_ros.evaluation.scoring import Scorer, ScoringProtocol
 from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import Sink, run_stream
 from sam_pt_ros.paths import classical_configuration_file
-from support.media import count_frames, read, write_sequence
+from support.media import count_frames, read, recording, write_sequence
 
 FRAMES = 8
 
@@ -30,7 +30,8 @@ FRAMES = 8
 def bag(tmp_path_factory: pytest.TempPathFactory) -> BagInput:
     folder = tmp_path_factory.mktemp("side")
     frames, annotations = write_sequence(folder / "f", folder / "a", frames=FRAMES)
-    return BagInput.find(make_bag(MakeBagOptions(frames, folder / "bag", annotations)).path)
+    path = make_bag(MakeBagOptions(frames, folder / "bag", annotations)).path
+    return BagInput.find(recording(path))
 
 
 def job(bag: BagInput, out: Path) -> SideJob:

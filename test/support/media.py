@@ -6,6 +6,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from sam_pt_ros.demo.bunny import clip_path
+from sam_pt_ros.recordings.recording import open_recording
 from sam_pt_ros.recordings.rosbag2 import open_bag, typestore
 
 SIZE = (160, 120)
@@ -56,6 +57,12 @@ def write_bag(path, messages, plugin=StoragePlugin.MCAP):
                 connections[topic] = bag.add_connection(topic, kind, typestore=typestore())
             bag.write(connections[topic], time, typestore().serialize_cdr(message, kind))
     return path
+
+
+def recording(path):
+    """A recording of which no temporary copy is needed."""
+    with open_recording(path) as found:
+        return found
 
 
 def film():

@@ -1,0 +1,215 @@
+"""The usable images on a topic of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.interchange.images import decode_compressed, decode_image
+from sam_pt_ros.recordings.recording import Recording, readable_type
+from sam_pt_ros.recordings.rosbag2 import (
+    COMPRESSED_IMAGE_TYPE,
+    IMAGE_TYPE,
+    decode_message,
+    serialized_stamp,
+)
+from sam_pt_ros.recordings.storage_files import CDR, Message
+
+IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
+
+ENDED = 10
+"""So many unusable images after the last usable one mean that the stream has ended there."""
+
+_DEPTH_ENCODINGS = ("16UC1", "32FC1")
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedImage:
+    """An image of a recording.
+
+    Attributes:
+        index: among the messages on its topic, unusable ones included.
+        stamp: nanoseconds.
+        recorded: when it was received, nanoseconds.
+        message: ``Image`` or ``CompressedImage``.
+        pixels: RGB, ``uint8 (H, W, 3)``.
+    """
+
+    index: int
+    stamp: int
+    recorded: int
+    message: Any
+    pixels: np.ndarray
+
+
+class ImageStream:
+    """The usable images on a topic, in the order of the recording.
+
+    An image is left out if it cannot be decoded, if its size is not that of the first image, or if
+    its stamp is not between those of its neighbours.
+
+    Attributes:
+        problems: what was left out, once all images were read.
+        broken: why the stream ended early, once all images were read; None if it did not.
+    """
+
+    def __init__(self, recording: Recording, topic: str) -> None:
+        self._recording = recording
+        self._topic = topic
+        self._reset()
+
+    def _reset(self) -> None:
+        self.problems: list[str] = []
+        self.broken: str | None = None
+        self._newest = -1
+        self._size: tuple[int, ...] | None = None
+
+    def __iter__(self) -> Iterator[RecordedImage]:
+        """The images.
+
+        Raises:
+            UserError: no image is usable.
+            UnreadableError: the recording cannot be read on.
+        """
+        self._reset()
+        first_reason = last_reason = ""
+        unusable = in_a_row = total = 0
+        for total, (message, following) in enumerate(self._pairs(), 1):
+            try:
+                image = self._usable(total - 1, message, following)
+            except UserError as error:
+                reason = f"image {total - 1} on '{self._topic}': {error}"
+                first_reason = first_reason or reason
+                last_reason = last_reason if in_a_row else reason
+                unusable += 1
+                in_a_row += 1
+                continue
+            in_a_row = 0
+            yield image
+        path = self._recording.path
+        if unusable == total:
+            raise UserError(
+                f"{path}: {first_reason}"
+                if total
+                else f"{path}: holds no images on the topic '{self._topic}'"
+            )
+        if in_a_row >= ENDED:
+            self.broken = f"{path}: no image is usable from {last_reason}"
+            unusable -= in_a_row
+        if unusable:
+            self.problems.append(
+                f"{unusable} of {total} images were skipped; the first was {first_reason}"
+            )
+
+    def _pairs(self) -> Iterator[tuple[Message, Message | None]]:
+        """Each message with the one that follows."""
+        messages = self._recording.messages([self._topic])
+        current = next(messages, None)
+        while current is not None:
+            following = next(messages, None)
+            yield current, following
+            current = following
+
+    def _usable(self, index: int, message: Message, following: Message | None) -> RecordedImage:
+        """The image of a message; UserError if it is to be left out."""
+        decoded = decode_message(message.data, message.type)
+        stamp = serialized_stamp(message.data)
+        if stamp <= self._newest:
+            raise UserError(
+                f"its stamp of {stamp} ns is not later than that of the previous image, "
+                f"{self._newest} ns; record it again with a driver that stamps images"
+            )
+        if following is not None and len(following.data) >= 12:
+            after = serialized_stamp(following.data)
+            if self._newest >= 0 and self._newest < after < stamp:
+                raise UserError(
+                    f"its stamp of {stamp} ns is later than that of the next image, {after} ns"
+                )
+        compressed = message.type == COMPRESSED_IMAGE_TYPE
+        pixels = decode_compressed(decoded) if compressed else decode_image(decoded)
+        size = pixels.shape[:2]
+        if self._size not in (None, size):
+            assert self._size is not None
+            raise UserError(
+                f"has {size[1]}x{size[0]} pixels, but the images before it have "
+                f"{self._size[1]}x{self._size[0]}; use a recording of one image size"
+            )
+        self._newest, self._size = stamp, size
+        return RecordedImage(index, stamp, message.recorded, decoded, pixels)
+
+
+def picture_topics(recording: Recording, without: str | None = None) -> list[str]:
+    """The topics with pictures, those of depth left out unless there are no others.
+
+    A topic comes before its compressed twin.
+
+    Args:
+        recording: to look into.
+        without: a topic that holds other images, such as the ground truth.
+    """
+    found = [
+        name
+        for name, kind in recording.types.items()
+        if kind in IMAGE_TYPES and name != without and not _is_compressed_depth(recording, name)
+    ]
+    pictures = [name for name in found if not _is_depth(recording, name)] or found
+    return sorted(pictures, key=lambda name: recording.types[name] != IMAGE_TYPE)
+
+
+def _first(recording: Recording, topic: str) -> Any | None:
+    """The first message on a topic that can be parsed."""
+    for message in recording.messages([topic]):
+        try:
+            return decode_message(message.data, message.type)
+        except UserError:
+            continue
+    return None
+
+
+def _is_depth(recording: Recording, topic: str) -> bool:
+    if recording.types[topic] != IMAGE_TYPE:
+        return False
+    message = _first(recording, topic)
+    return message is not None and (
+        message.encoding in _DEPTH_ENCODINGS
+        or (message.encoding == "mono16" and "depth" in topic.lower())
+    )
+
+
+def _is_compressed_depth(recording: Recording, topic: str) -> bool:
+    if recording.types[topic] != COMPRESSED_IMAGE_TYPE:
+        return False
+    message = _first(recording, topic)
+    return message is not None and "compresseddepth" in message.format.lower()
+
+
+def no_pictures(recording: Recording) -> UserError:
+    """The error of a recording without pictures: says what it holds instead."""
+    unread = [
+        topic
+        for topic in recording.topics
+        if topic.type.removeprefix("foxglove.") in (*IMAGE_TYPES, "RawImage", "CompressedImage")
+        and topic.encoding != CDR
+    ]
+    if unread:
+        encodings = ", ".join(sorted({topic.encoding for topic in unread}))
+        return UserError(
+            f"{recording.path}: its images are serialized as {encodings}, and only {CDR} is "
+            f"read ({offer_topics(recording)}); convert the recording to ROS 2, or record it with "
+            "`ros2 bag record`"
+        )
+    return UserError(f"{recording.path}: this bag holds no images; {offer_topics(recording)}")
+
+
+def offer_topics(recording: Recording) -> str:
+    """The topics and types of a recording, for a message."""
+    if not recording.topics:
+        return "the bag is empty"
+    return "its topics are " + ", ".join(
+        f"{topic.name} ({readable_type(topic)})"
+        for topic in sorted(recording.topics, key=lambda topic: topic.name)
+    )
