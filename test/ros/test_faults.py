@@ -237,10 +237,13 @@ def test_ten_thousand_images_that_are_no_good_cost_nothing(latest: FaultyRig, co
     chunks = 5
     memory = []
     planned = []
+    begins = []
     values: dict[str, str] = {}
     for part in itertools.count():
         assert part < 20 * chunks, f"hardly any image gets through: {values}"
-        mutations = _mutations(part, count // chunks, first + len(planned) * STEP)
+        begin = first + len(planned) * STEP
+        begins.append(begin)
+        mutations = _mutations(part, count // chunks, begin)
         planned += plan(**mutations)
         rig.camera.publish([], **rig.order, mutations=mutations, period=PAUSE)
         memory.append(resident(rig))
@@ -257,6 +260,7 @@ def test_ten_thousand_images_that_are_no_good_cost_nothing(latest: FaultyRig, co
     play_each(rig, after, after + 3)
 
     good = {each.stamp for each in planned if each.good}
+    good |= {begin - STEP for begin in begins}  # of images that repeat the one before their part
     good |= {rig.scene.stamp(i) for i in (0, 1, *range(after, after + 4))}
     for topic in ("objects", "label_image", "tracked_points", "masks", "overlay"):
         stamps = rig.stamps(topic)
