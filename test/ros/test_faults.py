@@ -237,10 +237,13 @@ def test_ten_thousand_images_that_are_no_good_cost_nothing(latest: FaultyRig, co
     chunks = 5
     memory = []
     planned = []
+    begins = []
     values: dict[str, str] = {}
     for part in itertools.count():
         assert part < 20 * chunks, f"hardly any image gets through: {values}"
-        mutations = _mutations(part, count // chunks, first + len(planned) * STEP)
+        begin = first + len(planned) * STEP
+        begins.append(begin)
+        mutations = _mutations(part, count // chunks, begin)
         planned += plan(**mutations)
         rig.camera.publish([], **rig.order, mutations=mutations, period=PAUSE)
         memory.append(resident(rig))
@@ -248,13 +251,16 @@ def test_ten_thousand_images_that_are_no_good_cost_nothing(latest: FaultyRig, co
             continue
         latest.diagnostics.forget()
         values = latest.diagnostics.wait(lambda m: values_of(m.status[0]), "diagnostics")
-        # How many arrive depends on how busy the machine is; what they cost does not.
-        if int(values["received"]) > 0.2 * count and int(values["refused"]) > count / 50:
+        # How many arrive, and of which kinds, depends on how busy the machine is; what they cost
+        # does not.
+        enough = int(values["received"]) > 0.2 * count and int(values["refused"]) > count / 50
+        if enough and len(kinds_of_refusal(rig)) > 6:
             break
     after = 2 + math.ceil(len(planned) * STEP / (rig.scene.stamp(1) - rig.scene.stamp(0)))
     play_each(rig, after, after + 3)
 
     good = {each.stamp for each in planned if each.good}
+    good |= {begin - STEP for begin in begins}  # of images that repeat the one before their part
     good |= {rig.scene.stamp(i) for i in (0, 1, *range(after, after + 4))}
     for topic in ("objects", "label_image", "tracked_points", "masks", "overlay"):
         stamps = rig.stamps(topic)
@@ -266,10 +272,12 @@ def test_ten_thousand_images_that_are_no_good_cost_nothing(latest: FaultyRig, co
     (item,) = rig.objects(after + 3).values()
     assert item.state == TRACKING and item.age > 10
     assert overlap(rig.mask(1, after + 3), small.frame(0).mask(THING)) > 0.8
-    whys = {re.sub(r"'.*'|[\d.]+", "N", line) for line in rig.logs("image refused")}
-    assert len(whys) > 6, whys
     latest.diagnostics.forget()
     latest.status("images", OK, "Hz processed")
+
+
+def kinds_of_refusal(rig: Rig) -> set[str]:
+    return {re.sub(r"'.*'|[\d.]+", "N", line) for line in rig.logs("image refused")}
 
 
 def _mutations(seed: int, count: int, first: int) -> dict[str, int]:

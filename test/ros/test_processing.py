@@ -102,7 +102,7 @@ def test_a_result_that_cannot_be_published_ends_nothing() -> None:
     for index in range(4):
         worker.submit(Arrival(camera_process.image(SCENE, index, "rgb8", None)))
     worker.call(lambda: None).result(TIMEOUT)
-    while processing._pipeline.history.newest.index < 3:
+    while len(processing._pipeline.history) < 4:  # a call may overtake images
         worker.call(lambda: None).result(TIMEOUT)
     assert worker.stop(TIMEOUT)
     assert published == [0, 2, 3]

@@ -74,8 +74,8 @@ def _features(resolution: tuple[int, int], precision: str) -> dict[bytes, Any]:
 
 
 @functools.cache
-def _light_model(model: type, options: CoTrackerOptions) -> Any:
-    """A model of one round, which computes the features of an image once.
+def _light_model(model: type, options: CoTrackerOptions, known: bool) -> Any:
+    """A model of one round, which computes the features of an image once if ``known``.
 
     A round is all that points need to hear of each other; three take three times as long.
     """
@@ -95,7 +95,7 @@ def _light_model(model: type, options: CoTrackerOptions) -> Any:
             updates.forward = one_round
 
         def features_of(self, frame: Frame) -> Any:
-            if self._key not in frame.features:
+            if known and self._key not in frame.features:
                 image = frame.image.tobytes()
                 if image not in self._known:
                     self._known[image] = super().features_of(frame)
@@ -105,14 +105,15 @@ def _light_model(model: type, options: CoTrackerOptions) -> Any:
     return LightModel()
 
 
-def light_tracker(mode: str, **options: Any) -> CoTracker:
+def light_tracker(mode: str, *, known: bool = True, **options: Any) -> CoTracker:
     """As :func:`tracker`, in a fraction of the time; its tracks are not the golden ones.
 
-    For tests of what is done with the network's answers, and not of the network.
+    For tests of what is done with the network's answers, and not of the network. The features of
+    images that any test has shown are ``known``.
     """
     from sam_pt_ros.trackers.cotracker import model
 
-    light = functools.partial(_light_model, model.CoTrackerModel)
+    light = functools.partial(_light_model, model.CoTrackerModel, known=known)
     with mock.patch.object(model, "CoTrackerModel", light):
         return tracker(mode, **options)
 

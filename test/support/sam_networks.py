@@ -134,11 +134,26 @@ def image(height: int = SIZE[0], width: int = SIZE[1]) -> np.ndarray:
     return picture
 
 
+_embeddings: dict[tuple[str, str, bytes], Any] = {}
+"""Of the images that any test has shown, by network, precision and pixels."""
+
+
 @functools.cache
 def segmenter(name: str, **options: Any) -> SamSegmenter:
+    """A segmenter that computes the embedding of an image once, for all tests."""
     few_threads()
     made = create_segmenter(name, **{**RANDOM, **options})
     assert isinstance(made, SamSegmenter)
+    network, precision = made.network, str(options.get("precision"))
+    embed = network.embed
+
+    def embed_once(picture: np.ndarray) -> Any:
+        key = name, precision, picture.tobytes()
+        if key not in _embeddings:
+            _embeddings[key] = embed(picture)
+        return _embeddings[key]
+
+    network.embed = embed_once  # type: ignore[method-assign]
     return made
 
 

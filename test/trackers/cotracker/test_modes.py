@@ -34,10 +34,11 @@ def same(found: np.ndarray, wanted: np.ndarray, where: np.ndarray, tolerance: fl
 # --- windowed -----------------------------------------------------------------------------
 
 
-def compare_windows(name: str, shape: tuple[int, ...], resolution: tuple[int, int]) -> None:
+def compare_windows(name: str, images: np.ndarray, resolution: tuple[int, int]) -> None:
     """Every array of every window, the frames before a query and before new windows included."""
     wanted = np.load(golden.GOLDEN / f"{name}.npz")
-    images, queries = golden.clip(*shape), golden.queries(*shape[1:])
+    shape = images.shape[:3]
+    queries = golden.queries(*shape[1:])
     made = golden.tracker("windowed", model_resolution=resolution)
     stream = golden.Stream(made)
     made.foresee(queries)
@@ -66,13 +67,14 @@ def compare_windows(name: str, shape: tuple[int, ...], resolution: tuple[int, in
         assert np.array_equal(seen, wanted[prefix + "visible"][known])
 
 
-def test_windows_are_those_of_the_authors() -> None:
-    compare_windows("small_cotracker", (40, 120, 160), golden.SMALL)
+@pytest.mark.parametrize("frames", [24, pytest.param(40, marks=pytest.mark.slow)])
+def test_windows_are_those_of_the_authors(frames: int) -> None:
+    compare_windows("small_cotracker", golden.clip()[:frames], golden.SMALL)
 
 
 @pytest.mark.slow
 def test_windows_are_those_of_the_authors_at_full_resolution() -> None:
-    compare_windows("full_cotracker", (24, 240, 320), golden.FULL)
+    compare_windows("full_cotracker", golden.clip(24, 240, 320), golden.FULL)
 
 
 def compare_clip(
@@ -121,8 +123,10 @@ GROWING = np.where(np.arange(40) <= 20, 5e-3, 2e-2)
 """Differences grow from frame to frame; the tolerances are those of the golden files' page."""
 
 
-def test_a_clip_frame_by_frame() -> None:
-    compare_clip("streaming", "small_litetracker", golden.clip(), golden.queries(), pixels=GROWING)
+@pytest.mark.parametrize("frames", [24, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_clip_frame_by_frame(frames: int) -> None:
+    clip, pixels = golden.clip()[:frames], GROWING[:frames]
+    compare_clip("streaming", "small_litetracker", clip, golden.queries(), pixels=pixels)
 
 
 @pytest.mark.slow  # any run compares one update here, and six in windows
@@ -155,7 +159,7 @@ def test_logits_frame_by_frame() -> None:
 @pytest.mark.parametrize(
     ("mode", "frames"),
     [
-        ("streaming", 20),
+        ("streaming", 18),
         pytest.param("windowed", 40, marks=pytest.mark.slow),
         pytest.param("streaming", 40, marks=pytest.mark.slow),
     ],
