@@ -222,7 +222,7 @@ def _pick(arguments: argparse.Namespace) -> None:
 
 def _missing(error: ImportError, who: str) -> str:
     """A message about a module that is not installed."""
-    if error.name in ("aiohttp", "av", "kmedoids", "rich", "rosbags"):
+    if error.name in ("aiohttp", "av", "kmedoids", "mcap", "rich", "rosbags", "zstandard"):
         return f"{who} needs the Python package '{error.name}'; run `pip install {error.name}`"
     reason = " ".join(str(error).split())
     return (

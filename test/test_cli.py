@@ -67,7 +67,7 @@ BAD = {
     "no camera": (["demo", "--camera", "63", "--click", "1,1"], "camera 63 cannot be opened"),
     "camera by name": (["demo", "--camera", "front"], "/dev/videoN"),
     "camera of a large number": (["demo", "--camera", "99999999999"], "0 to 255"),
-    "no bag": (["demo", "--bag", "missing"], "not a readable rosbag2"),
+    "no bag": (["demo", "--bag", "missing"], "no such recording; check the path"),
     "empty bag": (["demo", "--bag", "empty"], "not a readable rosbag2"),
     "bag without images": (["demo", "--bag", "headers"], "no images"),
     "bag of numbers": (["demo", "--bag", "floats", "--click", "1,1"], "use one of rgb8"),

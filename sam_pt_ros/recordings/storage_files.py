@@ -278,14 +278,15 @@ class SqliteFile:
                 for number, *kind in database.execute(
                     "SELECT id, name, type, serialization_format FROM topics"
                 ):
-                    kinds[number] = kind[0], full_type_name(kind[1]), kind[2]
+                    name, kind_name, encoding = map(_text, kind)
+                    kinds[number] = name, full_type_name(kind_name), encoding
                 # Of a file that was cut, the data of a row may be missing where the row is not.
                 data = "" if whole else ", data"
                 for number, stamp, *_ in database.execute(
                     f"SELECT topic_id, timestamp{data} FROM messages ORDER BY id"
                 ):
                     counts[number] += 1
-                    span = _widened(span, stamp)
+                    span = _widened(span, _time(stamp))
         except (sqlite3.Error, TypeError, ValueError):
             whole = False
         topics = tuple(Topic(*kind, counts[number]) for number, kind in kinds.items())
@@ -304,10 +305,20 @@ class SqliteFile:
                     f"ORDER BY {order}",
                     tuple(names),
                 ):
-                    yield Message(topic, full_type_name(kind), stamp, data)
+                    raw = data if isinstance(data, bytes) else _text(data).encode()
+                    yield Message(_text(topic), full_type_name(_text(kind)), _time(stamp), raw)
         except sqlite3.Error as error:
             if self.whole:
                 raise _unreadable(self.path, error) from error
+
+
+def _text(value: object) -> str:
+    """A value of a damaged table may have any type."""
+    return value if isinstance(value, str) else ""
+
+
+def _time(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 @contextmanager
