@@ -210,8 +210,14 @@ def _jpeg_size(data: memoryview) -> tuple[int, int] | None:
     return None
 
 
+# image_transport ignores an EXIF orientation, too: camera_info is that of the unturned picture.
+_AS_THE_CAMERA_SEES = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
 def decode_compressed(message: Any) -> np.ndarray:
     """Decode a CompressedImage message (JPEG or PNG) to RGB, ``uint8 (H, W, 3)``.
+
+    An orientation in the file's EXIF data is ignored.
 
     Raises:
         UserError: the format is another one, the file is damaged or truncated, or a side is too
@@ -225,7 +231,7 @@ def decode_compressed(message: Any) -> np.ndarray:
         if size[0] * size[1] <= _MAX_PIXELS_PER_BYTE * len(data):
             # OpenCV returns None for most damaged files, and raises for the rest.
             with contextlib.suppress(cv2.error):
-                decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+                decoded = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_THE_CAMERA_SEES)
     if decoded is None:
         raise UserError(
             f"the compressed image of format {message.format[:_QUOTED]!r} and {len(data)} bytes "

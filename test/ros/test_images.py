@@ -382,6 +382,21 @@ def test_a_compressed_image_that_was_cut_off_is_refused(
             decode_compressed(sent_compressed(data[:size]))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_orientation_in_a_jpeg_is_ignored(orientation: int) -> None:
+    """The calibration is that of the unturned picture."""
+    data = compressed(".jpg")
+    tag = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + tag + bytes(4)
+    turned = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
+    if orientation == 6:
+        as_a_viewer = cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR)
+        assert as_a_viewer.shape[:2] == RGB.shape[1::-1]
+    np.testing.assert_array_equal(
+        decode_compressed(sent_compressed(turned)), decode_compressed(sent_compressed(data))
+    )
+
+
 def test_a_thumbnail_in_a_jpeg_is_not_taken_for_the_image() -> None:
     # Before a marker there may be more bytes of 0xFF than one.
     data, thumbnail = compressed(".jpg"), compressed(".jpg", RGB[:3])
