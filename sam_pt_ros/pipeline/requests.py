@@ -62,7 +62,7 @@ class Requests:
         self.resume()
 
     def hold(self) -> None:
-        """Let all requests wait for the next frame: the models do not know the earlier ones."""
+        """Let all requests wait for a next frame: the models do not know the newest one."""
         self._held = True
 
     def resume(self) -> None:
@@ -96,6 +96,7 @@ class Requests:
         for request, object_id, start in zip(requests, ids, starts, strict=True):
             self._check(request, object_id, frame, start)
         undo: list[Callable[[], None]] = []
+        waiting = list(self._waiting)
         with self._stages.ignore():
             try:
                 for request, object_id, start in zip(requests, ids, starts, strict=True):
@@ -109,6 +110,7 @@ class Requests:
                     else:
                         undo.append(self._roster.extend(request.prompt, object_id, frame))
             except Exception:
+                self._waiting = waiting
                 for step in reversed(undo):
                     step()
                 raise

@@ -235,7 +235,10 @@ class SamPt:
         self._segmentation.schedule.begin()
         answers = self._tracking.advance(frame, self._restarts.answered.newest)
         # A tracker that has failed takes no points: they would be lost.
-        if not answers or answers[-1].tracks is not None:
+        if answers and answers[-1].tracks is None:
+            self._requests.hold()
+        else:
+            self._requests.resume()
             self._requests.apply_waiting(frame)
         return self._results(answers)
 

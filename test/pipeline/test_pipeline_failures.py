@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
-from sam_pt_ros.objects import ObjectPrompt, ObjectState, TrackResult
+from sam_pt_ros.objects import ObjectPrompt, ObjectState, PromptRequest, TrackResult
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Prompt
@@ -760,6 +761,60 @@ def test_clicks_wait_for_models_that_were_loaded_anew() -> None:
     assert result.problems == ()
     assert good(result, 1, OCCLUDER) and good(result, 2, THING)
     assert (pipeline._roster._objects[1].points.labels == 1).sum() == 17
+
+
+class ForgetfulTracker(OracleTracker):
+    """Fails on some frames, as lacking memory does, and knows nothing of these afterwards."""
+
+    failing: tuple[int, ...] = ()
+
+    def step(self, frame: Frame) -> PointTracks:
+        if frame.index in self.failing:
+            raise RuntimeError("no memory")
+        return super().step(frame)
+
+    def add_points(self, points: np.ndarray, frame: Frame) -> np.ndarray:
+        if any(index >= frame.index for index in self.failing):
+            raise KeyError(frame.index)
+        return super().add_points(points, frame)
+
+
+@pytest.mark.parametrize("clicked", [None, 2, 1])
+def test_clicks_right_after_a_failure_of_the_tracker_wait_for_the_next_frame(
+    clicked: int | None,
+) -> None:
+    tracker = ForgetfulTracker(SCENE)
+    pipeline = started(SamPt(tracker, ColourSegmenter()), OCCLUDER)
+    feed(pipeline, 1)
+    tracker.failing = (2,)
+    assert feed(pipeline, 2).failed
+    stamp = None if clicked is None else SCENE.stamp(clicked)
+    (number,) = pipeline.apply([PromptRequest(click(THING, 3))], stamp=stamp)
+    pipeline.apply([PromptRequest(click(OCCLUDER, 3), 1)], stamp=stamp)
+    assert pipeline.object_ids == [1, number]
+    tracker.failing = ()
+    result = feed(pipeline, 3)
+    assert result.problems == ()
+    assert good(result, 1, OCCLUDER) and good(result, number, THING)
+    # From now on clicks are applied at once again.
+    with pytest.raises(UserError, match="not in the image"):
+        pipeline.apply([PromptRequest(ObjectPrompt(np.array([[999, 1]]), np.array([1])))])
+
+
+def test_of_a_request_that_is_refused_nothing_goes_on_waiting() -> None:
+    tracker = ForgetfulTracker(SCENE)
+    pipeline = started(SamPt(tracker, ColourSegmenter()), OCCLUDER)
+    (later,) = pipeline.apply([PromptRequest(click(THING, 2))], stamp=SCENE.stamp(2))
+    tracker.failing = (5,)  # it takes no points
+    more = ObjectPrompt(np.array([SCENE.inner_point(THING, 2)]) + 1, np.array([1]))
+    with pytest.raises(KeyError):
+        pipeline.apply([PromptRequest(more, later), PromptRequest(click(THING), 9)])
+    tracker.failing = ()
+    assert pipeline.object_ids == [1, later]
+    feed(pipeline, 1)
+    result = feed(pipeline, 2)
+    assert result.problems == ()
+    assert (pipeline._roster._objects[later].points.labels == 1).sum() == 16
 
 
 def test_the_last_problem_is_why_the_frame_failed() -> None:
