@@ -182,6 +182,35 @@ def wait_for_it_in_the_graph(rig: Rig, present: bool, seconds: float) -> None:
         time.sleep(0.01)
 
 
+KILLED = """
+import sys, time
+from pathlib import Path
+
+sys.path.insert(0, {test!r})
+from support.rig import NodeProcess, free_domain
+
+print(NodeProcess(free_domain(), Path({log!r})).process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_node_under_test_ends_with_tests_that_are_killed(tmp_path: Path) -> None:
+    script = KILLED.format(test=str(ROOT / "test"), log=str(tmp_path / "log"))
+    tests = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert tests.stdout is not None
+    status = Path(f"/proc/{int(tests.stdout.readline())}/status")
+    deadline = time.monotonic() + TIMEOUT
+    while not re.search(r"^\S*python.*track_node", status.with_name("cmdline").read_text()):
+        assert time.monotonic() < deadline, "the node does not start"
+        time.sleep(0.01)
+    tests.kill()
+    tests.wait()
+    tests.stdout.close()
+    while status.exists() and "State:\tZ" not in status.read_text():
+        assert time.monotonic() < deadline, "the node still runs"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     "seed",
     [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))],

@@ -131,8 +131,12 @@ class Ending(NamedTuple):
     """Seconds of the CPU, which do not depend on what else the machine does."""
 
 
+# Tests that are killed leave no node running.
+_ENDS_WITH_ITS_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]
+
+
 class NodeProcess:
-    """The node under test."""
+    """The node under test; it ends when the process of the tests does, however that ends."""
 
     def __init__(
         self, domain: int, log: Path, *parameters: str, packages: Path | None = None
@@ -144,7 +148,7 @@ class NodeProcess:
             variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(packages), known]))
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                node_command(*parameters),
+                [*_ENDS_WITH_ITS_PARENT, *node_command(*parameters)],
                 cwd=ROOT,
                 env=variables,
                 stdout=output,
