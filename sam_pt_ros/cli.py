@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sam_pt_ros import __version__
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 from sam_pt_ros.evaluation.arguments import add_clicks, add_configuration, add_out, seconds
 from sam_pt_ros.evaluation.command_line import add_evaluation_commands
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _reason(error: OSError) -> str:
     """What went wrong, and with which file if that is known."""
-    reason = error.strerror or " ".join(str(error).split())
+    reason = error.strerror or one_line(error)
     if error.filename:
         return f"{error.filename}: {reason}"
     return f"a file cannot be read or written ({reason}); check the free space on the disk"
@@ -224,7 +224,7 @@ def _missing(error: ImportError, who: str) -> str:
     """A message about a module that is not installed."""
     if error.name in ("aiohttp", "av", "kmedoids", "mcap", "rich", "rosbags", "zstandard"):
         return f"{who} needs the Python package '{error.name}'; run `pip install {error.name}`"
-    reason = " ".join(str(error).split())
+    reason = one_line(error)
     return (
         f"{who} needs ROS 2 and this package's messages ({reason}); run `make demo` in the "
         "source folder, or source a workspace in which sam_pt_ros is built"

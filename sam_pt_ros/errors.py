@@ -13,3 +13,8 @@ class FrameUnavailableError(UserError):
 
 class UnknownObjectError(UserError):
     """There is no object with this id."""
+
+
+def one_line(text: object) -> str:
+    """A text, or the message of an error, without line breaks."""
+    return " ".join(str(text).split())

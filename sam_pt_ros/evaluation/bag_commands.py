@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 from sam_pt_ros.evaluation.arguments import chosen_configuration
 from sam_pt_ros.evaluation.bag_evaluation import BagOptions, evaluate_bag
 from sam_pt_ros.evaluation.incomplete import IncompleteError
@@ -59,7 +59,7 @@ def replay_command(arguments: argparse.Namespace) -> None:
         from sam_pt_ros.demo.node_process import sigterm_ends_it
         from sam_pt_ros.evaluation.live import LOG_FILE, LiveOptions, replay_live
     except ImportError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(
             f"a replay needs ROS 2 and this package's messages ({reason}); run `make build` in "
             "the source folder, or source a workspace in which sam_pt_ros is built"

@@ -22,10 +22,9 @@ from sam_pt_ros.recordings.image_stream import (
     IMAGE_TYPES,
     ImageStream,
     no_pictures,
-    offer_topics,
     picture_topics,
 )
-from sam_pt_ros.recordings.recording import Recording
+from sam_pt_ros.recordings.recording import Recording, offer_topics
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
     IMAGE_TYPE,
@@ -114,7 +113,7 @@ class BagInput:
             images = found[0]
         points = _topic(recording, points_topic, (PROMPTS_TYPE,), "clicks")
         if points is None:
-            found = [t for t, kind in kinds.items() if kind == PROMPTS_TYPE]
+            found = recording.topics_of(PROMPTS_TYPE)
             points = POINTS_TOPIC if POINTS_TOPIC in found else None
             if points is None and len(found) > 1:
                 raise UserError(
@@ -201,13 +200,12 @@ class BagInput:
             size: height and width of the images, pixels.
             rectified: whether the images are rectified.
         """
-        topics = [t for t, kind in self.recording.types.items() if kind == CAMERA_INFO_TYPE]
+        topics = self.recording.topics_of(CAMERA_INFO_TYPE)
         if not topics:
             return None
         with suppress(UnreadableError):
-            for raw in self.recording.messages(topics):
-                with suppress(UserError):  # broken or uncalibrated
-                    message = decode_message(raw.data, raw.type)
+            for message in self.recording.parsed(topics):
+                with suppress(UserError):  # uncalibrated
                     camera = CameraModel.from_message(message, rectified)
                     if camera.size == size:
                         return camera

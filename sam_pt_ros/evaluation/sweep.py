@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sam_pt_ros.configuration import Configuration, load_configuration
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 from sam_pt_ros.evaluation.results import SCORES_FILE, ScoreRow, read_rows, write_rows
 from sam_pt_ros.evaluation.run_folder import CONFIGURATION_FILE
 from sam_pt_ros.evaluation.sweep_grid import Combination, Grid
@@ -197,7 +197,7 @@ def _evaluated(
         write_rows(folder / SCORES_FILE, ScoreRow, rows)
         write_text(folder / MARKER_FILE, marker)
     except Exception as error:  # whatever it is, the other combinations are evaluated
-        line = " ".join(str(error).split())
+        line = one_line(error)
         if not isinstance(error, UserError):
             line = f"{type(error).__name__}: {line}"
         details = "".join(traceback.format_exception(error))

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, not a date, ...
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(f"{path}: not valid YAML: {reason}") from error
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply") from error

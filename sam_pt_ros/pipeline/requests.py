@@ -95,8 +95,7 @@ class Requests:
         starts = [object_id not in self.object_ids for object_id in ids]
         for request, object_id, start in zip(requests, ids, starts, strict=True):
             self._check(request, object_id, frame, start)
-        undo: list[Callable[[], None]] = []
-        waiting = list(self._waiting)
+        undo: list[Callable[[], object]] = []
         with self._stages.ignore():
             try:
                 for request, object_id, start in zip(requests, ids, starts, strict=True):
@@ -104,13 +103,13 @@ class Requests:
                     if waits_for or frame is None:
                         when = later(stamp, waits_for[0].stamp) if waits_for else stamp
                         self._waiting.append(WaitingRequest(request, object_id, when, start))
+                        undo.append(self._waiting.pop)
                     elif start:
                         undo.append(partial(self._roster.drop, object_id))
                         self._roster.start(request, object_id, frame)
                     else:
                         undo.append(self._roster.extend(request.prompt, object_id, frame))
             except Exception:
-                self._waiting = waiting
                 for step in reversed(undo):
                     step()
                 raise

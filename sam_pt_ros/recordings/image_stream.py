@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.interchange.images import decode_compressed, decode_image
-from sam_pt_ros.recordings.recording import Recording, readable_type
+from sam_pt_ros.interchange.images import DEPTH_ENCODINGS, decode_compressed, decode_image
+from sam_pt_ros.recordings.recording import Recording, offer_topics
 from sam_pt_ros.recordings.rosbag2 import (
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
@@ -23,8 +23,6 @@ IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
 
 ENDED = 10
 """So many unusable images after the last usable one mean that the stream has ended there."""
-
-_DEPTH_ENCODINGS = ("16UC1", "32FC1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,37 +151,27 @@ def picture_topics(recording: Recording, without: str | None = None) -> list[str
     """
     found = [
         name
-        for name, kind in recording.types.items()
-        if kind in IMAGE_TYPES and name != without and not _is_compressed_depth(recording, name)
+        for name in recording.topics_of(*IMAGE_TYPES)
+        if name != without and not _is_compressed_depth(recording, name)
     ]
     pictures = [name for name in found if not _is_depth(recording, name)] or found
-    return sorted(pictures, key=lambda name: recording.types[name] != IMAGE_TYPE)
-
-
-def _first(recording: Recording, topic: str) -> Any | None:
-    """The first message on a topic that can be parsed."""
-    for message in recording.messages([topic]):
-        try:
-            return decode_message(message.data, message.type)
-        except UserError:
-            continue
-    return None
+    raw = recording.topics_of(IMAGE_TYPE)
+    return sorted(pictures, key=lambda name: name not in raw)
 
 
 def _is_depth(recording: Recording, topic: str) -> bool:
     if recording.types[topic] != IMAGE_TYPE:
         return False
-    message = _first(recording, topic)
-    return message is not None and (
-        message.encoding in _DEPTH_ENCODINGS
-        or (message.encoding == "mono16" and "depth" in topic.lower())
-    )
+    message = next(recording.parsed([topic]), None)
+    if message is None or message.encoding not in DEPTH_ENCODINGS:
+        return False
+    return message.encoding != "mono16" or "depth" in topic.lower()  # thermal cameras use it, too
 
 
 def _is_compressed_depth(recording: Recording, topic: str) -> bool:
     if recording.types[topic] != COMPRESSED_IMAGE_TYPE:
         return False
-    message = _first(recording, topic)
+    message = next(recording.parsed([topic]), None)
     return message is not None and "compresseddepth" in message.format.lower()
 
 
@@ -203,13 +191,3 @@ def no_pictures(recording: Recording) -> UserError:
             "`ros2 bag record`"
         )
     return UserError(f"{recording.path}: this bag holds no images; {offer_topics(recording)}")
-
-
-def offer_topics(recording: Recording) -> str:
-    """The topics and types of a recording, for a message."""
-    if not recording.topics:
-        return "the bag is empty"
-    return "its topics are " + ", ".join(
-        f"{topic.name} ({readable_type(topic)})"
-        for topic in sorted(recording.topics, key=lambda topic: topic.name)
-    )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
 import zstandard
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 from sam_pt_ros.paths import natural_order
+from sam_pt_ros.recordings.rosbag2 import decode_message
 from sam_pt_ros.recordings.storage_files import (
     CDR,
     McapFile,
@@ -71,6 +72,10 @@ class Recording:
         """The message types, by topic, of what can be read."""
         return {topic.name: topic.type for topic in self.topics if topic.encoding == CDR}
 
+    def topics_of(self, *types: str) -> list[str]:
+        """Names of the topics whose messages are of some types and can be read."""
+        return [name for name, kind in self.types.items() if kind in types]
+
     def count(self, name: str) -> int:
         """Number of messages on a topic that can be read."""
         return sum(t.count for t in self.topics if t.name == name and t.encoding == CDR)
@@ -97,6 +102,12 @@ class Recording:
                     yield message
             except UnreadableError as error:
                 raise UnreadableError(f"{self.path}: {error}") from error
+
+    def parsed(self, names: Collection[str]) -> Iterator[Any]:
+        """As :meth:`messages`, deserialised; those that cannot be parsed are left out."""
+        for message in self.messages(names):
+            with suppress(UserError):
+                yield decode_message(message.data, message.type)
 
     def missing(self, name: str) -> str | None:
         """Whether metadata.yaml promises other messages on a topic than there are."""
@@ -168,7 +179,7 @@ def _inspected(path: Path, folder: Path) -> Recording:
                 f"{path}: no message of this recording can be read ({gap}); record it again"
             )
         reason = f"{path}: {gap}; its {count} readable messages were used"
-        return Recording(path, tuple(found), tuple(problems), reason)
+        return replace(recording, cut_off=reason)
     return recording
 
 
@@ -209,8 +220,6 @@ def _what_else(file: Path, start: bytes) -> str:
 def _unpacked(file: Path, folder: Path) -> Path:
     """A decompressed copy; of a file that was cut off, what can be had."""
     copy = folder / _bare(file).name
-    if copy.name == file.name and copy.suffix not in _SUFFIXES:
-        copy = folder / f"{file.name}.unpacked"
     with file.open("rb") as source, copy.open("wb") as target:
         try:
             zstandard.ZstdDecompressor().copy_stream(source, target)
@@ -228,6 +237,21 @@ def _decompressed(data: bytes) -> bytes:
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
     except zstandard.ZstdError:
         return data
+
+
+def offer_topics(recording: Recording) -> str:
+    """The topics and types of a recording, for a message."""
+    if not recording.topics:
+        return "the bag is empty"
+    return "its topics are " + ", ".join(
+        f"{topic.name} ({_readable_type(topic)})"
+        for topic in sorted(recording.topics, key=lambda topic: topic.name)
+    )
+
+
+def _readable_type(topic: Topic) -> str:
+    """With the serialization, if that is not read."""
+    return topic.type if topic.encoding == CDR else f"{topic.type}, serialized as {topic.encoding}"
 
 
 # --- metadata.yaml ------------------------------------------------------------------------
@@ -258,7 +282,7 @@ class _Metadata:
         except FileNotFoundError:
             return cls(None, problem=f"has no {METADATA}: the recorder did not end properly")
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             return cls(None, problem=f"its {METADATA} cannot be used ({reason})")
         return cls(names, _counts(information))
 
@@ -323,8 +347,3 @@ def _no_files(path: Path, names: tuple[str, ...] | None) -> str:
         else f"give the folder that holds its {METADATA}"
     )
     return f"{path}: not a readable rosbag2 (it holds no .mcap or .db3 file); {advice}"
-
-
-def readable_type(topic: Topic) -> str:
-    """The type of a topic for people, with its serialization if that is not read."""
-    return topic.type if topic.encoding == CDR else f"{topic.type}, serialized as {topic.encoding}"

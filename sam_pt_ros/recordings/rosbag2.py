@@ -17,7 +17,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 from sam_pt_ros.paths import PACKAGE, share_folder
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
@@ -55,7 +55,7 @@ def decode_message(raw: bytes, kind: str) -> Any:
     try:
         return typestore().deserialize_cdr(raw, kind)
     except Exception as error:  # rosbags passes on what struct and NumPy raise
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(f"its {len(raw)} bytes are no {kind} ({reason})") from error
 
 
@@ -115,7 +115,7 @@ def open_bag(path: Path) -> Iterator[Reader]:
         reader = Reader(path)
         reader.open()
     except Exception as error:  # rosbags passes on the errors of its storages, YAML and zstd
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(
             f"{path}: not a readable rosbag2 ({reason}); give the folder that holds its "
             "metadata.yaml"

@@ -285,7 +285,7 @@ class BagSource:
         if not pictures:
             raise no_pictures(self._recording)
         if asked:
-            images = [t for t, kind in self._recording.types.items() if kind in IMAGE_TYPES]
+            images = self._recording.topics_of(*IMAGE_TYPES)
             if asked not in images:
                 raise UserError(
                     f"{self._recording.path}: no images on the topic '{asked}'; choose one of "
@@ -322,8 +322,8 @@ class BagSource:
         new_ids: dict[str, int] = {}
         topics = [
             topic
-            for topic, kind in self._recording.types.items()
-            if kind == PROMPTS_TYPE and points_topic in (None, topic)
+            for topic in self._recording.topics_of(PROMPTS_TYPE)
+            if points_topic in (None, topic)
         ]
         if not topics:
             return ()
@@ -360,15 +360,13 @@ class BagSource:
 
     def _find_camera_info(self) -> Any | None:
         """The calibration for images of this size, if there is one."""
-        topics = [t for t, kind in self._recording.types.items() if kind == CAMERA_INFO_TYPE]
+        topics = self._recording.topics_of(CAMERA_INFO_TYPE)
         if not topics:
             return None
         with suppress(UnreadableError):
-            for raw in self._recording.messages(topics):
-                with suppress(UserError):
-                    message = decode_message(raw.data, raw.type)
-                    if (message.width, message.height) == self.size:
-                        return message
+            for message in self._recording.parsed(topics):
+                if (message.width, message.height) == self.size:
+                    return message
         return None
 
 

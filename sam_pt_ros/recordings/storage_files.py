@@ -6,12 +6,13 @@ import os
 import shutil
 import sqlite3
 import struct
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, NamedTuple
 
 from mcap.opcode import Opcode
 from mcap.reader import make_reader
@@ -19,7 +20,7 @@ from mcap.records import Channel, Chunk, DataEnd, Footer, McapRecord, Schema
 from mcap.records import Message as McapMessage
 from mcap.stream_reader import StreamReader, breakup_chunk
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 
 _CHUNK_HEAD = struct.Struct("<QQQII")  # times, size, CRC, length of the compression's name
 _PAGE_SIZE_AT, _PAGE_COUNT_AT = 16, 28  # in the header of a SQLite file
@@ -58,36 +59,29 @@ class Topic:
     count: int
 
 
-class StorageFile(Protocol):
-    """A file of messages."""
+@dataclass(frozen=True)
+class StorageFile(ABC):
+    """A file of messages.
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-        ...
+    Attributes:
+        path: of the file.
+        topics: all that it holds.
+        span: the earliest and the latest time of a message, nanoseconds; None without messages.
+        whole: whether it can be read to its end.
+    """
 
-    @property
-    def topics(self) -> tuple[Topic, ...]:
-        """All that it holds."""
-        ...
+    path: Path
+    topics: tuple[Topic, ...]
+    span: tuple[int, int] | None
+    whole: bool
 
-    @property
-    def span(self) -> tuple[int, int] | None:
-        """The earliest and the latest time of a message, nanoseconds; None without messages."""
-        ...
-
-    @property
-    def whole(self) -> bool:
-        """Whether it can be read to its end."""
-        ...
-
+    @abstractmethod
     def messages(self, names: Collection[str]) -> Iterator[Message]:
         """The CDR messages on some topics, by time; those of a cut file in the file's order.
 
         Raises:
             UnreadableError: the file was taken for whole, and cannot be read on.
         """
-        ...
 
 
 def full_type_name(name: str) -> str:
@@ -102,7 +96,7 @@ def _widened(span: tuple[int, int] | None, time: int) -> tuple[int, int]:
 
 
 def _unreadable(path: Path, error: Exception) -> UnreadableError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error) or type(error).__name__
     return UnreadableError(f"{path.name} cannot be read on ({reason}); record or copy it again")
 
 
@@ -110,17 +104,13 @@ def _unreadable(path: Path, error: Exception) -> UnreadableError:
 
 
 @dataclass(frozen=True)
-class McapFile:
-    """An MCAP file; a :class:`StorageFile`.
+class McapFile(StorageFile):
+    """An MCAP file.
 
     Attributes:
         indexed: whether its messages can be found without reading all of it.
     """
 
-    path: Path
-    topics: tuple[Topic, ...]
-    span: tuple[int, int] | None
-    whole: bool
     indexed: bool
 
     @classmethod
@@ -170,10 +160,7 @@ class McapFile:
         try:
             for channel, schema, message in self._read(names):
                 if channel.message_encoding == CDR and channel.topic in names:
-                    kind = full_type_name("" if schema is None else schema.name)
-                    yield Message(channel.topic, kind, message.log_time, message.data)
-        except UserError:
-            raise
+                    yield Message(channel.topic, _type(schema), message.log_time, message.data)
         except Exception as error:
             if self.whole:
                 raise _unreadable(self.path, error) from error
@@ -190,8 +177,11 @@ class McapFile:
 
 
 def _topic(channel: Channel, schema: Schema | None, count: int) -> Topic:
-    kind = full_type_name("" if schema is None else schema.name)
-    return Topic(channel.topic, kind, channel.message_encoding, count)
+    return Topic(channel.topic, _type(schema), channel.message_encoding, count)
+
+
+def _type(schema: Schema | None) -> str:
+    return full_type_name("" if schema is None else schema.name)
 
 
 def _in_file_order(path: Path) -> Iterator[tuple[Channel, Schema | None, McapMessage]]:
@@ -247,17 +237,13 @@ def _enter_chunk(stream: IO[bytes]) -> bool:
 
 
 @dataclass(frozen=True)
-class SqliteFile:
-    """A SQLite file; a :class:`StorageFile`.
+class SqliteFile(StorageFile):
+    """A SQLite file.
 
     Attributes:
         readable: the file itself, or a copy of it that SQLite can open.
     """
 
-    path: Path
-    topics: tuple[Topic, ...]
-    span: tuple[int, int] | None
-    whole: bool
     readable: Path
 
     @classmethod
@@ -287,7 +273,7 @@ class SqliteFile:
                 ):
                     counts[number] += 1
                     span = _widened(span, _time(stamp))
-        except (sqlite3.Error, TypeError, ValueError):
+        except (sqlite3.Error, TypeError, ValueError):  # such as text that is not UTF-8
             whole = False
         topics = tuple(Topic(*kind, counts[number]) for number, kind in kinds.items())
         return cls(path, topics, span, whole, readable)
@@ -351,12 +337,14 @@ def _completed(path: Path, folder: Path) -> Path:
         (page,) = struct.unpack_from(">H", header, _PAGE_SIZE_AT)
         (pages,) = struct.unpack_from(">I", header, _PAGE_COUNT_AT)
         size = (65536 if page == 1 else page) * pages
-    if path.stat().st_size >= size and not _has_journal(path):
+    short = path.stat().st_size < size
+    journal = _has_journal(path)
+    if not (short or journal):
         return path
     copy = folder / path.name
     shutil.copyfile(path, copy)
-    if _has_journal(path):
+    if journal:
         shutil.copyfile(_journal(path), _journal(copy))
-    if copy.stat().st_size < size and not _has_journal(path):
+    else:
         os.truncate(copy, size)
     return copy

@@ -15,7 +15,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 
 from sam_pt_ros.configuration import ROS_PARAMETERS, BackendOptions, Configuration
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 from sam_pt_ros.options import OptionSpec, did_you_mean, specs
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.pipeline import SamPtOptions
@@ -135,7 +135,7 @@ class Parameters:
                     name, default, descriptor(spec), ignore_override=whole
                 )
             except (ParameterException, ValueError) as error:
-                reason = " ".join(str(error).split())
+                reason = one_line(error)
                 allowed = spec.range_text()
                 raise UserError(
                     f"parameter '{name}' ({spec.type_text}"

@@ -11,7 +11,7 @@ import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 
 _POLL_PERIOD = 0.003  # seconds between lookups of a transform that is on its way
 
@@ -151,7 +151,7 @@ def create_transforms(node: Node, use_tf: bool) -> Transforms:
     try:
         return Tf2Transforms(node)
     except ImportError as error:
-        return NoTransforms(" ".join(str(error).split()))
+        return NoTransforms(one_line(error))
 
 
 def matrix_of(transform: Any) -> np.ndarray:

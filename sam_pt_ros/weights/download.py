@@ -34,7 +34,7 @@ from rich.progress import (
 )
 
 from sam_pt_ros import __version__
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 from sam_pt_ros.weights.checkpoints import (
     CHECKPOINTS,
     DIRECTORY_VARIABLE,
@@ -420,7 +420,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())
+    return one_line(text)
 
 
 def _progress(console: Console) -> Progress:

@@ -21,7 +21,7 @@ pytest.importorskip("av")
 pytest.importorskip("matplotlib")
 
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
+from rosbags.rosbag2.enums import CompressionMode
 
 from sam_pt_ros.cli import main
 from sam_pt_ros.errors import UserError
@@ -193,16 +193,7 @@ def test_compressed_bags_are_read(
 ) -> None:
     if plugin is StoragePlugin.MCAP and mode is CompressionMode.FILE:
         mode = CompressionMode.STORAGE  # chunks, the way of MCAP
-    path = tmp_path / "compressed"
-    writer = Writer(path, version=9, storage_plugin=plugin)
-    writer.set_compression(mode, CompressionFormat.ZSTD)
-    with writer:
-        connections: dict[str, Any] = {}
-        for topic, kind, message, stamp in messages():
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=typestore())
-            raw = typestore().serialize_cdr(message, kind)
-            writer.write(connections[topic], stamp, raw)
+    path = write_bag(tmp_path / "compressed", messages(), plugin, mode)
     assert results_of(path, tmp_path / "out") == plain
 
 
@@ -530,15 +521,7 @@ def test_clicks_that_mean_nothing_are_a_problem_and_the_others_count(tmp_path: P
 def test_an_unreadable_message_in_the_middle_costs_its_image(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "bag"
-    writer = Writer(path, version=9, storage_plugin=StoragePlugin.SQLITE3)
-    writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
-    with writer:
-        connections: dict[str, Any] = {}
-        for topic, kind, message, stamp in messages():
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=typestore())
-            writer.write(connections[topic], stamp, typestore().serialize_cdr(message, kind))
+    path = write_bag(tmp_path / "bag", messages(), StoragePlugin.SQLITE3, CompressionMode.MESSAGE)
     import sqlite3
 
     with sqlite3.connect(path / "bag.db3") as database:

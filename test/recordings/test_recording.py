@@ -27,7 +27,7 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
-from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
+from rosbags.rosbag2.enums import CompressionMode
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from sam_pt_ros.errors import UserError
@@ -115,13 +115,7 @@ def test_what_was_written_before_the_cut_is_there(
 
 
 def test_whole_chunks_of_a_compressed_file_are_there(tmp_path: Path) -> None:
-    path = tmp_path / "bag"
-    bag = Writer(path, version=9, storage_plugin=MCAP)
-    bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-    with bag:
-        connection = bag.add_connection("/image", IMAGE_TYPE, typestore=typestore())
-        for _, kind, message, stamp in images():
-            bag.write(connection, stamp, typestore().serialize_cdr(message, kind))
+    path = write_bag(tmp_path / "bag", images(), MCAP, CompressionMode.STORAGE)
     whole = stored(path)
     os.truncate(only_file(path), int(only_file(path).stat().st_size * 0.8))
     left, _ = read_all(path)
@@ -398,13 +392,7 @@ def test_a_lone_compressed_file_is_read(tmp_path: Path) -> None:
 
 
 def test_a_damaged_message_of_a_compressed_bag_is_no_obstacle_to_others(tmp_path: Path) -> None:
-    path = tmp_path / "bag"
-    bag = Writer(path, version=9, storage_plugin=SQLITE)
-    bag.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
-    with bag:
-        connection = bag.add_connection("/image", IMAGE_TYPE, typestore=typestore())
-        for _, kind, message, stamp in images(4):
-            bag.write(connection, stamp, typestore().serialize_cdr(message, kind))
+    path = write_bag(tmp_path / "bag", images(4), SQLITE, CompressionMode.MESSAGE)
     with sqlite3.connect(only_file(path)) as database:
         database.execute("UPDATE messages SET data = substr(data, 1, 40) WHERE id = 2")
     left, _ = read_all(path)

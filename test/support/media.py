@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2.enums import CompressionFormat
 
 from sam_pt_ros.demo.bunny import clip_path
 from sam_pt_ros.recordings.recording import open_recording
@@ -48,9 +49,12 @@ def read(path, topic):
         return [typestore().deserialize_cdr(raw, c.msgtype) for c, _, raw in messages]
 
 
-def write_bag(path, messages, plugin=StoragePlugin.MCAP):
+def write_bag(path, messages, plugin=StoragePlugin.MCAP, compression=None):
     """Messages: (topic, type, message, time of receipt)."""
-    with Writer(path, version=9, storage_plugin=plugin) as bag:
+    writer = Writer(path, version=9, storage_plugin=plugin)
+    if compression is not None:
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+    with writer as bag:
         connections = {}
         for topic, kind, message, time in messages:
             if topic not in connections:

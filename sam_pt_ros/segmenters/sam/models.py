@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, one_line
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def build_network(model: SamModel) -> Any:
         except ModuleNotFoundError as error:
             raise UserError(_missing(model, error.name or model.module)) from error
         except Exception as error:  # a third-party package may raise anything on import
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             hint = ""
             if "torchvision" in reason:
                 hint = "; install torch and torchvision of the same release and build"
