@@ -20,7 +20,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
-from sam_pt_ros.interchange.images import ENCODINGS, decode_compressed, decode_image, encode_jpeg
+from sam_pt_ros.interchange.compressed_images import decode_compressed
+from sam_pt_ros.interchange.images import ENCODINGS, decode_image, encode_jpeg
 
 SIZES = ((640, 480), (1280, 720))
 KEPT = 60
@@ -47,14 +48,18 @@ def messages(width: int, height: int) -> dict[str, tuple[Decoder, SimpleNamespac
     made: dict[str, tuple[Decoder, SimpleNamespace]] = {}
     for encoding in ENCODINGS:
         # The time does not depend on what the bytes mean.
-        pixel = np.dstack([image, image, image])[:, :, : bytes_per_pixel(encoding)]
+        planar = encoding in ("nv12", "nv21", "i420", "yuv420", "yv12")
+        pixel = np.dstack([image, image, image])[
+            :, :, : 1 if planar else bytes_per_pixel(encoding)
+        ]
+        data = np.ascontiguousarray(pixel)
         message = SimpleNamespace(
             encoding=encoding,
             height=height,
             width=width,
-            step=width * bytes_per_pixel(encoding),
+            step=data.nbytes // height,
             is_bigendian=0,
-            data=of_bytes(np.ascontiguousarray(pixel)),
+            data=of_bytes(np.concatenate([data, data[: height // 2]]) if planar else data),
         )
         made[encoding] = (decode_image, message)
     files = {"jpeg": encode_jpeg(image), "png": cv2.imencode(".png", image)[1]}
@@ -69,7 +74,9 @@ def bytes_per_pixel(encoding: str) -> int:
         return 2 if encoding.endswith("16") else 1
     if encoding in ("rgb8", "bgr8", "8UC3"):
         return 3
-    return {"8UC1": 1, "8UC4": 4, "rgba8": 4, "bgra8": 4}.get(encoding, 2)
+    sizes = {"8UC1": 1, "8UC4": 4, "rgba8": 4, "bgra8": 4, "rgb16": 6, "bgr16": 6, "16UC3": 6}
+    sizes.update({"rgba16": 8, "bgra16": 8, "16UC4": 8})
+    return sizes.get(encoding, 2)
 
 
 def measure(

@@ -27,7 +27,7 @@ import atheris
 with atheris.instrument_imports(include=["sam_pt_ros", "yaml"]):
     from sam_pt_ros.errors import UserError
     from sam_pt_ros.evaluation.prompts import read_prompts
-    from sam_pt_ros.interchange import images, messages
+    from sam_pt_ros.interchange import compressed_images, images, messages
 
 import cv2
 import numpy as np
@@ -86,8 +86,9 @@ def image(data: bytes) -> None:
 
 
 def compressed(data: bytes) -> None:
-    message = SimpleNamespace(format="jpeg", data=data)
-    decoded = take_or_refuse(images.decode_compressed, message)
+    said, _, data = data.partition(b"|")
+    message = SimpleNamespace(format=said.decode(errors="replace"), data=data)
+    decoded = take_or_refuse(compressed_images.decode_compressed, message)
     if isinstance(decoded, np.ndarray):
         assert decoded.ndim == 3 and decoded.shape[2] == 3 and decoded.dtype == np.uint8
 

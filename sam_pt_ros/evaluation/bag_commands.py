@@ -140,3 +140,5 @@ def make_bag_command(arguments: argparse.Namespace) -> None:
     )
     if not clicks:
         print_line(console, "note: the bag holds no clicks; evaluate it with --prompts")
+    if made.problems:
+        raise IncompleteError(f"the bag is partial: {'; '.join(made.problems)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -84,9 +84,10 @@ def evaluate_bag(
     _check_out(options)
     with ExitStack() as opened:
         recording = opened.enter_context(open_recording(options.bag, options.out))
-        bag = BagInput.find(
+        found = BagInput.find(
             recording, options.image_topic, options.points_topic, options.truth_topic
         )
+        bag = replace(found, stretch=configuration.node.stretch_16_bit)
         cut_off, problems = recording.cut_off, bag.problems
         if options.prompts is not None:
             events: Sequence[PromptEvent] = read_prompts(options.prompts)

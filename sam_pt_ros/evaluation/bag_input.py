@@ -69,12 +69,14 @@ class BagInput:
         image_topic: of its images.
         points_topic: of its clicks; None if there are none.
         truth_topic: of its label images; None if there are none.
+        stretch: see :class:`~sam_pt_ros.interchange.image_decoder.ImageDecoder`.
     """
 
     recording: Recording
     image_topic: str
     points_topic: str | None
     truth_topic: str | None
+    stretch: bool = True
 
     @classmethod
     def find(
@@ -153,7 +155,7 @@ class BagInput:
 
     def images(self, truth: TruthSource) -> InputImages:
         """The usable frames, decoded, in the order of the recording."""
-        return InputImages(ImageStream(self.recording, self.image_topic), truth)
+        return InputImages(ImageStream(self.recording, self.image_topic, self.stretch), truth)
 
     def prompts(self) -> tuple[list[PromptEvent], list[str], str | None]:
         """The bag's own clicks, in their order, at their stamps.

@@ -10,13 +10,21 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.first_prompts import Start, first_prompt
-from sam_pt_ros.evaluation.sequences import VOID, read_image
+from sam_pt_ros.evaluation.sequences import VOID
 from sam_pt_ros.evaluation.truth import TruthFolder
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
+from sam_pt_ros.recordings.pictures import read_picture
 from sam_pt_ros.recordings.rosbag2 import SECOND, check_replaceable
-from sam_pt_ros.recordings.sources import FIRST_STAMP, UNSCALED, FolderSource, Source, VideoSource
+from sam_pt_ros.recordings.sources import (
+    FIRST_STAMP,
+    UNSCALED,
+    FolderSource,
+    Source,
+    VideoSource,
+    count_frames,
+)
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,7 @@ def make_bag(options: MakeBagOptions, on_image: Callable[[], None] = lambda: Non
         files = ()
     truth = None
     if options.annotations is not None:
-        count = len(files) or round(source.seconds * source.rate)
-        truth = TruthFolder(options.annotations, count)
+        truth = TruthFolder(options.annotations, len(files) or count_frames(options.source))
         if not options.clicks:
             if not files:
                 raise UserError(
@@ -103,7 +110,7 @@ def _sampled(
         new = [int(v) for v in np.unique(labels) if 0 < v < VOID and int(v) not in started]
         if not new:
             continue
-        image = read_image(files[index])
+        image = read_picture(files[index])
         if labels.shape != image.shape[:2]:
             raise UserError(
                 f"{files[index]}: has {image.shape[1]}x{image.shape[0]} pixels, but its "

@@ -6,21 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.recordings.pictures import read_picture
 
 VOID = 65535
 """Value of pixels in a label image that are neither an object nor background."""
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image file as RGB ``uint8 (H, W, 3)``; UserError if that fails."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f"{path}: cannot be read as an image; get the data set's file again")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class VideoSequence:
 
     def image(self, index: int) -> np.ndarray:
         """A frame, RGB ``uint8 (H, W, 3)``."""
-        return read_image(self.images[index])
+        return read_picture(self.images[index])
 
     def truth(self, index: int) -> np.ndarray | None:
         """A frame's label image, ``uint16 (H, W)``; None if it is not annotated."""

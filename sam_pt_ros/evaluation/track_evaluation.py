@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,14 +92,20 @@ def read_frames(path: Path) -> np.ndarray:
         with open_recording(path) as recording:
             stream = ImageStream(recording, BagInput.find(recording).image_topic)
             pixels = [image.pixels for image in stream]
-        if stream.problems or stream.broken:  # tracks are matched by the number of the frame
-            raise UserError("; ".join([*stream.problems, *filter(None, [stream.broken])]))
+        _check_complete([*stream.problems, *filter(None, [stream.broken])])
         return np.stack(pixels)
     source: Source = FolderSource(path) if path.is_dir() else VideoSource(path, UNSCALED)
     images = [decode_image(image) for image in source.images()]
+    _check_complete(source.problems)
     if len({image.shape for image in images}) > 1:
         raise UserError(f"{path}: its frames have different sizes; use frames of one size")
     return np.stack(images)
+
+
+def _check_complete(problems: Sequence[str]) -> None:
+    """Tracks are matched by the number of the frame."""
+    if problems:
+        raise UserError("; ".join(problems))
 
 
 def evaluate_tracks(

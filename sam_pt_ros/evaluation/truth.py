@@ -8,7 +8,7 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.label_images import read_indexed
-from sam_pt_ros.recordings.sources import picture_files
+from sam_pt_ros.recordings.pictures import picture_files
 
 
 class LabelRule:

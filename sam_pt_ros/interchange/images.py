@@ -8,14 +8,13 @@ copied although it needs no conversion; that takes no longer than converting bgr
 
 from __future__ import annotations
 
-import contextlib
-import re
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.interchange.grey_levels import GreyLevels
 
 
 class _Encoding(NamedTuple):
@@ -28,33 +27,51 @@ class _Encoding(NamedTuple):
 
 # ROS names a Bayer pattern after the first two rows, OpenCV after the second and third pixel of
 # the second row: RGGB is BG there. (OpenCV's newer names match ROS, but older versions lack them.)
-_BAYER = {
+BAYER = {
     "rggb": cv2.COLOR_BayerBG2RGB,
     "bggr": cv2.COLOR_BayerRG2RGB,
     "gbrg": cv2.COLOR_BayerGR2RGB,
     "grbg": cv2.COLOR_BayerGB2RGB,
 }
-_YUV = (cv2.COLOR_YUV2RGB_UYVY, cv2.COLOR_YUV2RGB_YUY2)
+"""OpenCV's code for the conversion to RGB, by the colours of the first two rows."""
+
+_YUV_422 = (cv2.COLOR_YUV2RGB_UYVY, cv2.COLOR_YUV2RGB_YUY2, cv2.COLOR_YUV2RGB_YVYU)
 _ENCODINGS: dict[str, _Encoding] = {
     "rgb8": _Encoding(3, 1, None),
     "bgr8": _Encoding(3, 1, cv2.COLOR_BGR2RGB),
     "rgba8": _Encoding(4, 1, cv2.COLOR_RGBA2RGB),
     "bgra8": _Encoding(4, 1, cv2.COLOR_BGRA2RGB),
     "mono8": _Encoding(1, 1, cv2.COLOR_GRAY2RGB),
+    "rgb16": _Encoding(3, 2, None),
+    "bgr16": _Encoding(3, 2, cv2.COLOR_BGR2RGB),
+    "rgba16": _Encoding(4, 2, cv2.COLOR_RGBA2RGB),
+    "bgra16": _Encoding(4, 2, cv2.COLOR_BGRA2RGB),
     "mono16": _Encoding(1, 2, cv2.COLOR_GRAY2RGB),
     # Drivers publish OpenCV's channel order under these generic names.
     "8UC1": _Encoding(1, 1, cv2.COLOR_GRAY2RGB),
     "8UC3": _Encoding(3, 1, cv2.COLOR_BGR2RGB),
     "8UC4": _Encoding(4, 1, cv2.COLOR_BGRA2RGB),
-    **{f"bayer_{name}8": _Encoding(1, 1, code) for name, code in _BAYER.items()},
-    **{f"bayer_{name}16": _Encoding(1, 2, code) for name, code in _BAYER.items()},
+    "16UC3": _Encoding(3, 2, cv2.COLOR_BGR2RGB),
+    "16UC4": _Encoding(4, 2, cv2.COLOR_BGRA2RGB),
+    **{f"bayer_{name}8": _Encoding(1, 1, code) for name, code in BAYER.items()},
+    **{f"bayer_{name}16": _Encoding(1, 2, code) for name, code in BAYER.items()},
     # sensor_msgs has an older and a newer name for each byte order. Two pixels share one colour.
     "yuv422": _Encoding(2, 1, cv2.COLOR_YUV2RGB_UYVY),
     "uyvy": _Encoding(2, 1, cv2.COLOR_YUV2RGB_UYVY),
     "yuv422_yuy2": _Encoding(2, 1, cv2.COLOR_YUV2RGB_YUY2),
     "yuyv": _Encoding(2, 1, cv2.COLOR_YUV2RGB_YUY2),
+    "yvyu": _Encoding(2, 1, cv2.COLOR_YUV2RGB_YVYU),
 }
-ENCODINGS = tuple(_ENCODINGS)
+# A plane of Y, and behind it the colours of each 2x2 pixels.
+_PLANAR = {
+    "nv12": cv2.COLOR_YUV2RGB_NV12,
+    "nv21": cv2.COLOR_YUV2RGB_NV21,
+    "i420": cv2.COLOR_YUV2RGB_I420,
+    "yuv420": cv2.COLOR_YUV2RGB_I420,
+    "yv12": cv2.COLOR_YUV2RGB_YV12,
+}
+_IN_ONE_PLANE = ("nv12", "nv21")  # U and V; the others have a plane for each
+ENCODINGS = (*_ENCODINGS, *_PLANAR)
 """Supported encodings of sensor_msgs/Image."""
 
 _MILLIMETRES = ("16UC1", "mono16")
@@ -70,10 +87,10 @@ MIN_SIDE = 16
 MAX_SIDE = 16384
 """Allowed side lengths in pixels. No camera has others, but a corrupt header may claim them."""
 
-_QUOTED = 40  # characters of a quoted name; a corrupt message may hold a long one
+QUOTED = 40  # characters of a quoted name; a corrupt message may hold a long one
 
 
-def _check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int) -> None:
     """UserError if a side of an image is too short or too long."""
     if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
         raise UserError(
@@ -94,21 +111,19 @@ def pixels_of(message: Any, channels: int, width_in_bytes: int) -> np.ndarray:
         read-only.
 
     Raises:
-        UserError: a side is too short or too long, or the data does not fit the claimed size.
+        UserError: a side is too short or too long, or the message's length, step and height
+            contradict each other.
     """
     height, width, step = message.height, message.width, message.step
-    _check_size(height, width)
+    check_size(height, width)
     row = width * channels * width_in_bytes
     if step < row:
         raise UserError(
             f"the image's step is {step} bytes, but {width} pixels of {message.encoding} need "
             f"{row}"
         )
-    if len(message.data) < step * (height - 1) + row:
-        raise UserError(
-            f"the image holds {len(message.data)} bytes, but {height} rows of {step} bytes are "
-            "needed"
-        )
+    if len(message.data) != step * height:
+        raise _wrong_length(message, step * height)
     # NumPy checks again that the array lies within the data.
     pixels: np.ndarray = np.ndarray(
         (height, width, channels),
@@ -121,123 +136,102 @@ def pixels_of(message: Any, channels: int, width_in_bytes: int) -> np.ndarray:
     return pixels if width_in_bytes == 1 else np.ascontiguousarray(pixels)
 
 
-def decode_image(message: Any) -> np.ndarray:
+def _wrong_length(message: Any, needed: int) -> UserError:
+    """As cv_bridge, refuse what would be a skewed or a torn picture."""
+    return UserError(
+        f"the image holds {len(message.data)} bytes, but {message.height} rows of {message.step} "
+        f"bytes of {message.encoding} are {needed}; correct the step, or the padding, in the "
+        "driver"
+    )
+
+
+def decode_image(message: Any, levels: GreyLevels | None = None) -> np.ndarray:
     """Decode an Image message to RGB.
 
-    Of 16-bit channels the upper 8 bits are used, Bayer patterns are interpolated, and YUV is
-    decoded by BT.601.
+    Bayer patterns are interpolated, and YUV is decoded by BT.601.
+
+    Args:
+        message: the Image message.
+        levels: reduces 16-bit images to 8 bits; None: their upper 8 bits are used.
 
     Returns:
         ``uint8 (H, W, 3)``, C-contiguous, in its own memory.
 
     Raises:
-        UserError: the encoding is not supported, the width of a YUV image is odd, or the data
-            does not fit the claimed size.
+        UserError: the encoding is not supported, a side of a YUV image is odd, or the message's
+            length, step and height contradict each other.
     """
+    if message.encoding in _PLANAR:
+        return np.asarray(cv2.cvtColor(_planes_of(message), _PLANAR[message.encoding]))
     encoding = _ENCODINGS.get(message.encoding)
     if encoding is None:
         raise UserError(
-            f"the image's encoding {message.encoding[:_QUOTED]!r} is not supported; use one of "
+            f"the image's encoding {message.encoding[:QUOTED]!r} is not supported; use one of "
             f"{', '.join(ENCODINGS)}"
         )
     channels, width_in_bytes, conversion = encoding
-    pixels = pixels_of(message, channels * width_in_bytes, 1)
+    if width_in_bytes == 2:
+        pixels = _reduced(message, channels, levels)
+    else:
+        pixels = pixels_of(message, channels, 1)
     if conversion is None:
         return pixels.copy()
-    if conversion in _YUV and pixels.shape[1] % 2:
-        raise UserError(
-            f"the image is {pixels.shape[1]} pixels wide, but {message.encoding} needs an even "
-            "width, because each two neighbouring pixels share their colour"
-        )
-    if width_in_bytes == 2:
+    if conversion in _YUV_422:
+        _check_even("width", pixels.shape[1], message.encoding)
+    return np.asarray(cv2.cvtColor(pixels[:, :, 0] if channels == 1 else pixels, conversion))
+
+
+def _reduced(message: Any, channels: int, levels: GreyLevels | None) -> np.ndarray:
+    """The pixels of an image of 16-bit channels, ``uint8 (H, W, C)``."""
+    if levels is not None:
+        values = pixels_of(message, channels, 2).astype(np.uint16, copy=False)
+        return levels.reduce(values).reshape(values.shape)
+    pixels = pixels_of(message, 2 * channels, 1)
+    upper = 0 if message.is_bigendian else 1
+    if channels == 1:
         # Twice as fast as selecting and tripling these bytes in one pass (mixChannels).
-        pixels = cv2.extractChannel(pixels, 0 if message.is_bigendian else 1)
-    elif channels == 1:
-        pixels = pixels[:, :, 0]
-    return np.asarray(cv2.cvtColor(pixels, conversion))
+        return np.asarray(cv2.extractChannel(pixels, upper))[:, :, None]
+    return np.ascontiguousarray(pixels[:, :, upper::2])
 
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_JPEG_START, _JPEG_END = b"\xff\xd8", re.compile(b"\xff\xd9")
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers before the image size
-_JPEG_SCAN = 0xDA  # marker before the pixel data
-_MAX_PIXELS_PER_BYTE = (
-    16384  # upper limit: zlib compresses at most 1032:1, and a byte holds 8 one-bit pixels
-)
+def _planes_of(message: Any) -> np.ndarray:
+    """The planes of a YUV 4:2:0 image below each other, ``uint8 (H * 3 / 2, W)``.
 
-
-def _compressed_size(data: memoryview) -> tuple[int, int] | None:
-    """Height and width that a JPEG or PNG claims; None if it is neither, or is truncated.
-
-    This is checked before decoding, because OpenCV allocates whatever a file claims (4.13:
-    gigabytes for a chunk of a PNG, whatever the image's size), accepts a dozen other formats, and
-    fills the missing part of a truncated file with grey (4.6).
-    """
-    if data[:8] == _PNG_START:
-        return _png_size(data)
-    return _jpeg_size(data) if bytes(data[:2]) == _JPEG_START else None
-
-
-def _png_size(data: memoryview) -> tuple[int, int] | None:
-    """Height and width in the header of a PNG; None if a chunk is missing."""
-    if bytes(data[12:16]) != b"IHDR":
-        return None
-    name, at = b"", len(_PNG_START)
-    while name != b"IEND":
-        name = bytes(data[at + 4 : at + 8])
-        at += 12 + int.from_bytes(data[at : at + 4], "big")  # length, name, content, checksum
-        if at > len(data):
-            return None
-    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-
-
-def _jpeg_size(data: memoryview) -> tuple[int, int] | None:
-    """Height and width in the header of a JPEG; None without an end marker."""
-    found, at = None, 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if marker in _JPEG_FRAMES:
-            found = (
-                int.from_bytes(data[at + 5 : at + 7], "big"),
-                int.from_bytes(data[at + 7 : at + 9], "big"),
-            )
-        elif marker == _JPEG_SCAN:  # pixel data never contains the end marker
-            return found if _JPEG_END.search(data, at) else None
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
-
-
-# image_transport ignores an EXIF orientation, too: camera_info is that of the unturned picture.
-_AS_THE_CAMERA_SEES = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-
-
-def decode_compressed(message: Any) -> np.ndarray:
-    """Decode a CompressedImage message (JPEG or PNG) to RGB, ``uint8 (H, W, 3)``.
-
-    An orientation in the file's EXIF data is ignored.
+    ``step`` is the bytes of a row of Y. Some drivers divide all bytes by the height instead.
 
     Raises:
-        UserError: the format is another one, the file is damaged or truncated, or a side is too
-            short or too long.
+        UserError: a side is odd, too short or too long, or the message's length, step and height
+            contradict each other.
     """
-    data = memoryview(message.data)
-    size = _compressed_size(data)
-    decoded = None
-    if size is not None:
-        _check_size(*size)
-        if size[0] * size[1] <= _MAX_PIXELS_PER_BYTE * len(data):
-            # OpenCV returns None for most damaged files, and raises for the rest.
-            with contextlib.suppress(cv2.error):
-                decoded = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_THE_CAMERA_SEES)
-    if decoded is None:
+    height, width, step = message.height, message.width, message.step
+    check_size(height, width)
+    _check_even("width", width, message.encoding)
+    _check_even("height", height, message.encoding)
+    rows = height * 3 // 2
+    if len(message.data) == step * height and step * 2 >= width * 3:
+        step = step * 2 // 3
+    if step < width:
         raise UserError(
-            f"the compressed image of format {message.format[:_QUOTED]!r} and {len(data)} bytes "
-            "cannot be decoded: it is damaged, truncated, or neither JPEG nor PNG"
+            f"the image's step is {step} bytes, but {width} pixels of Y in {message.encoding} "
+            f"need {width}"
         )
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
+    if len(message.data) != step * rows:
+        raise _wrong_length(message, step * rows)
+    if step != width and message.encoding not in _IN_ONE_PLANE:
+        raise UserError(
+            f"rows of {message.encoding} are padded to {step} bytes; use nv12 or nv21, or a width "
+            "without padding"
+        )
+    planes: np.ndarray = np.ndarray((rows, width), np.uint8, message.data, strides=(step, 1))
+    return planes
+
+
+def _check_even(side: str, length: int, encoding: str) -> None:
+    if length % 2:
+        raise UserError(
+            f"the image is {length} pixels {'wide' if side == 'width' else 'high'}, but "
+            f"{encoding} needs an even {side}, because neighbouring pixels share their colour"
+        )
 
 
 JPEG_QUALITY = 85

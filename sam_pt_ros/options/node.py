@@ -35,6 +35,12 @@ class NodeOptions:
         "on 'image/compressed'.",
         choices=("raw", "compressed"),
     )
+    stretch_16_bit: bool = option(
+        True,
+        "Whether 16-bit images that use few of their values, as those of thermal cameras do, are "
+        "stretched to 8 bits by a range that is kept while it fits; if not, the upper 8 bits are "
+        "used.",
+    )
     input_timeout: float = option(
         5.0,
         "Seconds without an image after which the node warns; 0: never.",

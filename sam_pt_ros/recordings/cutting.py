@@ -50,12 +50,14 @@ class CutBag:
         size: width and height of its images, pixels.
         stamps: of its images, nanoseconds, increasing.
         click_stamps: stamps of the images that are clicked on.
+        problems: what was left out of its source, a sentence each.
     """
 
     path: Path
     size: tuple[int, int]
     stamps: tuple[int, ...]
     click_stamps: tuple[int, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -86,7 +88,8 @@ def cut_bag(
         start: seconds from the first image to the one that is clicked on.
         duration: seconds of the source to take; None: all.
         on_image: called after each image.
-        truth: gives the label image, ``uint16 (H, W)``, of the image with an index, or None.
+        truth: gives the label image, ``uint16 (H, W)``, of the image with an index in the source,
+            or None.
         storage: ``mcap`` or ``sqlite3``.
 
     Raises:
@@ -117,7 +120,7 @@ def cut_bag(
         raise UserError(
             f"{source.name}: no image to click on {wanted:g} s after the first; {advice}"
         )
-    return replace(cut, path=path)
+    return replace(cut, path=path, problems=tuple(source.problems))
 
 
 def _check_space(
@@ -178,7 +181,7 @@ def _write(
                 click_stamps.append(image.stamp)
             info = camera_info_message(image, source.camera_info)
             write(CAMERA_INFO_TOPIC, info, image.stamp)
-            labels = None if truth is None else truth(len(stamps))
+            labels = None if truth is None else truth(image.index)
             if labels is not None:
                 write(TRUTH_TOPIC, label_message(labels, image), image.stamp)
             write(IMAGE_TOPIC, image_message(image), image.stamp)

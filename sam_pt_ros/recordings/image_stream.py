@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.interchange.images import DEPTH_ENCODINGS, decode_compressed, decode_image
+from sam_pt_ros.interchange.image_decoder import ImageDecoder
+from sam_pt_ros.interchange.images import DEPTH_ENCODINGS
 from sam_pt_ros.recordings.recording import Recording, offer_topics
 from sam_pt_ros.recordings.rosbag2 import (
     COMPRESSED_IMAGE_TYPE,
@@ -50,19 +51,26 @@ class ImageStream:
     An image is left out if it cannot be decoded, if its size is not that of the first image, or if
     its stamp is not between those of its neighbours.
 
+    Args:
+        recording: to read.
+        topic: of the images.
+        stretch: see :class:`~sam_pt_ros.interchange.image_decoder.ImageDecoder`.
+
     Attributes:
         problems: what was left out, once all images were read.
         broken: why the stream ended early, once all images were read; None if it did not.
     """
 
-    def __init__(self, recording: Recording, topic: str) -> None:
+    def __init__(self, recording: Recording, topic: str, stretch: bool = True) -> None:
         self._recording = recording
         self._topic = topic
+        self._stretch = stretch
         self._reset()
 
     def _reset(self) -> None:
         self.problems: list[str] = []
         self.broken: str | None = None
+        self._decoder = ImageDecoder(self._stretch)
         self._newest = -1
         self._size: tuple[int, ...] | None = None
 
@@ -127,8 +135,7 @@ class ImageStream:
                 raise UserError(
                     f"its stamp of {stamp} ns is later than that of the next image, {after} ns"
                 )
-        compressed = message.type == COMPRESSED_IMAGE_TYPE
-        pixels = decode_compressed(decoded) if compressed else decode_image(decoded)
+        pixels = self._decoder.decode(decoded).pixels
         size = pixels.shape[:2]
         if self._size not in (None, size):
             assert self._size is not None

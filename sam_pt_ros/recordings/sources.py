@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.paths import natural_order
+from sam_pt_ros.interchange.grey_levels import GreyLevels
+from sam_pt_ros.interchange.images import check_size
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.image_stream import (
     IMAGE_TYPES,
@@ -24,6 +25,7 @@ from sam_pt_ros.recordings.image_stream import (
     no_pictures,
     picture_topics,
 )
+from sam_pt_ros.recordings.pictures import picture_files, read_picture, silent_opencv
 from sam_pt_ros.recordings.recording import Recording
 from sam_pt_ros.recordings.rosbag2 import (
     CAMERA_INFO_TYPE,
@@ -58,6 +60,7 @@ class StampedImage:
     Attributes:
         stamp: nanoseconds.
         data: ``uint8 (height * step,)``.
+        index: among the images of its source, from 0, those included that are left out.
     """
 
     stamp: int
@@ -68,13 +71,16 @@ class StampedImage:
     data: np.ndarray
     frame_id: str = FRAME_ID
     is_bigendian: int = 0
+    index: int = 0
 
     @classmethod
-    def from_rgb(cls, image: np.ndarray, stamp: int, frame_id: str = FRAME_ID) -> StampedImage:
-        """From an RGB image, ``uint8 (H, W, 3)``, and its stamp in nanoseconds."""
+    def from_rgb(
+        cls, image: np.ndarray, stamp: int, index: int = 0, frame_id: str = FRAME_ID
+    ) -> StampedImage:
+        """From an RGB image, ``uint8 (H, W, 3)``, its stamp in nanoseconds and its index."""
         height, width = image.shape[:2]
         data = np.ascontiguousarray(image).reshape(-1)
-        return cls(stamp, height, width, "rgb8", 3 * width, data, frame_id)
+        return cls(stamp, height, width, "rgb8", 3 * width, data, frame_id, index=index)
 
 
 class Source(Protocol):
@@ -104,15 +110,9 @@ class Source(Protocol):
 
 
 def _open_capture(target: str | int) -> cv2.VideoCapture:
-    # OpenCV and FFmpeg report a bad file in many lines that do not help.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging = getattr(cv2.utils, "logging", cv2)  # up to OpenCV 4.6 these functions are in cv2
-    level = logging.getLogLevel()
-    logging.setLogLevel(0)  # silent
-    try:
+    with silent_opencv():
         return cv2.VideoCapture(target)
-    finally:
-        logging.setLogLevel(level)
 
 
 def _fit(size: tuple[int, int], widest: int) -> tuple[int, int]:
@@ -129,7 +129,7 @@ class _Capture:
     click_events: tuple[ClickEvent, ...] = ()
     camera_info: Any | None = None
 
-    def __init__(self, target: str | int, problem: str, widest: int) -> None:
+    def __init__(self, target: str | int, where: str, problem: str, widest: int) -> None:
         self.problems: list[str] = []
         self._capture = _open_capture(target)
         read, self._first = self._capture.read()
@@ -139,8 +139,19 @@ class _Capture:
         height, width = self._first.shape[:2]
         self.size = (width, height)
         self._scaled = _fit(self.size, widest)
+        for size in (self.size, self._scaled):
+            try:
+                check_size(size[1], size[0])
+            except UserError as error:
+                self._capture.release()
+                raise UserError(f"{where}: {error}; choose another") from error
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 1 <= rate <= 1000 else FALLBACK_RATE
+
+    @property
+    def _time(self) -> float:
+        """Time of the newest image that was read, in milliseconds, where the source has times."""
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
 
     def _read(self) -> Iterator[np.ndarray]:
         """RGB images."""
@@ -158,7 +169,7 @@ class _Capture:
 
 
 class VideoSource(_Capture):
-    """A video file; stamps follow from its frame rate."""
+    """A video file; stamps follow from the times in the file, which need not be evenly spaced."""
 
     def __init__(self, path: Path, widest: int = WIDEST) -> None:
         if not path.is_file():
@@ -167,18 +178,37 @@ class VideoSource(_Capture):
             f"{path}: cannot be read as a video; convert it, for example to H.264 in MP4, or "
             "choose another"
         )
-        super().__init__(str(path), problem, widest)
+        super().__init__(str(path), str(path), problem, widest)
         self.name = path.name
         self.seconds = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) / self.rate
 
     def images(self) -> Iterator[StampedImage]:
         """The frames."""
+        period = SECOND / self.rate
+        begin, newest = self._time, -period
         for index, image in enumerate(self._read()):
-            yield StampedImage.from_rgb(image, FIRST_STAMP + round(index * SECOND / self.rate))
+            time = (self._time - begin) * 1e6  # nanoseconds
+            if time <= newest:  # the file does not tell it
+                time = newest + period
+            newest = time
+            yield StampedImage.from_rgb(image, FIRST_STAMP + round(time), index)
+
+
+def count_frames(path: Path) -> int:
+    """The frames of a video, by reading all of it: not every container states their number."""
+    capture = _open_capture(str(path))
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count
 
 
 class FolderSource:
-    """A folder of pictures, as in data sets; stamps follow from a frame rate; never scaled."""
+    """A folder of pictures, as in data sets; stamps follow from a frame rate; never scaled.
+
+    A picture that cannot be read is left out, and its time with it.
+    """
 
     click_events: tuple[ClickEvent, ...] = ()
     camera_info: Any | None = None
@@ -186,41 +216,33 @@ class FolderSource:
     def __init__(self, folder: Path, rate: float = FALLBACK_RATE) -> None:
         self.problems: list[str] = []
         self.files = picture_files(folder)
-        first = self._read(self.files[0])
+        first = self._first_readable()
         self.size = (first.shape[1], first.shape[0])
         self.name = folder.name
         self.rate = rate
         self.seconds = len(self.files) / rate
 
+    def _first_readable(self) -> np.ndarray:
+        problem: UserError | None = None
+        for path in self.files:
+            try:
+                return read_picture(path)
+            except UserError as error:
+                problem = problem or error
+        assert problem is not None
+        raise problem
+
     def images(self) -> Iterator[StampedImage]:
         """The pictures, in the order of their names."""
+        levels = GreyLevels()
         for index, path in enumerate(self.files):
-            image = cv2.cvtColor(self._read(path), cv2.COLOR_BGR2RGB)
-            yield StampedImage.from_rgb(image, FIRST_STAMP + round(index * SECOND / self.rate))
-
-    @staticmethod
-    def _read(path: Path) -> np.ndarray:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"{path}: cannot be read as a picture; replace or remove it")
-        return image
-
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-
-
-def picture_files(folder: Path) -> tuple[Path, ...]:
-    """The pictures in a folder, in natural order of their names (2 before 10).
-
-    Raises:
-        UserError: the folder does not exist, or holds no picture.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; check the path")
-    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
-    if not files:
-        raise UserError(f"{folder}: holds no pictures ({', '.join(PICTURES)}); check the path")
-    return tuple(sorted(files, key=lambda path: natural_order(path.stem)))
+            stamp = FIRST_STAMP + round(index * SECOND / self.rate)
+            try:
+                image = read_picture(path, levels)
+            except UserError as error:
+                self.problems.append(f"frame {index} was left out: {error}")
+                continue
+            yield StampedImage.from_rgb(image, stamp, index)
 
 
 class CameraSource(_Capture):
@@ -233,7 +255,7 @@ class CameraSource(_Capture):
             f"camera {number} cannot be opened; check that /dev/video{number} exists, is a camera "
             "and is not in use"
         )
-        super().__init__(number, problem, widest)
+        super().__init__(number, f"camera {number}", problem, widest)
         self.name = f"camera {number}"
 
     def images(self) -> Iterator[StampedImage]:
@@ -373,7 +395,9 @@ class BagSource:
 def _stamped_image(image: RecordedImage) -> StampedImage:
     message = image.message
     if message.__msgtype__ == COMPRESSED_IMAGE_TYPE:
-        return StampedImage.from_rgb(image.pixels, image.stamp, message.header.frame_id)
+        return StampedImage.from_rgb(
+            image.pixels, image.stamp, image.index, message.header.frame_id
+        )
     return StampedImage(
         image.stamp,
         int(message.height),
@@ -383,4 +407,5 @@ def _stamped_image(image: RecordedImage) -> StampedImage:
         message.data,
         message.header.frame_id,
         int(message.is_bigendian),
+        image.index,
     )

@@ -14,9 +14,11 @@ from std_msgs.msg import Header
 
 from sam_pt_ros.configuration import Configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.interchange import images, messages
+from sam_pt_ros.interchange import messages
+from sam_pt_ros.interchange.image_decoder import ImageDecoder
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.cv_bridge import CvBridge
 from sam_pt_ros.ros.health import FrameTimes, Health
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.stream_order import StreamOrder
@@ -99,6 +101,7 @@ class Processing:
         self._reporter = reporter
         self._now = now
         self._output = output
+        self._decoder = ImageDecoder(configuration.node.stretch_16_bit, CvBridge.if_installed())
         self._order = StreamOrder(round(configuration.node.max_gap * 1e9))
         self._pending: dict[int, _Pending] = {}  # by stamp
         self._encoding = ""
@@ -126,12 +129,7 @@ class Processing:
         self._dropped += dropped
         message = arrival.message
         try:
-            if isinstance(message, CompressedImage):
-                image = images.decode_compressed(message)
-                encoding = message.format
-            else:
-                image = images.decode_image(message)
-                encoding = message.encoding
+            image = self._decoder.decode(message)
             decoded = (time.perf_counter() - begin) * 1e3
             pending = _Pending(
                 message.header,
@@ -139,7 +137,7 @@ class Processing:
                 (begin - arrival.at) * 1e3,
                 self._dropped,
             )
-            results = self._step(image, encoding, pending)
+            results = self._step(image.pixels, image.encoding, pending)
         except UserError as error:
             self._health.frame_refused(str(error))
             self._reporter.error(f"image refused: {error}")

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("rosbags")
 
+from sam_pt_ros.cli import main
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
 from sam_pt_ros.recordings.clicks import Click
@@ -95,7 +96,7 @@ def test_names_of_frames_are_sorted_as_numbers(tmp_path: Path) -> None:
 
 
 def bad(folder: Path, name: str) -> dict[str, object]:
-    frames, annotations = write_sequence(folder / "f", folder / "a", frames=3)
+    _, annotations = write_sequence(folder / "f", folder / "a", frames=3)
     one = {"clicks": (Click(45, 60),)}
     if name == "size":
         cv2.imwrite(str(annotations / "00001.png"), np.zeros((20, 20), np.uint8))
@@ -111,9 +112,6 @@ def bad(folder: Path, name: str) -> dict[str, object]:
         for path in annotations.iterdir():
             cv2.imwrite(str(path), np.zeros((120, 160), np.uint8))
         return {"annotations": annotations}
-    if name == "broken":
-        (frames / "00002.png").write_bytes(b"nothing")
-        return one
     if name == "missing":
         return {"source": folder / "nothing", **one}
     if name == "no pictures":
@@ -129,7 +127,6 @@ def bad(folder: Path, name: str) -> dict[str, object]:
         ("beyond", "00007.png matches none of the 3 frames"),
         ("nameless", "contains no number"),
         ("empty", "these label images show no object"),
-        ("broken", "00002.png: cannot be read as a picture"),
         ("missing", "no such video file"),
         ("no pictures", "holds no pictures"),
         ("nothing to track", "a bag without clicks"),
@@ -144,6 +141,25 @@ def test_what_is_wrong_is_said_and_no_bag_is_left(tmp_path: Path, name: str, wor
     with pytest.raises(UserError, match=words):
         make_bag(MakeBagOptions(**options))
     assert not (tmp_path / "bag").exists()
+
+
+def test_a_frame_that_cannot_be_read_is_left_out_with_its_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames, annotations = write_sequence(tmp_path / "f", tmp_path / "a", frames=5)
+    cut = frames / "00002.png"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    arguments = [str(frames), str(tmp_path / "bag"), "--annotations", str(annotations)]
+    assert main(["make-bag", *arguments]) == 1
+    assert "the bag is partial: frame 2 was left out: " in (errors := capsys.readouterr().err)
+    assert "00002.png" in errors
+    labels = read(tmp_path / "bag", "/truth")
+    shown = [0, 1, 3, 4]
+    for index, label in zip(shown, labels, strict=True):
+        stamp = label.header.stamp.sec * SECOND + label.header.stamp.nanosec
+        assert stamp == FIRST_STAMP + index * SECOND // 25
+        expected = truth(index) // 255
+        np.testing.assert_array_equal(label.data.reshape(expected.shape), expected)
 
 
 @pytest.mark.parametrize(

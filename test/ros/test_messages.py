@@ -20,7 +20,8 @@ from visualization_msgs.msg import Marker
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.geometry.space import ObjectInSpace, SpatialResult
-from sam_pt_ros.interchange import images, messages
+from sam_pt_ros.interchange import messages
+from sam_pt_ros.interchange.compressed_images import decode_compressed
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.recordings import rosbag2
@@ -198,7 +199,7 @@ def test_a_compressed_overlay_is_a_jpeg_of_the_colours() -> None:
     image[:, :32] = (250, 20, 20)
     made = MADE.compressed(image, HEADER)
     assert made.header == HEADER and made.format == "rgb8; jpeg compressed bgr8"
-    decoded = images.decode_compressed(made)
+    decoded = decode_compressed(made)
     assert np.abs(decoded.astype(int) - image)[:, [4, 60]].max() < 20
 
 

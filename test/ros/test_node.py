@@ -26,6 +26,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from sam_pt_ros.interchange import images
+from sam_pt_ros.interchange.compressed_images import decode_compressed
 from support import packages
 from support.rig import (
     TIMEOUT,
@@ -345,7 +346,7 @@ def test_the_overlay_comes_as_jpeg_too_for_who_asks(rig: Rig) -> None:
         raw = rig.output("overlay", index)
         assert heard[0].header == raw.header
         expected = images.decode_image(raw)
-        jpeg = images.decode_compressed(heard[0])
+        jpeg = decode_compressed(heard[0])
         assert jpeg.shape == expected.shape
         assert np.abs(jpeg.astype(int) - expected).mean() < 6
     finally:

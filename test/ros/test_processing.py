@@ -13,6 +13,7 @@ import pytest
 from std_msgs.msg import Header
 
 from sam_pt_ros.objects import ObjectPrompt, TrackResult
+from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.ros import processing as processing_module
 from sam_pt_ros.ros.health import FrameTimes, Health
@@ -61,7 +62,7 @@ def made(
     published: Callable[..., Any] = lambda *_: None,
 ) -> Processing:
     """Processing by itself, without a node."""
-    node = SimpleNamespace(max_gap=60.0, max_failures=max_failures)
+    node = NodeOptions(max_gap=60.0, max_failures=max_failures)
     configuration: Any = SimpleNamespace(node=node, create=create)
     reporter: Any = said or Said()
     return Processing(
@@ -215,3 +216,32 @@ def test_images_that_come_to_nothing_take_no_memory(monkeypatch: pytest.MonkeyPa
     for index in range(20):
         take(processing, index)
     assert len(processing._pending) == 8
+
+
+def test_sixteen_bit_images_are_stretched_until_their_values_move() -> None:
+    """A thermal camera: its upper 8 bits are one level or two."""
+    shown: list[np.ndarray] = []
+    said = Said()
+
+    def publish(result: TrackResult, header: Header, image: np.ndarray) -> None:
+        shown.append(image)
+
+    processing = made(SamPt(OracleTracker(SCENE), ColourSegmenter()), said=said, publish=publish)
+
+    def take_values(index: int, low: int) -> None:
+        message = camera_process.image(SCENE, index, "mono8", None)
+        values = np.frombuffer(message.data, np.uint8).astype("<u2") + low
+        message.encoding, message.step = "mono16", 2 * message.width
+        message.data = values.tobytes()
+        processing.take(Arrival(message), 0)
+
+    for index in range(2):
+        take_values(index, 3000)
+    assert np.ptp(shown[0]) > 60 and np.ptp(shown[1]) == np.ptp(shown[0])
+    assert not said.lines
+    for index in range(2, 6):
+        take_values(index, 9000)
+    (line,) = said.lines
+    assert "the image encoding changed from 'mono16, values 29" in line
+    assert "to 'mono16, values 89" in line and "objects start again from their masks" in line
+    assert np.ptp(shown[3]) == 0 and np.ptp(shown[4]) == np.ptp(shown[5]) > 60

@@ -18,8 +18,8 @@ import numpy as np
 from pycocotools import mask as coco
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.evaluation.sequences import read_image
 from sam_pt_ros.evaluation.video_instances import InstanceTrack, Rle
+from sam_pt_ros.recordings.pictures import read_picture
 
 CATEGORY = 1
 """The only category: object."""
@@ -68,7 +68,7 @@ class InstanceVideo:
 
     def image(self, index: int) -> np.ndarray:
         """A frame, RGB ``uint8 (H, W, 3)``; UserError if its file cannot be read."""
-        return read_image(self.images[index])
+        return read_picture(self.images[index])
 
 
 def read_uvo(annotations: Path, images: Path) -> list[InstanceVideo]:
