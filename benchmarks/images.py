@@ -48,7 +48,8 @@ def messages(width: int, height: int) -> dict[str, tuple[Decoder, SimpleNamespac
     made: dict[str, tuple[Decoder, SimpleNamespace]] = {}
     for encoding in ENCODINGS:
         # The time does not depend on what the bytes mean.
-        planar = encoding in ("nv12", "nv21", "i420", "yuv420", "yv12")
+        behind = 2 * height if encoding == "nv24" else height // 2
+        planar = encoding in ("nv12", "nv21", "nv24", "i420", "yuv420", "yv12")
         pixel = np.dstack([image, image, image])[
             :, :, : 1 if planar else bytes_per_pixel(encoding)
         ]
@@ -59,7 +60,9 @@ def messages(width: int, height: int) -> dict[str, tuple[Decoder, SimpleNamespac
             width=width,
             step=data.nbytes // height,
             is_bigendian=0,
-            data=of_bytes(np.concatenate([data, data[: height // 2]]) if planar else data),
+            data=of_bytes(
+                np.concatenate([data, data, data])[: height + behind] if planar else data
+            ),
         )
         made[encoding] = (decode_image, message)
     files = {"jpeg": encode_jpeg(image), "png": cv2.imencode(".png", image)[1]}

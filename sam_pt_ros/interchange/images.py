@@ -71,7 +71,8 @@ _PLANAR = {
     "yv12": cv2.COLOR_YUV2RGB_YV12,
 }
 _IN_ONE_PLANE = ("nv12", "nv21")  # U and V; the others have a plane for each
-ENCODINGS = (*_ENCODINGS, *_PLANAR)
+_NV24 = "nv24"
+ENCODINGS = (*_ENCODINGS, *_PLANAR, _NV24)
 """Supported encodings of sensor_msgs/Image."""
 
 _MILLIMETRES = ("16UC1", "mono16")
@@ -161,6 +162,8 @@ def decode_image(message: Any, levels: GreyLevels | None = None) -> np.ndarray:
         UserError: the encoding is not supported, a side of a YUV image is odd, or the message's
             length, step and height contradict each other.
     """
+    if message.encoding == _NV24:
+        return _decode_nv24(message)
     if message.encoding in _PLANAR:
         return np.asarray(cv2.cvtColor(_planes_of(message), _PLANAR[message.encoding]))
     encoding = _ENCODINGS.get(message.encoding)
@@ -197,26 +200,16 @@ def _reduced(message: Any, channels: int, levels: GreyLevels | None) -> np.ndarr
 def _planes_of(message: Any) -> np.ndarray:
     """The planes of a YUV 4:2:0 image below each other, ``uint8 (H * 3 / 2, W)``.
 
-    ``step`` is the bytes of a row of Y. Some drivers divide all bytes by the height instead.
-
     Raises:
         UserError: a side is odd, too short or too long, or the message's length, step and height
             contradict each other.
     """
-    height, width, step = message.height, message.width, message.step
+    height, width = message.height, message.width
     check_size(height, width)
     _check_even("width", width, message.encoding)
     _check_even("height", height, message.encoding)
     rows = height * 3 // 2
-    if len(message.data) == step * height and step * 2 >= width * 3:
-        step = step * 2 // 3
-    if step < width:
-        raise UserError(
-            f"the image's step is {step} bytes, but {width} pixels of Y in {message.encoding} "
-            f"need {width}"
-        )
-    if len(message.data) != step * rows:
-        raise _wrong_length(message, step * rows)
+    step = _step_of_y(message, rows)
     if step != width and message.encoding not in _IN_ONE_PLANE:
         raise UserError(
             f"rows of {message.encoding} are padded to {step} bytes; use nv12 or nv21, or a width "
@@ -224,6 +217,43 @@ def _planes_of(message: Any) -> np.ndarray:
         )
     planes: np.ndarray = np.ndarray((rows, width), np.uint8, message.data, strides=(step, 1))
     return planes
+
+
+def _decode_nv24(message: Any) -> np.ndarray:
+    """A plane of Y and one of U and V, of every pixel.
+
+    OpenCV cannot convert that, but an image of twice the size in which 2x2 pixels have one colour.
+    """
+    height, width = message.height, message.width
+    check_size(height, width)
+    step = _step_of_y(message, 3 * height)
+    rows: np.ndarray = np.ndarray((3 * height, step), np.uint8, message.data)
+    doubled = rows[:height, :width].repeat(2, axis=0).repeat(2, axis=1)
+    colours = rows[height:].reshape(height, 2 * step)[:, : 2 * width]
+    rgb = cv2.cvtColor(np.vstack([doubled, colours]), cv2.COLOR_YUV2RGB_NV12)
+    return np.ascontiguousarray(rgb[::2, ::2])
+
+
+def _step_of_y(message: Any, rows: int) -> int:
+    """Bytes of a row of Y in an image whose planes are as large as ``rows`` of them.
+
+    ``step`` says it. Some drivers divide all bytes by the height instead.
+
+    Raises:
+        UserError: the message's length, step and height contradict each other.
+    """
+    height, width, step = message.height, message.width, message.step
+    size = len(message.data)
+    if size == step * height >= width * rows:
+        step = size // rows
+    if step < width:
+        raise UserError(
+            f"the image's step is {step} bytes, but {width} pixels of Y in {message.encoding} "
+            f"need {width}"
+        )
+    if size != step * rows:
+        raise _wrong_length(message, step * rows)
+    return int(step)
 
 
 def _check_even(side: str, length: int, encoding: str) -> None:

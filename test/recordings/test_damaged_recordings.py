@@ -17,6 +17,7 @@ pytest.importorskip("mcap")
 
 from rosbags.rosbag2 import StoragePlugin
 
+from sam_pt_ros.cli import main
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.bag_input import BagInput, NoTruth
 from sam_pt_ros.recordings.clicks import Click
@@ -181,3 +182,55 @@ def cut(bag: Path, to: Path) -> int:
     """Images that a replay or a demonstration would play."""
     with open_recording(bag) as recording:
         return len(cut_bag(to, BagSource(recording), [Click(20, 20)]).stamps)
+
+
+COMMANDS = {
+    "evaluate": (
+        *("evaluate", "{bag}", "--config", "classical", "--no-bag", "--no-film"),
+        *("--out", "{out}"),
+    ),
+    "replay": ("replay", "{bag}", "--config", "classical", "--out", "{out}"),
+    "demo": ("demo", "--bag", "{bag}", "--click", "20,20", "--out", "{out}"),
+    "make-bag": ("make-bag", "{bag}", "{out}"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "damage", "seeds"),
+    [
+        *(("evaluate", damage, range(1)) for damage in (truncated, broken_metadata, other_rows)),
+        *(
+            pytest.param(command, damage, seeds, marks=pytest.mark.slow)
+            for damage in DAMAGES
+            for command, seeds in (
+                ("evaluate", range(1, 12)),
+                ("replay", range(2)),
+                ("demo", range(2)),
+                ("make-bag", range(1)),
+            )
+        ),
+    ],
+)
+def test_commands_end_as_documented_on_a_damaged_recording(
+    whole: Path,
+    tmp_path: Path,
+    damage: Callable[[Path, random.Random], None],
+    command: str,
+    seeds: range,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for seed in seeds:
+        bag, out = tmp_path / f"{seed}", tmp_path / f"out{seed}"
+        shutil.copytree(whole, bag)
+        damage(bag, random.Random(seed))
+        count, _ = tried(evaluated, bag, out)
+        code = main([part.format(bag=bag, out=out) for part in COMMANDS[command]])
+        said = capfd.readouterr()
+        assert "Traceback" not in said.out + said.err, (seed, said)
+        assert code in (0, 1, 2)
+        if code:
+            (line,) = [line for line in said.err.splitlines() if line.startswith("sam-pt: ")]
+            assert str(bag) in line or "/image" in line or "/points" in line, (seed, line)
+        if command == "evaluate" and code < 2:
+            rows = (out / "results.csv").read_text().splitlines()[1:]
+            assert len({row.split(",")[0] for row in rows}) == count, (seed, said)

@@ -127,6 +127,29 @@ def test_planes_of_yuv_become_rgb(encoding: str) -> None:
     np.testing.assert_allclose(decode_image(sent).astype(int), expected, rtol=0, atol=1)
 
 
+def nv24_message(step: int) -> Image:
+    """21x16 pixels, each of its own colour."""
+    y = np.pad(GRAY, ((0, 0), (0, step - 21)))
+    colours = np.pad(RGB[:, :, 1:].reshape(16, 42), ((0, 0), (0, 2 * (step - 21))))
+    made = message(np.concatenate([y.reshape(-1), colours.reshape(-1)]).reshape(48, step), "nv24")
+    made.height, made.width = 16, 21
+    return made
+
+
+@pytest.mark.parametrize(("padded", "told"), [(21, 21), (24, 24), (24, 72), (21, 63)])
+def test_every_pixel_of_nv24_has_its_own_colour(padded: int, told: int) -> None:
+    sent = nv24_message(padded)
+    sent.step = told
+    expected = bt601(GRAY, RGB[:, :, 1], RGB[:, :, 2])
+    decoded = decode_image(sent)
+    np.testing.assert_allclose(decoded.astype(int), expected, rtol=0, atol=1)
+    assert decoded.flags.c_contiguous
+    for step in (20, 22):
+        sent.step = step
+        with pytest.raises(UserError, match=f"step is {step}|of {step} bytes of nv24"):
+            decode_image(sent)
+
+
 @pytest.mark.parametrize("encoding", ["nv12", "nv21"])
 @pytest.mark.parametrize("factor", [1, 1.5])
 def test_rows_of_y_may_be_padded(encoding: str, factor: float) -> None:
@@ -199,7 +222,7 @@ def test_every_encoding_becomes_rgb(
 
 def test_every_supported_encoding_is_tested() -> None:
     mark = next(m for m in test_every_encoding_becomes_rgb.pytestmark if "encoding" in m.args[0])
-    assert {*(case[0] for case in mark.args[1]), *PLANAR} == set(ENCODINGS)
+    assert {*(case[0] for case in mark.args[1]), *PLANAR, "nv24"} == set(ENCODINGS)
 
 
 @pytest.mark.parametrize("pattern", COLOUR_AT)
@@ -333,7 +356,7 @@ def mutated_images(draw: st.DrawFn) -> SimpleNamespace:
     height, width = draw(st.integers(15, 24)), draw(st.integers(15, 24))
     row = width * bytes_per_pixel(encoding)
     step = row + draw(st.integers(0, 3))
-    size = step * (height * 3 // 2 if encoding in PLANAR else height)
+    size = step * height * rows_of_planes(encoding) // 2
     mutations = {
         "encoding": st.sampled_from([*ENCODINGS, "", "16UC1", "32FC1", "RGB8"]) | st.text(),
         "height": st.integers(0, 2**32 - 1) | st.integers(0, 26),
@@ -349,9 +372,14 @@ def mutated_images(draw: st.DrawFn) -> SimpleNamespace:
     return SimpleNamespace(**fields, data=data, is_bigendian=draw(st.integers(0, 255)))
 
 
+def rows_of_planes(encoding: str) -> int:
+    """Twice the rows of all planes by those of the first."""
+    return 3 if encoding in PLANAR else 6 if encoding == "nv24" else 2
+
+
 def bytes_per_pixel(encoding: str) -> int:
     """Of the plane of Y if it is planar."""
-    if encoding in PLANAR:
+    if encoding in PLANAR or encoding == "nv24":
         return 1
     if encoding in PACKED:
         return 2
@@ -370,15 +398,16 @@ def is_good(image: SimpleNamespace) -> bool:
         return False
     if image.encoding in PACKED and width % 2:
         return False
-    if image.encoding not in PLANAR:
+    planes = rows_of_planes(image.encoding)
+    if planes == 2:
         return width * bytes_per_pixel(image.encoding) <= step and step * height == size
-    if width % 2 or height % 2:
+    if planes == 3 and (width % 2 or height % 2):
         return False
-    if step * height == size and 2 * step >= 3 * width:
-        step = step * 2 // 3
+    if step * height == size and 2 * step >= planes * width:
+        step = 2 * size // (planes * height)
     return (
         width <= step
-        and step * height * 3 // 2 == size
+        and step * height * planes // 2 == size
         and (step == width or image.encoding.startswith("nv"))
     )
 
