@@ -120,18 +120,18 @@ class CanvasPublisher:
         self._publisher.publish(message)
         self._shown, self._oldest, self._objects = stamp, oldest, objects
 
-    def stamp_of(self, point: np.ndarray) -> int | None:
-        """The stamp of the image that a point on the canvas was clicked on; None beside it.
+    @property
+    def shown(self) -> int | None:
+        """The stamp of the image that is shown, nanoseconds; None: none is."""
+        return self._shown
+
+    def holds(self, point: np.ndarray) -> bool:
+        """Whether a click on the canvas may have this place, as far as RViz knows depths.
 
         Args:
             point: ``float64 (3,)`` metres in the camera's optical frame.
-
-        Returns:
-            Nanoseconds; None, too, if nothing is shown.
         """
-        shown = self._shown
-        beside = abs(point[2] - self.distance) > self._thickness
-        return None if beside else shown
+        return bool(abs(point[2] - self.distance) <= self._thickness)
 
     def _warn(self, text: str) -> None:
         self._node.get_logger().warning(text, throttle_duration_sec=10 * REPETITION)

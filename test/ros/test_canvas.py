@@ -303,6 +303,10 @@ class Shown:
         known = stamp_of(header(oldest))
         self.canvas.show(picture(), header(index), camera, known, result(index, *ids))
 
+    def stamp_at(self, x: float, y: float, z: float) -> int | None:
+        """The stamp of the image that a click there refers to; None: of none that is shown."""
+        return self.canvas.shown if self.canvas.holds(np.array([x, y, z])) else None
+
     @property
     def published(self) -> list[int]:
         return [message.markers[-1].header.stamp.sec for message in self.node.published]
@@ -368,18 +372,18 @@ def test_a_point_on_the_canvas_has_the_stamp_of_the_image_that_is_seen(
     make_shown: Callable[..., Shown],
 ) -> None:
     shown = make_shown(canvas_distance=2.0)
-    point = np.array([0.3, -0.2, 2.0])
-    assert shown.canvas.stamp_of(point) is None
+    point = (0.3, -0.2, 2.0)
+    assert shown.stamp_at(*point) is None
     shown.node.listeners = 1
     shown.show(4)
     shown.show(5)  # not shown: it is too soon
-    assert shown.canvas.stamp_of(point) == stamp_of(header(4))
-    assert shown.canvas.stamp_of(np.array([0.0, 0.0, 2.019])) == stamp_of(header(4))
-    assert shown.canvas.stamp_of(np.array([0.0, 0.0, 2.021])) is None
-    assert shown.canvas.stamp_of(np.array([0.0, 0.0, 1.979])) is None
+    assert shown.stamp_at(*point) == stamp_of(header(4))
+    assert shown.stamp_at(0.0, 0.0, 2.019) == stamp_of(header(4))
+    assert shown.stamp_at(0.0, 0.0, 2.021) is None
+    assert shown.stamp_at(0.0, 0.0, 1.979) is None
     shown.node.listeners = 0
     shown.show(6)
-    assert shown.canvas.stamp_of(point) is None
+    assert shown.stamp_at(*point) is None
 
 
 @pytest.mark.parametrize(
@@ -393,7 +397,7 @@ def test_a_click_is_on_the_canvas_if_rviz_s_depth_says_so_to_within_its_error(
     shown.show(4)
 
     def hit(z: float) -> bool:
-        return shown.canvas.stamp_of(np.array([0.1, 0.0, z])) == stamp_of(header(4))
+        return shown.stamp_at(0.1, 0.0, z) == stamp_of(header(4))
 
     step = 0.006  # metres, of RViz's depth
     for drawn in (distance, 0.995 * distance):  # the canvas, and outlines on it
@@ -433,7 +437,7 @@ def test_an_image_is_replaced_before_it_leaves_the_history(
     for index in range(40):
         oldest = max(0, index - 9)
         shown.show(index, oldest=oldest)
-        assert shown.canvas.stamp_of(np.array([0.0, 0.0, 1.0])) >= stamp_of(header(oldest))
+        assert shown.stamp_at(0.0, 0.0, 1.0) >= stamp_of(header(oldest))
     assert shown.published == [0, 10, 15, 20, 25, 30, 35]
 
 
@@ -442,13 +446,13 @@ def test_of_what_was_forgotten_nothing_is_shown_and_the_next_image_is(
 ) -> None:
     shown = make_shown()
     shown.node.listeners = 1
-    point = np.array([0.0, 0.0, 1.0])
+    point = (0.0, 0.0, 1.0)
     shown.show(4)
     shown.canvas.forget()
-    assert shown.canvas.stamp_of(point) is None
+    assert shown.stamp_at(*point) is None
     shown.show(2, oldest=2)  # at the same time: it is not due yet
     assert shown.published == [4, 2]
-    assert shown.canvas.stamp_of(point) == stamp_of(header(2))
+    assert shown.stamp_at(*point) == stamp_of(header(2))
 
 
 def test_rate_0_means_that_there_is_no_canvas(make_shown: Callable[..., Shown]) -> None:
@@ -457,7 +461,7 @@ def test_rate_0_means_that_there_is_no_canvas(make_shown: Callable[..., Shown]) 
     shown.show(0)
     assert shown.node.topics == []
     assert shown.published == []
-    assert shown.canvas.stamp_of(np.array([0.0, 0.0, 1.0])) is None
+    assert shown.stamp_at(0.0, 0.0, 1.0) is None
     shown.canvas.destroy()
 
 
