@@ -1,5 +1,8 @@
 """Start the tracking node, and on request RViz and the target picker."""
 
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -11,8 +14,10 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from sam_pt_ros.ros.recommended_configuration import recommended_configuration
+from sam_pt_ros.ros.rviz_layout import Scene, camera_frame, canvas_distance, write_layout
 
 SHARE = Path(get_package_share_directory("sam_pt_ros"))
+LAYOUT = SHARE / "config" / "track.rviz"
 BOOLEANS = ["true", "false", "True", "False"]
 PARAMETERS = ("image_transport", "rectified", "target_frame", "use_sim_time", "autostart")
 """Arguments that override the configuration if they are not empty."""
@@ -126,7 +131,14 @@ def arguments() -> list[DeclareLaunchArgument]:
         argument(
             "rviz_frame",
             "camera_optical_frame",
-            "Fixed frame of RViz, in which clicks are. Use the frame_id of the images.",
+            "Fixed frame of RViz, in which clicks are: the frame_id of the images, or another one "
+            "such as map, which needs tf2_ros and a camera that is about level.",
+        ),
+        argument(
+            "camera_frame",
+            "",
+            "Frame_id of the images, at which RViz's view starts; needed if rviz_frame is another "
+            "frame. Empty: rviz_frame, or camera_optical_frame if that is map, odom or the like.",
         ),
         argument(
             "pick",
@@ -167,20 +179,32 @@ def existing(name: str, argument: str) -> str:
     )
 
 
+def rviz_layout(value: dict[str, str], files: list[str], node: str) -> Path:
+    """Write the layout for the arguments and parameter files; it lasts as long as the launch."""
+    fixed = value["rviz_frame"]
+    distance = canvas_distance(map(Path, files), node)
+    scene = Scene(fixed, camera_frame(value["camera_frame"], fixed), distance)
+    folder = Path(tempfile.mkdtemp(prefix="sam_pt_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_layout(LAYOUT, folder / LAYOUT.name, scene)
+    return folder / LAYOUT.name
+
+
 def nodes(context: LaunchContext) -> list[Node]:
     """The processes to start, by the arguments that were given."""
     value = {
         argument.name: context.perform_substitution(LaunchConfiguration(argument.name))
         for argument in arguments()
     }
-    parameters = [existing(value["config"] or recommended_configuration(), "config")]
-    given = {name: yaml.safe_load(value[name]) for name in PARAMETERS if value[name]}
-    if given:
-        parameters.append(given)
+    files = [existing(value["config"] or recommended_configuration(), "config")]
     if value["params"]:
-        parameters.append(existing(value["params"], "params"))
+        files.append(existing(value["params"], "params"))
+    given = {name: yaml.safe_load(value[name]) for name in PARAMETERS if value[name]}
+    parameters = [files[0], *([given] if given else []), *files[1:]]
     outputs = "/".join(["", *value["namespace"].strip("/").split("/"), value["node_name"]])
     outputs = outputs.replace("//", "/")
+    with_rviz = value["rviz"].lower() == "true"
+    layout = rviz_layout(value, files, outputs) if with_rviz else LAYOUT
     return [
         Node(
             package="sam_pt_ros",
@@ -204,12 +228,13 @@ def nodes(context: LaunchContext) -> list[Node]:
         Node(
             package="rviz2",
             executable="rviz2",
-            arguments=["-d", str(SHARE / "config" / "track.rviz"), "-f", value["rviz_frame"]],
+            arguments=["-d", str(layout)],
             parameters=[{"use_sim_time": value["use_sim_time"].lower() == "true"}],
             remappings=[
                 ("/sam_pt/canvas", f"{outputs}/canvas"),
                 ("/sam_pt/overlay", f"{outputs}/overlay"),
                 ("/sam_pt/markers", f"{outputs}/markers"),
+                ("/sam_pt/object_points", f"{outputs}/object_points"),
                 ("/clicked_point", value["clicked_point"]),
             ],
             condition=IfCondition(value["rviz"]),

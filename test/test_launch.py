@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("launch.actions", reason="launch is not installed (it comes with ROS)")
 pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed (it comes with ROS)")
@@ -22,7 +24,9 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.utilities import evaluate_parameters
 
-LAUNCH = Path(__file__).resolve().parents[1] / "launch"
+ROOT = Path(__file__).resolve().parents[1]
+LAUNCH = ROOT / "launch"
+SHIPPED = ROOT / "config" / "track.rviz"
 TRACK = {
     "image": "image",
     "image_transport": "",
@@ -41,6 +45,7 @@ TRACK = {
     "log_level": "info",
     "rviz": "false",
     "rviz_frame": "camera_optical_frame",
+    "camera_frame": "",
     "pick": "false",
     "pick_port": "8080",
     "pick_host": "127.0.0.1",
@@ -161,6 +166,49 @@ def test_track_starts_the_picker_for_its_node_if_asked_for() -> None:
         for name, value in picker.additional_env
     }
     assert environment == {"SAM_PT_PICK_TOKEN": "a long secret"}
+
+
+def opened(context: LaunchContext, rviz: Node) -> tuple[Path, dict[str, Any]]:
+    """The layout that RViz is told to open, and what it shows."""
+    assert rviz.condition.evaluate(context)
+    option, path = rviz._Node__arguments
+    assert option == "-d"
+    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    return Path(path), content["Visualization Manager"]
+
+
+def test_rviz_opens_a_layout_that_starts_at_the_camera() -> None:
+    context, (_, rviz, _) = started("track.launch.py", rviz="true", rviz_frame="eye")
+    path, shown = opened(context, rviz)
+    assert path.resolve() != SHIPPED  # which must stay as it is
+    assert shown["Global Options"]["Fixed Frame"] == "eye"
+    assert shown["Views"]["Current"]["Class"] == "rviz_default_plugins/Orbit"
+
+    frames = {"rviz_frame": "map", "camera_frame": "eye"}
+    context, (_, rviz, _) = started("track.launch.py", rviz="True", **frames)
+    _, shown = opened(context, rviz)
+    assert shown["Global Options"]["Fixed Frame"] == "map"
+    view = shown["Views"]["Current"]
+    assert view["Class"] == "rviz_default_plugins/ThirdPersonFollower"
+    assert view["Target Frame"] == "eye"
+
+
+def test_the_view_of_rviz_is_as_far_away_as_the_parameters_want_it(tmp_path: Path) -> None:
+    params = tmp_path / "near.yaml"
+    params.write_text("/robot/eye: {ros__parameters: {canvas_distance: 0.5}}", encoding="utf-8")
+    names = {"namespace": "robot", "node_name": "eye"}
+    context, (_, rviz, _) = started("track.launch.py", rviz="true", params=str(params), **names)
+    _, shown = opened(context, rviz)
+    assert shown["Views"]["Current"]["Distance"] == 0.85
+    remapped = {
+        context.perform_substitution(source[0]): context.perform_substitution(target[0])
+        for source, target in rviz._Node__remappings
+    }
+    displays = ("canvas", "overlay", "markers", "object_points")
+    assert remapped == {
+        **{f"/sam_pt/{name}": f"/robot/eye/{name}" for name in displays},
+        "/clicked_point": "/clicked_point",
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ PAGE = TEST.parent / "docs" / "faults.md"
 
 FAULTS = "ros/test_faults.py"
 LIFE_CYCLE = "ros/test_life_cycle.py"
+NEWCOMERS = "picker/test_newcomers.py"
 NODE = "ros/test_node.py"
 
 SEEN: dict[str, list[tuple[str, str]]] = {
@@ -85,6 +86,11 @@ SEEN: dict[str, list[tuple[str, str]]] = {
         (LIFE_CYCLE, "test_an_override_for_a_topic_that_is_not_there_is_named")
     ],
     "Two nodes have the same name": [(LIFE_CYCLE, "test_two_nodes_of_one_name_are_noticed")],
+    "Connections to the target picker": [
+        (NEWCOMERS, "test_half_sent_requests_are_bounded_and_the_page_goes_on"),
+        (NEWCOMERS, "test_who_floods_pushes_out_himself_and_nobody_else"),
+        (NEWCOMERS, "test_who_shows_no_token_in_time_is_closed"),
+    ],
     "SIGINT or SIGTERM": [
         ("ros/test_endings.py", "test_a_signal_while_modules_are_imported_ends_the_node_well"),
         ("ros/test_endings.py", "test_a_signal_at_any_moment_ends_the_node_at_once_and_well"),

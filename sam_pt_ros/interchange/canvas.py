@@ -27,11 +27,15 @@ below (rviz_default_plugins unless noted otherwise), and of its renderer, Ogre 1
   two of the same namespace and id are reported as an error. So ids alternate, and DELETEALL, of
   this namespace only, replaces DELETE.
 - The display MarkerArray takes arrays only; the display Marker takes them on TOPIC_array.
+
+Outlines of the masks come in the same message as the image that they belong to, since those on
+``~/markers`` are newer than the canvas and would lie beside what moves.
 """
 
 from __future__ import annotations
 
 import array
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +57,7 @@ _STEEPEST = np.tan(np.radians(80.0))  # steeper rays would meet the mesh far out
 _SAMPLES = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0], [2 / 3, 2 / 3, 2 / 3]]) / 2
 _TRIANGLE_LIST, _ADD, _DELETEALL = 11, 0, 3  # of visualization_msgs/msg/Marker
 _DELETING_ID = 2  # the canvas has 0 and 1 in turn
+_NO_OBJECT = 0  # an id that no outline has
 
 
 def canvas_mesh(
@@ -129,14 +134,18 @@ class CanvasMessages:
         self._known: tuple[CameraModel, tuple[int, int]] | None = None
         self._corners: dict[str, list[Any]] = {}
         self._shown: tuple[int, Any] | None = None  # id and header of what is on the canvas
+        self._outlined: set[str] = set()  # namespaces of outlines that were ever shown
 
-    def show(self, image: np.ndarray, header: Any, camera: CameraModel) -> Any:
+    def show(
+        self, image: np.ndarray, header: Any, camera: CameraModel, outlines: Sequence[Any] = ()
+    ) -> Any:
         """The message that replaces what the canvas shows: a MarkerArray.
 
         Args:
             image: RGB ``uint8 (H, W, 3)``.
             header: the image's.
             camera: its model.
+            outlines: markers of that image, with other namespaces and ids above 0.
 
         Raises:
             UserError: the calibration is for images of another size, or its lens model reaches
@@ -162,19 +171,25 @@ class CanvasMessages:
             corners = {name: some[:3] for name, some in self._corners.items()}
             markers.append(self._marker(*last, corners, self._pixel))
         marker_id = 1 - last[0] if last is not None else 0
-        markers += [
-            self._make(
-                "visualization_msgs/msg/Marker",
-                header=header,
-                ns=NAMESPACE,
-                id=_DELETING_ID,
-                action=_DELETEALL,
-                pose=self._pose(),
-            ),
-            self._marker(marker_id, header, self._corners, encode_jpeg(image)),
-        ]
+        # Everything is deleted before anything is added: some versions delete all namespaces.
+        markers.append(self._deletion(header, NAMESPACE, _DELETING_ID))
+        markers += [self._deletion(header, ns, _NO_OBJECT) for ns in sorted(self._outlined)]
+        markers += outlines
+        markers.append(self._marker(marker_id, header, self._corners, encode_jpeg(image)))
+        self._outlined |= {marker.ns for marker in outlines}
         self._shown = marker_id, header
         return self._make(CANVAS_KIND, markers=markers)
+
+    def _deletion(self, header: Any, namespace: str, marker_id: int) -> Any:
+        """Deletes all markers of a namespace; its own id must be none of the message's others."""
+        return self._make(
+            "visualization_msgs/msg/Marker",
+            header=header,
+            ns=namespace,
+            id=marker_id,
+            action=_DELETEALL,
+            pose=self._pose(),
+        )
 
     def _mesh(self, camera: CameraModel, size: tuple[int, int]) -> dict[str, list[Any]]:
         """The mesh as fields of a marker; made once, because it is large and does not change."""

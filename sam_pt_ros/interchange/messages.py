@@ -22,6 +22,7 @@ from sam_pt_ros.interchange.images import decode_mask, encode_jpeg
 from sam_pt_ros.interchange.visualization import draw_overlay, object_colour
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import ObjectPrompt, ObjectResult, ObjectState, PromptRequest, TrackResult
+from sam_pt_ros.options.node import CANVAS_DISTANCE
 
 KINDS: dict[str, str] = {
     "objects": "sam_pt_ros/msg/TrackedObjectArray",
@@ -40,9 +41,8 @@ DETECTIONS_KIND = "vision_msgs/msg/Detection2DArray"
 MAX_POINTS = 1000
 """Most points that one object may be given at once. More are a mistake of a program."""
 
-_MARKER_DISTANCE = 0.995  # metres; a little in front of the canvas, which is at 1 by default
-_OUTLINE_WIDTH = 0.004
-_CAPTION_HEIGHT = 0.04
+# Shares of the canvas' distance: outlines are a little in front of it.
+_OUTLINE_DISTANCE, _OUTLINE_WIDTH, _CAPTION_HEIGHT = 0.995, 0.004, 0.04
 _UNKNOWN = np.full(3, np.nan)
 _CLOUD_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("object_id", "<u4")])
 _CLOUD_FIELDS = {"x": 7, "y": 7, "z": 7, "object_id": 6}  # PointField's FLOAT32 and UINT32
@@ -245,17 +245,38 @@ class ResultMessages:
         """The image, RGB ``uint8 (H, W, 3)``, with the result drawn on it."""
         return self.image(draw_overlay(image, result), "rgb8", header)
 
-    def markers(self, result: TrackResult, header: Any, camera: CameraModel) -> Any:
-        """Outlines and captions of the masks, drawn 1 m in front of the camera: a MarkerArray.
+    def markers(
+        self,
+        result: TrackResult,
+        header: Any,
+        camera: CameraModel,
+        canvas_distance: float = CANVAS_DISTANCE,
+    ) -> Any:
+        """Outlines and captions of the masks: a MarkerArray; for arguments see :meth:`outlines`.
 
         The first marker deletes those of the frame before.
         """
         first = {"header": header, "pose": self._pose(), "action": _DELETEALL}
         markers = [self._make("visualization_msgs/msg/Marker", **first)]
+        markers += self.outlines(result, header, camera, canvas_distance)
+        return self._make(KINDS["markers"], markers=markers)
+
+    def outlines(
+        self, result: TrackResult, header: Any, camera: CameraModel, canvas_distance: float
+    ) -> list[Any]:
+        """Outlines and captions of the masks, a little in front of the canvas: Markers.
+
+        Args:
+            result: of one image.
+            header: that image's.
+            camera: its model.
+            canvas_distance: of the canvas in front of the camera, metres.
+        """
+        markers = []
         for item in result.objects:
             if item.state is ObjectState.TRACKING:
-                markers += self._markers_of(item, header, camera)
-        return self._make(KINDS["markers"], markers=markers)
+                markers += self._markers_of(item, header, camera, canvas_distance)
+        return markers
 
     def compressed(self, image: np.ndarray, header: Any) -> Any:
         """An image, RGB ``uint8 (H, W, 3)``, as a JPEG: a CompressedImage."""
@@ -413,7 +434,9 @@ class ResultMessages:
             frames_since_seen=item.frames_since_seen,
         )
 
-    def _markers_of(self, item: ObjectResult, header: Any, camera: CameraModel) -> list[Any]:
+    def _markers_of(
+        self, item: ObjectResult, header: Any, camera: CameraModel, canvas_distance: float
+    ) -> list[Any]:
         make = self._make
         red, green, blue = (channel / 255 for channel in object_colour(item.object_id))
         colour = make("std_msgs/msg/ColorRGBA", r=red, g=green, b=blue, a=1.0)
@@ -433,26 +456,27 @@ class ResultMessages:
                 **more,
             )
 
-        lines = []
+        distance, lines = _OUTLINE_DISTANCE * canvas_distance, []
         contours, _ = cv2.findContours(
             item.mask.pixels.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
         )
         for contour in contours:
             pixels = contour.reshape(-1, 2) + np.array(item.mask.origin)
-            ends = _MARKER_DISTANCE * camera.rays(pixels)
+            ends = distance * camera.rays(pixels)
             corners = [make("geometry_msgs/msg/Point", x=x, y=y, z=z) for x, y, z in ends.tolist()]
             for begin, end in zip(corners, corners[1:] + corners[:1], strict=True):
                 lines += [begin, end]
-        outline = marker("outline", _LINE_LIST, self._pose(), {"x": _OUTLINE_WIDTH}, points=lines)
+        size = {"x": _OUTLINE_WIDTH * canvas_distance}
+        outline = marker("outline", _LINE_LIST, self._pose(), size, points=lines)
 
         x, y, width, _ = item.mask.roi
-        ends = _MARKER_DISTANCE * camera.rays(np.array([[x + width / 2, y]]))
-        ((cx, cy, cz),) = ends.tolist()
+        height = _CAPTION_HEIGHT * canvas_distance
+        ((cx, cy, cz),) = (distance * camera.rays(np.array([[x + width / 2, y]]))).tolist()
         caption = marker(
             "caption",
             _TEXT_VIEW_FACING,
-            self._pose(cx, cy - _CAPTION_HEIGHT, cz),
-            {"z": _CAPTION_HEIGHT},
+            self._pose(cx, cy - height, cz),
+            {"z": height},
             text=f"{item.object_id} {item.label}".strip(),
         )
         return [outline, caption]

@@ -9,6 +9,7 @@ from sam_pt_ros.options import check_options, option
 
 NEW_OBJECT, POSITIVE_POINT, NEGATIVE_POINT = "new_object", "positive", "negative"
 CLICK_MODES = (NEW_OBJECT, POSITIVE_POINT, NEGATIVE_POINT)
+CANVAS_DISTANCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,18 @@ class NodeOptions:
         runtime=True,
     )
     canvas_distance: float = option(
-        1.0,
+        CANVAS_DISTANCE,
         "Distance of the canvas, the image to click on in RViz, in front of the camera, in "
-        "metres.",
+        "metres; outlines follow it. RViz's depth is off by up to 6 mm, so that clicks on a "
+        "canvas nearer than 1 m are less exact.",
         minimum=0.01,
         maximum=1000.0,
     )
     canvas_rate: float = option(
         1.0,
         "Rate in Hz at which ~/canvas is published while it has subscriptions; it is higher where "
-        "history_length covers less time. 0: no ~/canvas.",
+        "history_length covers less time. When an object starts or ends, the next image is shown "
+        "at once. 0: no ~/canvas.",
         minimum=0.0,
         maximum=30.0,
     )

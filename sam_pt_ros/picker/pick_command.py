@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import rclpy
-from aiohttp import web
 from rclpy.signals import SignalHandlerOptions
 
 from sam_pt_ros.errors import UserError
@@ -85,7 +84,6 @@ def run_pick(options: PickOptions) -> None:
 async def _serve(options: PickOptions) -> None:
     bridge = Bridge(options.node, options.points_topic)
     server = PickerServer(bridge, options.access)
-    runner = web.AppRunner(server.application(), access_log=None)
     ended = asyncio.Event()
     failures: list[str] = []
 
@@ -98,30 +96,28 @@ async def _serve(options: PickOptions) -> None:
         loop.add_signal_handler(number, ended.set)
     try:
         bridge.start(server.hub, fail)
-        await runner.setup()
-        port = await _listen(runner, options)
+        port = await _listen(server, options)
         print(f"Pick targets for {options.node} at {_url(options.access, port)}")
         print("Press Ctrl-C to stop.", flush=True)
         await ended.wait()
     finally:
-        await runner.cleanup()
+        await server.close()
         bridge.close()
     if failures:
         raise RuntimeError(f"ROS failed: {failures[0]}")
 
 
-async def _listen(runner: web.AppRunner, options: PickOptions) -> int:
+async def _listen(server: PickerServer, options: PickOptions) -> int:
     """Start listening; the port."""
     host = options.access.host
     try:
-        await web.TCPSite(runner, host, options.port).start()
+        return await server.listen(host, options.port)
     except (OSError, UnicodeError, OverflowError) as error:
         where = f"port {options.port} of {host}"
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise UserError(f"{where} is already in use; choose another with --port") from error
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"cannot listen on {where} ({reason}); check --host and --port") from error
-    return int(runner.addresses[0][1])
 
 
 def _url(access: Access, port: int) -> str:

@@ -10,6 +10,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from sam_pt_ros.picker import page_messages
 from sam_pt_ros.picker.hub import Client, Hub
+from sam_pt_ros.picker.newcomers import Newcomers
 from sam_pt_ros.picker.page_messages import Command, Drawn, ProtocolError
 from sam_pt_ros.picker.security import Access
 from sam_pt_ros.picker.tracker_interface import Tracker, TrackerError
@@ -53,12 +54,44 @@ class PickerServer:
         self._tracker = tracker
         self._access = access
         self.hub = Hub(tracker.name, tracker.want_pictures)
+        self._newcomers = Newcomers()
+        self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self._sockets: set[web.WebSocketResponse] = set()
         self._commands: set[asyncio.Task[None]] = set()
         self._files = {
             path: (_PAGE.joinpath(name).read_bytes(), kind)
             for path, (name, kind) in _FILES.items()
         }
+
+    async def listen(self, host: str, port: int) -> int:
+        """Start to serve.
+
+        Args:
+            host: name or address to listen on.
+            port: 0: any free port.
+
+        Returns:
+            The port.
+
+        Raises:
+            OSError, UnicodeError, OverflowError: the address cannot be used.
+        """
+        self._runner = web.AppRunner(self.application(), access_log=None)
+        await self._runner.setup()
+        handlers = self._runner.server
+        assert handlers is not None  # after setup
+        self._listening = await asyncio.get_running_loop().create_server(
+            self._newcomers.watched(handlers), host, port
+        )
+        return int(self._listening.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop to serve, and close all pages."""
+        if self._listening is not None:
+            self._listening.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     def application(self) -> web.Application:
         """The application, for an aiohttp runner."""
@@ -82,6 +115,7 @@ class PickerServer:
         tokens = request.query.get("token"), request.cookies.get(self._access.cookie)
         if not any(self._access.knows(token) for token in tokens):
             return _refusal(_NO_TOKEN)
+        self._newcomers.admit(request.transport)
         return await handler(request)
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -11,7 +11,8 @@ from std_msgs.msg import Header
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.canvas import CANVAS_KIND, CanvasMessages
-from sam_pt_ros.interchange.messages import stamp_of
+from sam_pt_ros.interchange.messages import ResultMessages, stamp_of
+from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.message_classes import make_rclpy_message, rclpy_message_class
 from sam_pt_ros.ros.rclpy_internals import destroy_lifecycle_publisher
@@ -19,7 +20,10 @@ from sam_pt_ros.ros.reporter import REPETITION
 from sam_pt_ros.ros.topics import create_output
 
 _USABLE = 0.5  # share of the time that images are kept; the rest is left for clicking
-_THICKNESS = 0.01  # share of its distance; points this near to it lie on the canvas
+# Points this near to it lie on the canvas: RViz's depth is off by up to 6 mm at any distance, and
+# outlines, on which one may click as well, are in front of it by 0.005 of its distance.
+_THICKNESS = 0.01  # share of its distance
+_LEAST_THICKNESS = 0.015  # metres
 
 
 class CanvasPublisher:
@@ -30,12 +34,18 @@ class CanvasPublisher:
     Args:
         node: publishes.
         options: where the canvas is, and how often it is renewed.
+
+    Attributes:
+        distance: of the canvas in front of the camera, metres.
     """
 
     def __init__(self, node: LifecycleNode, options: NodeOptions) -> None:
         self._node = node
-        self._distance = options.canvas_distance
+        self.distance = options.canvas_distance
+        self._thickness = max(_THICKNESS * options.canvas_distance, _LEAST_THICKNESS)
         self._messages = CanvasMessages(make_rclpy_message, options.canvas_distance)
+        self._results = ResultMessages(make_rclpy_message)
+        self._objects: set[int] = set()  # ids in the image that is shown
         self._due = 0.0  # monotonic time at which to renew it
         self._listeners = 0
         self._shown: int | None = None  # written by one thread, read by all: replaced at once
@@ -58,15 +68,23 @@ class CanvasPublisher:
         self._due = 0.0
 
     def show(
-        self, image: np.ndarray, header: Header, camera: CameraModel | None, oldest: int
+        self,
+        image: np.ndarray,
+        header: Header,
+        camera: CameraModel | None,
+        oldest: int,
+        result: TrackResult,
     ) -> None:
-        """Show the image, if the canvas is due, or has a new subscription.
+        """Show the image with the outlines of its objects, if the canvas is due.
+
+        It is also due for a new subscription, and when an object has started or ended.
 
         Args:
             image: RGB ``uint8 (H, W, 3)``.
             header: the image's.
             camera: its model; None if it is not known.
             oldest: stamp of the oldest image that can still be clicked on, nanoseconds.
+            result: of the image.
         """
         if self._publisher is None:
             return
@@ -75,7 +93,8 @@ class CanvasPublisher:
             self._shown = None  # the next subscription has received nothing yet
             return
         now = time.monotonic()
-        if self._listeners > known:
+        objects = {item.object_id for item in result.objects}
+        if self._listeners > known or objects != self._objects:
             self._due = now
         if camera is None:
             self._warn("the canvas needs a camera_info, and none has arrived")
@@ -93,25 +112,26 @@ class CanvasPublisher:
         self._due = max(self._due, now - self._period) + self._period
         try:
             camera.check_size((image.shape[0], image.shape[1]))
-            message = self._messages.show(image, header, camera)
+            outlines = self._results.outlines(result, header, camera, self.distance)
+            message = self._messages.show(image, header, camera, outlines)
         except UserError as error:
             self._warn(str(error))
             return
         self._publisher.publish(message)
-        self._shown, self._oldest = stamp, oldest
+        self._shown, self._oldest, self._objects = stamp, oldest, objects
 
-    def stamp_of(self, point: np.ndarray) -> int | None:
-        """The stamp of the image that a point on the canvas was clicked on; None beside it.
+    @property
+    def shown(self) -> int | None:
+        """The stamp of the image that is shown, nanoseconds; None: none is."""
+        return self._shown
+
+    def holds(self, point: np.ndarray) -> bool:
+        """Whether a click on the canvas may have this place, as far as RViz knows depths.
 
         Args:
             point: ``float64 (3,)`` metres in the camera's optical frame.
-
-        Returns:
-            Nanoseconds; None, too, if nothing is shown.
         """
-        shown = self._shown
-        beside = abs(point[2] - self._distance) > _THICKNESS * self._distance
-        return None if beside else shown
+        return bool(abs(point[2] - self.distance) <= self._thickness)
 
     def _warn(self, text: str) -> None:
         self._node.get_logger().warning(text, throttle_duration_sec=10 * REPETITION)

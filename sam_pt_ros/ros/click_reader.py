@@ -17,12 +17,13 @@ To add a point to an object that does not exist is refused with ``there is no ob
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from geometry_msgs.msg import PointStamped
-from std_msgs.msg import Header
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
@@ -61,6 +62,17 @@ class ClickMode:
     selected: int
 
 
+class Canvas(Protocol):
+    """Where clicks refer to the image that is shown."""
+
+    @property
+    def shown(self) -> int | None:
+        """The stamp of the image that is shown, nanoseconds; None: none is."""
+
+    def holds(self, point: np.ndarray) -> bool:
+        """Whether a point, ``float64 (3,)`` metres in the camera's frame, lies on it."""
+
+
 class ClickReader:
     """Reads clicks and applies them to the pipeline; all of it in the thread that processes.
 
@@ -68,8 +80,7 @@ class ClickReader:
         pipeline: tracks what is clicked on.
         transforms: for points in other frames than the camera's.
         camera_info: knows the camera.
-        canvas_stamp: the stamp of the image that is shown at a point (x, y, z in the camera's
-            frame, metres), or None where none is.
+        canvas: shows an image to click on.
     """
 
     def __init__(
@@ -77,12 +88,12 @@ class ClickReader:
         pipeline: SamPt,
         transforms: Transforms,
         camera_info: CameraInfoInput,
-        canvas_stamp: Callable[[np.ndarray], int | None],
+        canvas: Canvas,
     ) -> None:
         self._pipeline = pipeline
         self._transforms = transforms
         self._camera_info = camera_info
-        self._canvas_stamp = canvas_stamp
+        self._canvas = canvas
         self._started: list[int] = []  # ids, in the order in which their objects were started
 
     @property
@@ -120,13 +131,36 @@ class ClickReader:
     def read_point_in_space(self, message: PointStamped, mode: ClickMode) -> ClickRequest:
         """A point in space, in any frame that tf2 knows."""
         calibration = self._camera_info.require()
-        point = self._in_camera_frame(message, calibration.frame_id)
+        point, stamp = self._clicked(message, calibration.frame_id)
         self._check_size(calibration.camera)
         request = self._request(calibration.camera.project(point), mode)
-        return ClickRequest([request], self._clicked_stamp(point, message.header))
+        return ClickRequest([request], stamp)
 
-    def _in_camera_frame(self, message: PointStamped, frame_id: str) -> np.ndarray:
-        """The point, ``float64 (3,)``, in the camera's frame."""
+    def _clicked(self, message: PointStamped, frame_id: str) -> tuple[np.ndarray, int | None]:
+        """What was clicked on: the point in the camera's frame, and the image's stamp.
+
+        In another frame the canvas stays where the camera was when its image was taken. Off the
+        canvas, RViz stamps points with its own time, which need not be the camera's: it counts
+        only if the history covers it. A stamp None means the newest image.
+
+        Returns:
+            ``float64 (3,)`` metres, and nanoseconds.
+        """
+        shown = self._canvas.shown
+        if shown is not None and message.header.frame_id != frame_id:
+            with suppress(UserError):  # tf2 need not know where the camera was
+                point = self._in_camera_frame(message, frame_id, shown)
+                if self._canvas.holds(point):
+                    return point, shown
+        point = self._in_camera_frame(message, frame_id, None)
+        if shown is not None and self._canvas.holds(point):
+            return point, shown
+        return point, self._stamp_in_history(stamp_of(message.header))
+
+    def _in_camera_frame(
+        self, message: PointStamped, frame_id: str, stamp: int | None
+    ) -> np.ndarray:
+        """The point, ``float64 (3,)``, in the camera's frame at a time; None: the newest."""
         source, point = message.header.frame_id, message.point
         for what, name in (("point", source), ("camera_info", frame_id)):
             if not name:
@@ -134,23 +168,12 @@ class ClickReader:
         xyz = np.array([point.x, point.y, point.z])
         if not np.isfinite(xyz).all():
             raise UserError(f"the point {xyz.tolist()} is not finite")
-        transform = self._transforms.lookup(frame_id, source, None)
+        transform = self._transforms.lookup(frame_id, source, stamp)
         return np.asarray(transform[:3, :3] @ xyz + transform[:3, 3])
 
     def _check_size(self, camera: CameraModel) -> None:
         if len(self._pipeline.history):
             camera.check_size(self._pipeline.history.newest.size)
-
-    def _clicked_stamp(self, point: np.ndarray, header: Header) -> int | None:
-        """The stamp of the image that was clicked on; None: the newest.
-
-        RViz stamps points with its own time, which need not be the camera's: it counts only if
-        the history covers it.
-        """
-        shown = self._canvas_stamp(point)
-        if shown is not None:
-            return shown
-        return self._stamp_in_history(stamp_of(header))
 
     def _stamp_in_history(self, stamp: int | None) -> int | None:
         """The stamp if the history covers it; None, the newest image, otherwise."""

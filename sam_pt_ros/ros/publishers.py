@@ -26,6 +26,7 @@ from sam_pt_ros.interchange.messages import (
 from sam_pt_ros.interchange.visualization import draw_overlay
 from sam_pt_ros.msg import Performance
 from sam_pt_ros.objects import TrackResult
+from sam_pt_ros.options.node import CANVAS_DISTANCE
 from sam_pt_ros.ros.health import FrameTimes
 from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.message_classes import make_rclpy_message, rclpy_message_class
@@ -46,6 +47,7 @@ class Processed:
         image: RGB ``uint8 (H, W, 3)``.
         camera: its model; None if it is not known.
         locator: finds positions; None: they are not known.
+        canvas_distance: of the canvas, and so of the outlines, in front of the camera, metres.
     """
 
     result: TrackResult
@@ -53,6 +55,7 @@ class Processed:
     image: np.ndarray
     camera: CameraModel | None
     locator: Locator | None = None
+    canvas_distance: float = CANVAS_DISTANCE
 
     @cached_property
     def located(self) -> Located:
@@ -93,7 +96,7 @@ def _markers(view: Processed) -> Any:
     if view.camera is None:
         raise UserError("markers need a camera_info, and none has arrived")
     view.camera.check_size(view.result.label_image.shape[:2])
-    return _MESSAGES.markers(view.result, view.header, view.camera)
+    return _MESSAGES.markers(view.result, view.header, view.camera, view.canvas_distance)
 
 
 # In the order in which they are published: what waits for depth, or is slow to draw, comes last.

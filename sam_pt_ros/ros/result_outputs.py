@@ -60,9 +60,12 @@ class ResultOutputs:
     def publish(self, result: TrackResult, header: Header, image: np.ndarray) -> None:
         """Publish what is known of an image, RGB ``uint8 (H, W, 3)``, and show it."""
         camera = self._camera_info.camera
-        self._publishers.publish(Processed(result, header, image, camera, self.locator))
+        distance = self._canvas.distance
+        view = Processed(result, header, image, camera, self.locator, distance)
+        self._publishers.publish(view)
         try:
-            self._canvas.show(image, header, camera, self._pipeline.history.oldest.stamp)
+            oldest = self._pipeline.history.oldest.stamp
+            self._canvas.show(image, header, camera, oldest, result)
         except Exception as error:  # it must not cost the image its other results
             self._reporter.exception("publishing on '~/canvas' failed", error)
 

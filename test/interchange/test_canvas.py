@@ -1,23 +1,16 @@
-"""The canvas: a point on it projects to the pixel that is drawn there; how RViz shows it."""
+"""The canvas: a point on it projects to the pixel that is drawn there."""
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.canvas import canvas_mesh
-from sam_pt_ros.options.node import NodeOptions
 from support.examples import examples
 
-ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT = 640, 480
 SIZE = HEIGHT, WIDTH
 EYE = np.array([0.4, -0.3, -0.7])
@@ -176,84 +169,3 @@ def test_a_lens_model_that_reaches_nothing_has_no_canvas() -> None:
     vertices, uv = canvas_mesh(CameraModel(aside, np.zeros(4), True, SIZE), SIZE, 1.0)
     assert vertices.shape == (0, 3)
     assert uv.shape == (0, 2)
-
-
-# --- RViz's view of it --------------------------------------------------------------------
-
-
-def rviz() -> dict[str, Any]:
-    return dict(
-        yaml.safe_load((ROOT / "config" / "track.rviz").read_text())["Visualization Manager"]
-    )
-
-
-def display(name: str) -> dict[str, Any]:
-    (found,) = [item for item in rviz()["Displays"] if item["Name"] == name]
-    return dict(found)
-
-
-def orbit() -> tuple[np.ndarray, np.ndarray]:
-    """Eye, and right, up and backward as rows, of RViz's Orbit view, whose upright axis is z."""
-    view = rviz()["Views"]["Current"]
-    assert view["Class"] == "rviz_default_plugins/Orbit"
-    assert abs(view["Pitch"]) <= math.pi / 2 - 0.001  # RViz would cut it there
-    yaw, pitch = view["Yaw"], view["Pitch"]
-    backward = np.array(
-        [math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch), math.sin(pitch)]
-    )
-    focus = np.array([view["Focal Point"][axis] for axis in "XYZ"])
-    right = np.cross([0, 0, 1], backward)
-    right /= np.linalg.norm(right)
-    return focus + view["Distance"] * backward, np.stack(
-        [right, np.cross(backward, right), backward]
-    )
-
-
-def on_screen(points: np.ndarray, field: float = math.radians(45)) -> np.ndarray:
-    """x to the right and y up; the window's upper and lower edge are 1 and -1."""
-    eye, axes = orbit()
-    x, y, z = axes @ (points - eye).T
-    assert (z < 0).all(), "behind the viewer"
-    return np.stack([x, y], -1) / (-z * math.tan(field / 2))[:, None]
-
-
-def test_rviz_shows_the_canvas_upright_and_fills_the_view_with_it() -> None:
-    """A common camera: 60 degrees wide."""
-    focal_length = 320 / math.tan(math.radians(30))
-    distance = NodeOptions().canvas_distance
-    lens = CameraModel(
-        np.array([[focal_length, 0, 319.5], [0, focal_length, 239.5], [0, 0, 1]]),
-        np.zeros(5),
-        False,
-    )
-    vertices, uv = canvas_mesh(lens, SIZE, distance)
-    screen = {tuple(t): p for t, p in zip(uv.tolist(), on_screen(vertices), strict=True)}
-    top_left, top_right = screen[0, 0], screen[1, 0]
-    low_left, low_right = screen[0, 1], screen[1, 1]
-    width, height = top_right[0] - top_left[0], top_left[1] - low_left[1]
-    assert width / height == pytest.approx(WIDTH / HEIGHT, rel=0.01)  # neither mirrored nor tilted
-    for left, right in ((top_left, top_right), (low_left, low_right)):
-        assert left[1] == pytest.approx(right[1], abs=0.01)
-    for top, low in ((top_left, low_left), (top_right, low_right)):
-        assert top[0] == pytest.approx(low[0], abs=0.01)
-    middle = (top_left + low_right) / 2
-    np.testing.assert_allclose(middle, 0, atol=0.02)
-    assert 1.4 < height < 2
-
-
-def test_rviz_listens_to_the_canvas_reliably_and_keeps_the_point_tool() -> None:
-    canvas = display("Canvas")
-    assert canvas["Class"] == "rviz_default_plugins/MarkerArray"
-    assert canvas["Enabled"]
-    assert canvas["Topic"]["Value"] == "/sam_pt/canvas"
-    assert canvas["Topic"]["Reliability Policy"] == "Reliable"
-    assert rviz()["Global Options"]["Fixed Frame"] == "camera_optical_frame"
-    (tool,) = [t for t in rviz()["Tools"] if t["Class"] == "rviz_default_plugins/PublishPoint"]
-    assert tool["Single click"] is False
-    assert tool["Topic"]["Value"] == "/clicked_point"
-
-
-def test_nothing_in_rviz_stands_in_front_of_the_canvas() -> None:
-    for item in rviz()["Displays"]:
-        if item["Class"] not in ("rviz_default_plugins/Image", "rviz_default_plugins/MarkerArray"):
-            assert not item["Enabled"], item["Name"]

@@ -105,7 +105,7 @@ class Clicked:
             self.pipeline,
             SimpleNamespace(lookup=self._lookup),  # type: ignore[arg-type]
             self.camera_info,
-            lambda point: None,
+            SimpleNamespace(shown=None),  # type: ignore[arg-type]
         )
         self.clicks = ClickInputs(
             self.node,

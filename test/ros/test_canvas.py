@@ -21,8 +21,11 @@ from visualization_msgs.msg import Marker, MarkerArray
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.canvas import CanvasMessages, canvas_mesh
-from sam_pt_ros.interchange.messages import stamp_of
+from sam_pt_ros.interchange.messages import ResultMessages, stamp_of
+from sam_pt_ros.masks import CroppedMask
+from sam_pt_ros.objects import ObjectResult, ObjectState, TrackResult
 from sam_pt_ros.options.node import NodeOptions
+from sam_pt_ros.points import PointTracks
 from sam_pt_ros.ros.canvas_publisher import CanvasPublisher
 from sam_pt_ros.ros.message_classes import make_rclpy_message
 from support.rig import TIMEOUT, Rig
@@ -30,6 +33,7 @@ from support.scene import OCCLUDER, THING, overlap
 
 SIZE = HEIGHT, WIDTH = 48, 64
 K = np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
+MADE = ResultMessages(make_rclpy_message)
 PINHOLE = CameraModel(K, np.zeros(5), False, SIZE)
 DISTORTED = CameraModel(K, np.array([-0.3, 0.1, 0.0, 0.0, 0.0]), False, SIZE)
 
@@ -44,6 +48,26 @@ def picture(index: int = 0) -> np.ndarray:
     return np.stack([4 * x, 5 * y, np.full(SIZE, 40 * index)], -1).astype(np.uint8)
 
 
+def result(index: int, *ids: int) -> TrackResult:
+    """Objects, each seen in a square of its own."""
+    objects = tuple(
+        ObjectResult(
+            object_id,
+            "",
+            ObjectState.TRACKING,
+            1.0,
+            CroppedMask(np.ones((4, 4), np.bool_), (6 * object_id + index, 5), SIZE),
+            PointTracks.empty(index),
+            np.zeros(0, np.int32),
+            index,
+            0,
+        )
+        for object_id in ids
+    )
+    stamp = stamp_of(header(index))
+    return TrackResult(index, stamp, np.zeros(SIZE, np.uint16), objects, {})
+
+
 def decoded(texture: CompressedImage) -> np.ndarray:
     bgr = cv2.imdecode(np.frombuffer(texture.data, np.uint8), cv2.IMREAD_COLOR)
     return np.asarray(bgr[..., ::-1])
@@ -54,6 +78,7 @@ class FakeRviz:
 
     def __init__(self) -> None:
         self.markers: dict[tuple[str, int], list[np.ndarray]] = {}  # texture layers
+        self.others: dict[tuple[str, int], Marker] = {}  # that have no texture
         self.textures: dict[str, np.ndarray] = {}  # of the texture manager, which only it frees
         self._names: dict[tuple[str, int], str] = {}
         self._made = 0
@@ -63,8 +88,12 @@ class FakeRviz:
         assert len(set(keys)) == len(keys), "Multiple Markers had the same ns and id"
         for key, marker in zip(keys, message.markers, strict=True):
             if marker.action == Marker.DELETEALL:
-                for old in [old for old in self.markers if marker.ns in ("", old[0])]:
-                    del self.markers[old]
+                for kept in (self.markers, self.others):
+                    for old in [old for old in kept if marker.ns in ("", old[0])]:
+                        del kept[old]
+            elif marker.type != Marker.TRIANGLE_LIST:
+                assert marker.action == Marker.ADD
+                self.others[key] = marker
             elif marker.action == Marker.DELETE:
                 self.markers.pop(key, None)
             else:
@@ -168,6 +197,46 @@ def test_rviz_recovers_from_a_message_that_it_did_not_get() -> None:
             assert np.abs(image.astype(int) - picture(index)).mean() < 3
 
 
+def outlines(index: int, *ids: int, distance: float = 1.0) -> list[Marker]:
+    found = MADE.outlines(result(index, *ids), header(index), PINHOLE, distance)
+    assert len(found) == 2 * len(ids)
+    return found
+
+
+def test_outlines_come_with_their_image_and_before_it() -> None:
+    made = CanvasMessages(make_rclpy_message, 1.0)
+    messages = [
+        made.show(picture(i), header(i), PINHOLE, outlines(i, *ids))
+        for i, ids in enumerate([(), (1, 2), (2,), ()])
+    ]
+    done = [[(m.action, m.ns, m.id) for m in message.markers] for message in messages]
+    add, delete = Marker.ADD, Marker.DELETEALL
+    first, second = [[(add, ns, i) for ns in ("outline", "caption")] for i in (1, 2)]
+    gone = [(delete, "canvas", 2), (delete, "caption", 0), (delete, "outline", 0)]
+    assert done == [
+        [(delete, "canvas", 2), (add, "canvas", 0)],
+        [(add, "canvas", 0), (delete, "canvas", 2), *first, *second, (add, "canvas", 1)],
+        [(add, "canvas", 1), *gone, *second, (add, "canvas", 0)],
+        [(add, "canvas", 0), *gone, (add, "canvas", 1)],
+    ]
+    stamps = {m.header.stamp.sec for m in messages[2].markers[1:]}
+    assert stamps == {2}
+
+
+def test_rviz_shows_the_outlines_of_the_image_on_the_canvas_even_if_it_missed_some() -> None:
+    made, rviz = CanvasMessages(make_rclpy_message, 1.0), FakeRviz()
+    shown = [(), (1, 2), (2,), (3,), (1,), ()]
+    for index, ids in enumerate(shown):
+        message = made.show(picture(index), header(index), PINHOLE, outlines(index, *ids))
+        if index == 3:
+            continue
+        rviz.take(message)
+        ((image,),) = rviz.markers.values()
+        assert np.abs(image.astype(int) - picture(index)).mean() < 3
+        assert {key[1] for key in rviz.others} == set(ids)
+        assert {marker.header.stamp.sec for marker in rviz.others.values()} <= {index}
+
+
 def test_a_calibration_for_another_size_is_refused() -> None:
     made = CanvasMessages(make_rclpy_message, 1.0)
     camera = CameraModel(K, np.zeros(5), False, (480, 640))
@@ -224,8 +293,19 @@ class Shown:
         monkeypatch.setattr("sam_pt_ros.ros.canvas_publisher.time.monotonic", lambda: self.now)
         self.canvas = CanvasPublisher(self.node, NodeOptions(**options))
 
-    def show(self, index: int, camera: CameraModel | None = PINHOLE, oldest: int = 0) -> None:
-        self.canvas.show(picture(), header(index), camera, stamp_of(header(oldest)))
+    def show(
+        self,
+        index: int,
+        camera: CameraModel | None = PINHOLE,
+        oldest: int = 0,
+        ids: tuple[int, ...] = (),
+    ) -> None:
+        known = stamp_of(header(oldest))
+        self.canvas.show(picture(), header(index), camera, known, result(index, *ids))
+
+    def stamp_at(self, x: float, y: float, z: float) -> int | None:
+        """The stamp of the image that a click there refers to; None: of none that is shown."""
+        return self.canvas.shown if self.canvas.holds(np.array([x, y, z])) else None
 
     @property
     def published(self) -> list[int]:
@@ -292,18 +372,60 @@ def test_a_point_on_the_canvas_has_the_stamp_of_the_image_that_is_seen(
     make_shown: Callable[..., Shown],
 ) -> None:
     shown = make_shown(canvas_distance=2.0)
-    point = np.array([0.3, -0.2, 2.0])
-    assert shown.canvas.stamp_of(point) is None
+    point = (0.3, -0.2, 2.0)
+    assert shown.stamp_at(*point) is None
     shown.node.listeners = 1
     shown.show(4)
     shown.show(5)  # not shown: it is too soon
-    assert shown.canvas.stamp_of(point) == stamp_of(header(4))
-    assert shown.canvas.stamp_of(np.array([0.0, 0.0, 2.019])) == stamp_of(header(4))
-    assert shown.canvas.stamp_of(np.array([0.0, 0.0, 2.021])) is None
-    assert shown.canvas.stamp_of(np.array([0.0, 0.0, 1.979])) is None
+    assert shown.stamp_at(*point) == stamp_of(header(4))
+    assert shown.stamp_at(0.0, 0.0, 2.019) == stamp_of(header(4))
+    assert shown.stamp_at(0.0, 0.0, 2.021) is None
+    assert shown.stamp_at(0.0, 0.0, 1.979) is None
     shown.node.listeners = 0
     shown.show(6)
-    assert shown.canvas.stamp_of(point) is None
+    assert shown.stamp_at(*point) is None
+
+
+@pytest.mark.parametrize(
+    ("distance", "thickness"), [(0.2, 0.015), (1.0, 0.015), (1.5, 0.015), (2.0, 0.02), (10.0, 0.1)]
+)
+def test_a_click_is_on_the_canvas_if_rviz_s_depth_says_so_to_within_its_error(
+    make_shown: Callable[..., Shown], distance: float, thickness: float
+) -> None:
+    shown = make_shown(canvas_distance=distance)
+    shown.node.listeners = 1
+    shown.show(4)
+
+    def hit(z: float) -> bool:
+        return shown.stamp_at(0.1, 0.0, z) == stamp_of(header(4))
+
+    step = 0.006  # metres, of RViz's depth
+    for drawn in (distance, 0.995 * distance):  # the canvas, and outlines on it
+        assert hit(drawn) and hit(drawn - step) and hit(drawn + step)
+    for side in (-1, 1):
+        assert hit(distance + side * (thickness - 1e-6))
+        assert not hit(distance + side * (thickness + 1e-6))
+
+
+def test_what_is_shown_has_the_outlines_of_its_own_objects_at_the_canvas(
+    make_shown: Callable[..., Shown],
+) -> None:
+    shown = make_shown(canvas_distance=0.2)
+    shown.node.listeners = 1
+    shown.show(3, ids=(1, 2))
+    (message,) = shown.node.published
+    assert message.markers[1:-1] == outlines(3, 1, 2, distance=0.2)
+    assert {p.z for p in message.markers[1].points} == {0.995 * 0.2}
+
+
+def test_when_an_object_starts_or_ends_the_canvas_is_renewed_at_once(
+    make_shown: Callable[..., Shown],
+) -> None:
+    shown = make_shown(canvas_rate=0.001)
+    shown.node.listeners = 1
+    for index, ids in enumerate([(), (), (1,), (1,), (1, 2), (1, 2), (2,), (3,), (3,), ()]):
+        shown.show(index, ids=ids)
+    assert shown.published == [0, 2, 4, 6, 7, 9]
 
 
 def test_an_image_is_replaced_before_it_leaves_the_history(
@@ -315,7 +437,7 @@ def test_an_image_is_replaced_before_it_leaves_the_history(
     for index in range(40):
         oldest = max(0, index - 9)
         shown.show(index, oldest=oldest)
-        assert shown.canvas.stamp_of(np.array([0.0, 0.0, 1.0])) >= stamp_of(header(oldest))
+        assert shown.stamp_at(0.0, 0.0, 1.0) >= stamp_of(header(oldest))
     assert shown.published == [0, 10, 15, 20, 25, 30, 35]
 
 
@@ -324,13 +446,13 @@ def test_of_what_was_forgotten_nothing_is_shown_and_the_next_image_is(
 ) -> None:
     shown = make_shown()
     shown.node.listeners = 1
-    point = np.array([0.0, 0.0, 1.0])
+    point = (0.0, 0.0, 1.0)
     shown.show(4)
     shown.canvas.forget()
-    assert shown.canvas.stamp_of(point) is None
+    assert shown.stamp_at(*point) is None
     shown.show(2, oldest=2)  # at the same time: it is not due yet
     assert shown.published == [4, 2]
-    assert shown.canvas.stamp_of(point) == stamp_of(header(2))
+    assert shown.stamp_at(*point) == stamp_of(header(2))
 
 
 def test_rate_0_means_that_there_is_no_canvas(make_shown: Callable[..., Shown]) -> None:
@@ -339,7 +461,7 @@ def test_rate_0_means_that_there_is_no_canvas(make_shown: Callable[..., Shown]) 
     shown.show(0)
     assert shown.node.topics == []
     assert shown.published == []
-    assert shown.canvas.stamp_of(np.array([0.0, 0.0, 1.0])) is None
+    assert shown.stamp_at(0.0, 0.0, 1.0) is None
     shown.canvas.destroy()
 
 
@@ -441,6 +563,18 @@ def test_a_click_on_the_canvas_means_the_image_that_it_showed(
         assert beside_it.age == 1
         truth = rig.scene.frame(newest + 1).mask(THING)
         assert overlap(rig.mask(on_it.id, newest + 1), truth) > 0.8
+
+        assert listener.wait(2, TIMEOUT)  # not due, but there are objects that were not shown
+        renewed = listener.heard[-1].markers[1:]
+        assert [(m.ns, m.id) for m in renewed] == [
+            ("canvas", 2),
+            *[(ns, i) for i in (on_it.id, beside_it.id) for ns in ("outline", "caption")],
+            ("canvas", 1),
+        ]
+        assert {stamp_of(m.header) for m in renewed} == {rig.scene.stamp(newest + 1)}
+        newest_outlines = rig.output("markers", newest + 1).markers[1:]
+        assert renewed[1:-1] == newest_outlines
+        assert {p.z for p in newest_outlines[0].points} == {0.995 * 2.0}
 
 
 @pytest.fixture(scope="module")

@@ -126,6 +126,21 @@ def test_markers_delete_the_old_ones_first_and_lie_on_the_rays() -> None:
     assert {m.header.frame_id for m in made} == {"camera"}
 
 
+@pytest.mark.parametrize("distance", [0.2, 1.0, 5.0])
+def test_outlines_are_drawn_to_the_scale_of_the_canvas(distance: float) -> None:
+    near = MADE.markers(result(seen()), HEADER, CAMERA).markers[1:]
+    made = MADE.markers(result(seen()), HEADER, CAMERA, distance).markers[1:]
+    assert made == MADE.outlines(result(seen()), HEADER, CAMERA, distance)
+    outline, caption = made
+    points = [[xyz(p) for p in marker.points] for marker in (near[0], outline)]
+    np.testing.assert_allclose(points[1], distance * np.array(points[0]), rtol=1e-12)
+    assert {p.z for p in outline.points} == {0.995 * distance}
+    assert (outline.scale.x, caption.scale.z) == (0.004 * distance, 0.04 * distance)
+    place, there = xyz(near[1].pose.position), xyz(caption.pose.position)
+    np.testing.assert_allclose(there, distance * np.array(place), rtol=1e-12)
+    assert place[2] == 0.995
+
+
 # --- in space -----------------------------------------------------------------------------
 
 

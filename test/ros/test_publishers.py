@@ -79,12 +79,16 @@ def test_an_overlay_is_drawn_once_for_both_of_its_topics(made: list[str]) -> Non
 def test_markers_are_made_for_who_listens_only(
     made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishers._MESSAGES, "markers", lambda *_: "markers")
+    given: list[Any] = []
+    monkeypatch.setattr(
+        publishers._MESSAGES, "markers", lambda *arguments: given.append(arguments) or "markers"
+    )
     node = ListenedNode()
     outputs = Publishers(node, None, "")  # type: ignore[arg-type]
     camera: Any = SimpleNamespace(check_size=lambda size: None)
-    seen = Processed(view().result, Header(), view().image, camera)
+    seen = Processed(view().result, Header(), view().image, camera, canvas_distance=0.2)
     outputs.publish(seen)
     node.listened = {"markers"}
     outputs.publish(seen)
     assert made == ["markers"] == node.published
+    assert given == [(seen.result, seen.header, camera, 0.2)]
