@@ -27,6 +27,7 @@ from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from support import packages
+from support.listening import Listening
 from support.mutations import STEP, plan
 from support.rig import TIMEOUT, Camera, Rig
 from support.scene import OCCLUDER, THING, overlap, passing_scene
@@ -64,33 +65,6 @@ class Faults:
     def clear(self) -> None:
         for model in ("tracker", "segmenter", "hanging"):
             (self.packages / model).unlink(missing_ok=True)
-
-
-class Listening:
-    """Hears a topic besides what every rig hears."""
-
-    def __init__(self, rig: Rig, kind: Any, topic: str) -> None:
-        self._rig = rig
-        self.heard: list[Any] = []
-        self._subscription = rig.listener.create_subscription(kind, topic, self._hear, 1000)
-
-    def _hear(self, message: Any) -> None:
-        with self._rig._changed:
-            self.heard.append(message)
-            self._rig._changed.notify_all()
-
-    def wait(self, condition: Callable[[Any], Any], what: str) -> Any:
-        """Wait for a message since the last ``forget`` that makes a condition true; its value."""
-        return self._rig.wait(
-            lambda: next((v for v in map(condition, self.heard) if v), None), what
-        )
-
-    def forget(self) -> None:
-        with self._rig._changed:
-            self.heard.clear()
-
-    def end(self) -> None:
-        self._rig.destroy(self._subscription)
 
 
 class FaultyRig:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 from geometry_msgs.msg import Point
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -36,21 +35,11 @@ from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from support import camera_process
-from support.rig import free_domain, give_back
 from support.scene import THING, plain_scene
 
 OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
 TIMEOUT = 60.0
-
-
-@pytest.fixture
-def context() -> Iterator[Context]:
-    domain, made = free_domain(), Context()
-    rclpy.init(context=made, domain_id=domain)
-    yield made
-    rclpy.shutdown(context=made)
-    give_back(domain)
 
 
 @pytest.fixture
