@@ -58,14 +58,14 @@ class CanvasPublisher:
         self._due = 0.0
 
     def show(
-        self, image: np.ndarray, header: Header, camera: CameraModel | None, oldest: int
+        self, image: np.ndarray, header: Header, camera: CameraModel | str, oldest: int
     ) -> None:
         """Show the image, if the canvas is due, or has a new subscription.
 
         Args:
             image: RGB ``uint8 (H, W, 3)``.
             header: the image's.
-            camera: its model; None if it is not known.
+            camera: its model, or why it is not known.
             oldest: stamp of the oldest image that can still be clicked on, nanoseconds.
         """
         if self._publisher is None:
@@ -77,8 +77,8 @@ class CanvasPublisher:
         now = time.monotonic()
         if self._listeners > known:
             self._due = now
-        if camera is None:
-            self._warn("the canvas needs a camera_info, and none has arrived")
+        if isinstance(camera, str):
+            self._warn(f"no canvas: {camera}")
             return
         stamp, shown = stamp_of(header), self._shown
         leaves = (

@@ -72,7 +72,7 @@ class LiveStream:
             self.worker: Worker[Arrival] = Worker(processing.take, capacity)
             undo.callback(self.worker.stop)
             self._inputs = inputs = undo.enter_context(ExitStack())
-            inputs.callback(node.destroy_subscription, camera_info.subscribe())
+            inputs.callback(camera_info.subscribe().destroy)
             self.clicks = ClickInputs(
                 node, self.worker, click_reader, lambda: outputs.shown, reporter
             )

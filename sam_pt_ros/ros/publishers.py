@@ -44,14 +44,14 @@ class Processed:
         result: of the image.
         header: the image's.
         image: RGB ``uint8 (H, W, 3)``.
-        camera: its model; None if it is not known.
+        camera: its model, or why it is not known.
         locator: finds positions; None: they are not known.
     """
 
     result: TrackResult
     header: Header
     image: np.ndarray
-    camera: CameraModel | None
+    camera: CameraModel | str
     locator: Locator | None = None
 
     @cached_property
@@ -90,8 +90,8 @@ def _target_object_points(view: Processed) -> Any | None:
 
 
 def _markers(view: Processed) -> Any:
-    if view.camera is None:
-        raise UserError("markers need a camera_info, and none has arrived")
+    if isinstance(view.camera, str):
+        raise UserError(view.camera)
     view.camera.check_size(view.result.label_image.shape[:2])
     return _MESSAGES.markers(view.result, view.header, view.camera)
 

@@ -433,9 +433,10 @@ def test_depth_of_another_frame_is_refused(camera: DepthCamera) -> None:
     assert item.state == TrackedObject.TRACKING and unknown(item.extent)
     points = rig.output("tracked_points", index).points
     assert np.isnan([xyz(p.position) for p in points]).all()
-    camera.publish(index + 1, frame_id="")  # some drivers leave it out
-    rig.play(index + 1)
-    in_place(rig, index + 1)
+    for each, frame_id in ((index + 1, ""), (index + 2, f"/{FRAME_ID}")):  # of some drivers
+        camera.publish(each, frame_id=frame_id)
+        rig.play(each)
+        in_place(rig, each)
     assert not rig.heard("object_points", index)
 
 
