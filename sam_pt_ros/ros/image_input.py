@@ -35,6 +35,7 @@ class ImageSubscription:
         depth: how many messages may wait for the executor.
         callback: takes each message, in the executor's thread.
         timeout: seconds without a message after which it warns; 0: never.
+        stamp_on_arrival: whether messages get the time of their arrival as stamp.
 
     Attributes:
         name: name of the topic, not resolved.
@@ -51,10 +52,12 @@ class ImageSubscription:
         depth: int,
         callback: Callable[[Any], None],
         timeout: float,
+        stamp_on_arrival: bool,
     ) -> None:
         self._node = node
         self._callback = callback
         self.timeout = timeout
+        self._stamp_on_arrival = stamp_on_arrival
         self._begin = self._last = time.monotonic()
         self._silent = self._mismatch = False
         self.kind = kind
@@ -145,6 +148,8 @@ class ImageSubscription:
             )
             self._silent = False
         self._last = now
+        if self._stamp_on_arrival:
+            message.header.stamp = self._node.get_clock().now().to_msg()
         self._callback(message)
 
     def _check(self) -> None:
@@ -198,7 +203,7 @@ class ImageInput(ImageSubscription):
 
     Args:
         node: subscribes.
-        options: transport, mode and ``input_timeout``.
+        options: transport, mode, ``input_timeout`` and ``stamp_on_arrival``.
         callback: takes each image, in the executor's thread.
     """
 
@@ -214,6 +219,7 @@ class ImageInput(ImageSubscription):
             queue_depth(options),
             callback,
             options.input_timeout,
+            options.stamp_on_arrival,
         )
 
     def _check(self) -> None:

@@ -346,6 +346,35 @@ def test_a_single_image_of_the_far_future_costs_no_object(every_frame: FaultyRig
     check_good(rig, 5, one=THING)
 
 
+@pytest.mark.parametrize(
+    ("stamps", "says"),
+    [
+        ("zero", "the images carry no stamp (it is 0), and only the first of each stamp is used"),
+        ("seconds", "the images share stamps of whole seconds (their nanosec is 0), and only"),
+        ("constant", "the images all carry the stamp 5.250000000, and only the first"),
+    ],
+)
+def test_a_driver_that_does_not_stamp_is_named_once(
+    every_frame: FaultyRig, stamps: str, says: str
+) -> None:
+    rig = every_frame.rig
+    start(rig, THING)
+    rig.play(1)
+    for each in range(100):
+        rig.camera.publish([2] * 5, stamps=stamps, content=1)
+        said = [m.status[0] for m in list(every_frame.diagnostics.heard)]
+        if any(s.level == WARN and s.message.startswith(says) for s in said) and each > 5:
+            break
+        time.sleep(0.1)
+    every_frame.status("images", WARN, re.escape(says))
+    rig.log(re.escape(says))
+    rig.play(2)  # it stamps again
+    every_frame.play_until(3, "images", OK, "Hz processed")
+    assert len(rig.logs("set the parameter stamp_on_arrival to true")) == 1
+    assert not rig.logs("two cameras|time jumped")
+    check_good(rig, 3, one=THING)
+
+
 def test_two_cameras_on_one_topic_are_noticed(every_frame: FaultyRig) -> None:
     rig = every_frame.rig
     start(rig, THING)

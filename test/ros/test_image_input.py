@@ -56,6 +56,32 @@ def test_publishers_of_other_types_count_for_nothing(
     assert logged.warnings == []
 
 
+@pytest.mark.parametrize("on_arrival", [False, True])
+def test_images_get_the_time_of_their_arrival_where_that_is_wanted(
+    make_input: Any, make_other: Callable[[str], Node], on_arrival: bool
+) -> None:
+    node, images, _ = make_input(stamp_on_arrival=on_arrival)
+    heard: list[Image] = []
+    images._callback = heard.append
+    publisher = make_other("camera").create_publisher(Image, "/image", 10)
+    sent = Image(encoding="mono8")
+    sent.header.frame_id = "camera"
+    begin = node.get_clock().now().nanoseconds
+
+    def enough() -> bool:
+        publisher.publish(sent)
+        return len(heard) >= 2
+
+    spin_until(node, enough, "two images")
+    end = node.get_clock().now().nanoseconds
+    stamps = [m.header.stamp.sec * 1_000_000_000 + m.header.stamp.nanosec for m in heard]
+    assert {m.header.frame_id for m in heard} == {"camera"}
+    if on_arrival:
+        assert begin < stamps[0] < stamps[1] <= end
+    else:
+        assert stamps[:2] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("transport", "remapping", "says"),
     [
