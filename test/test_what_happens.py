@@ -33,6 +33,22 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     ],
     "No image comes": [(FAULTS, "test_a_camera_that_stalls_is_named_and_objects_go_on")],
     "The size or the encoding": [(FAULTS, "test_a_camera_may_change_its_size_and_its_encoding")],
+    "A topic has another type": [
+        (
+            "ros/test_topic_types.py",
+            "test_every_input_of_the_node_says_so_and_hears_the_right_type_afterwards",
+        )
+    ],
+    "A camera_info cannot be used": [
+        (
+            "ros/test_clicks.py",
+            "test_points_before_a_calibration_and_without_tf2_are_refused",
+        ),
+        (
+            "ros/test_camera_info_input.py",
+            "test_why_one_was_refused_is_what_is_said_of_the_camera",
+        ),
+    ],
     "`qos_overrides` asks for more": [
         (FAULTS, "test_a_camera_whose_quality_of_service_does_not_match_is_named")
     ],
@@ -48,6 +64,9 @@ SEEN: dict[str, list[tuple[str, str]]] = {
             "ros/test_stream_order.py",
             "test_of_two_cameras_with_clocks_of_their_own_one_is_settled_on",
         ),
+    ],
+    "The driver does not stamp": [
+        (FAULTS, "test_a_driver_that_does_not_stamp_is_named_once"),
     ],
     "Images come faster": [
         (FAULTS, "test_performance_says_what_each_image_cost_and_what_was_dropped"),

@@ -10,9 +10,10 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 
-_FISHEYE = "equidistant"
 _PINHOLE = ("plumb_bob", "rational_polynomial", "thin_prism", "")
-_COEFFICIENTS = {_FISHEYE: (4,)} | dict.fromkeys(_PINHOLE, (0, 4, 5, 8, 12, 14))  # OpenCV's
+_FISHEYE = ("equidistant", "fisheye", "kannala_brandt")  # names of one model
+# Numbers of coefficients that OpenCV takes, ascending.
+_COEFFICIENTS = dict.fromkeys(_FISHEYE, (4,)) | dict.fromkeys(_PINHOLE, (0, 4, 5, 8, 12, 14))
 
 _UNDO_DISTORTION = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-6)
 """Largest number of steps, and the accuracy in pixels. OpenCV's default of 5 steps does not
@@ -28,7 +29,8 @@ class CameraModel:
 
     Attributes:
         matrix: ``float64 (3, 3)``, the intrinsic matrix of the images as published, pixels.
-        distortion: ``float64 (n,)``, D of the CameraInfo; all 0 or empty without distortion.
+        distortion: ``float64 (n,)``, D of the CameraInfo without the zeros at its end that the
+            lens model does not need; all 0 or empty without distortion.
         fisheye: whether D holds coefficients of the equidistant model.
         size: (height, width) of the images; None if the CameraInfo does not give it.
     """
@@ -70,10 +72,7 @@ class CameraModel:
         else:
             matrix, name = np.array(message.k, np.float64).reshape(3, 3), "K"
             distortion, fisheye = _lens(message)
-        if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
-            raise UserError(
-                f"the camera_info holds no calibration ({name} is 0); calibrate the camera"
-            )
+        _check_calibrated(matrix, name)
         roi = message.roi
         binning = np.array([message.binning_x or 1, message.binning_y or 1])
         matrix[:2, 2] -= roi.x_offset, roi.y_offset
@@ -184,22 +183,42 @@ class CameraModel:
         return np.hstack([flat.reshape(-1, 2), np.ones((len(pixels), 1))])
 
 
+def _check_calibrated(matrix: np.ndarray, name: str) -> None:
+    """UserError if an intrinsic matrix is what drivers publish without a calibration."""
+    fx, fy = matrix[0, 0], matrix[1, 1]
+    if not np.isfinite(matrix).all():
+        what = "is not finite"
+    elif not matrix.any():
+        what = "is 0"
+    elif (matrix == np.eye(3)).all():
+        what = "is the identity"
+    elif not (fx > 1 and fy > 1):  # 1 would be a lens of nearly 180 degrees
+        what = f"has focal lengths of {fx:g} and {fy:g} pixels"
+    else:
+        return
+    raise UserError(
+        f"the camera is not calibrated: {name} of its camera_info {what}; calibrate the camera"
+    )
+
+
 def _lens(message: Any) -> tuple[np.ndarray, bool]:
     """Distortion coefficients of a CameraInfo, and whether they are of the equidistant model."""
-    if message.distortion_model not in _COEFFICIENTS:
+    model = message.distortion_model.lower()
+    if model not in _COEFFICIENTS:
         raise UserError(
             f"the distortion model '{message.distortion_model}' is not supported; use "
             "plumb_bob, rational_polynomial, thin_prism or equidistant"
         )
     distortion = np.array(message.d, np.float64)
-    possible = _COEFFICIENTS[message.distortion_model]
-    if len(distortion) not in possible or not np.isfinite(distortion).all():
+    possible = _COEFFICIENTS[model]
+    enough = [n for n in possible if n <= len(distortion) and not distortion[n:].any()]
+    if not enough or not np.isfinite(distortion).all():
         raise UserError(
             f"the distortion model '{message.distortion_model}' needs "
             f"{' or '.join(map(str, possible))} finite coefficients, got "
             f"{distortion.tolist()}; calibrate the camera"
         )
-    return distortion, message.distortion_model == _FISHEYE
+    return distortion[: enough[0]], model in _FISHEYE
 
 
 def _scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:

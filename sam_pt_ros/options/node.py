@@ -42,6 +42,11 @@ class NodeOptions:
         "stretched to 8 bits by a range that is kept while it fits; if not, the upper 8 bits are "
         "used.",
     )
+    stamp_on_arrival: bool = option(
+        False,
+        "Whether images and depth get the time of their arrival as stamp, for drivers that do not "
+        "stamp them. Results carry that stamp. Depth then needs a larger depth_tolerance.",
+    )
     input_timeout: float = option(
         5.0,
         "Seconds without an image after which the node warns; 0: never.",

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.ros.reporter import REPETITION
-from sam_pt_ros.ros.topics import SENSOR_DATA_QOS, create_input
+from sam_pt_ros.ros.topic_types import publishers_of
+from sam_pt_ros.ros.topics import (
+    SENSOR_DATA_QOS,
+    create_input,
+    overridden_policies,
+    own_events,
+)
+from sam_pt_ros.ros.transforms import frame_name
+
+_TOPIC = "camera_info"
+_GRAPH_PERIOD = 0.25  # seconds between checks of the publishers
+_LATCHED_QOS = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,  # best-effort readers are sent nothing of the past
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +38,7 @@ class Calibration:
 
     Attributes:
         camera: projects points in its optical frame to pixels.
-        frame_id: name of that frame; may be empty.
+        frame_id: name of that frame, as tf2 knows it; may be empty.
     """
 
     camera: CameraModel
@@ -42,17 +60,17 @@ class CameraInfoInput:
         self._node = node
         self._rectified = rectified
         self._calibration: Calibration | None = None
-        self._why_unknown = "no camera_info has arrived yet, so a point in space has no pixel"
+        self._why_unknown = "no camera_info has arrived yet"
 
-    def subscribe(self) -> Any:
+    def subscribe(self) -> CameraInfoSubscription:
         """Subscribe; the caller destroys the subscription."""
-        return create_input(self._node, CameraInfo, "camera_info", self.receive, SENSOR_DATA_QOS)
+        return CameraInfoSubscription(self._node, self.receive)
 
     @property
-    def camera(self) -> CameraModel | None:
-        """The camera's model; None as long as it is not known."""
+    def camera(self) -> CameraModel | str:
+        """The camera's model, or why it is not known."""
         calibration = self._calibration
-        return None if calibration is None else calibration.camera
+        return self._why_unknown if calibration is None else calibration.camera
 
     def require(self) -> Calibration:
         """The calibration.
@@ -72,10 +90,64 @@ class CameraInfoInput:
         except UserError as error:
             self._why_unknown = str(error)
             self._node.get_logger().warning(
-                self._why_unknown, throttle_duration_sec=10 * REPETITION
+                f"camera_info refused: {error}", throttle_duration_sec=10 * REPETITION
             )
             return
-        known = self.camera
-        if known is not None and camera == known:
-            camera = known  # the same object: others have computed things for it
-        self._calibration = Calibration(camera, message.header.frame_id)
+        known = self._calibration
+        if known is not None and camera == known.camera:
+            camera = known.camera  # the same object: others have computed things for it
+        self._calibration = Calibration(camera, frame_name(message.header.frame_id))
+
+
+class CameraInfoSubscription:
+    """A subscription to ``camera_info`` that also hears what was published before it.
+
+    It listens as to a sensor, which matches any publisher. While one latches its messages
+    (transient local), it listens a second time, since only who asks for them is sent those of the
+    past. A user who overrides reliability or durability has chosen, and it listens once.
+
+    Args:
+        node: subscribes.
+        callback: takes each message, in the executor's thread; some of them twice.
+    """
+
+    def __init__(self, node: Node, callback: Callable[[CameraInfo], None]) -> None:
+        self._node = node
+        self._callback = callback
+        self._topic = node.resolve_topic_name(_TOPIC)
+        self._subscription = create_input(node, CameraInfo, _TOPIC, callback, SENSOR_DATA_QOS)
+        self._latched: Any = None
+        self._timer: Any = None
+        chosen = {QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY}
+        if not chosen & set(overridden_policies(node, self._topic)):
+            self._follow_publishers()
+            # Not in ROS time, which may stand still.
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = node.create_timer(_GRAPH_PERIOD, self._follow_publishers, clock=steady)
+
+    def destroy(self) -> None:
+        """Stop listening."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        for subscription in (self._latched, self._subscription):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+
+    def _follow_publishers(self) -> None:
+        latch = any(
+            (publisher.qos_profile.reliability, publisher.qos_profile.durability)
+            == (_LATCHED_QOS.reliability, _LATCHED_QOS.durability)
+            for publisher in publishers_of(self._node, self._topic, CameraInfo)
+        )
+        if latch and self._latched is None:
+            self._latched = self._node.create_subscription(
+                CameraInfo,
+                _TOPIC,
+                self._callback,
+                _LATCHED_QOS,
+                # It matches not all publishers, and need not: nobody is to be warned of that.
+                event_callbacks=own_events(),
+            )
+        elif not latch and self._latched is not None:
+            self._node.destroy_subscription(self._latched)
+            self._latched = None

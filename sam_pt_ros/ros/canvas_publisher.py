@@ -71,7 +71,7 @@ class CanvasPublisher:
         self,
         image: np.ndarray,
         header: Header,
-        camera: CameraModel | None,
+        camera: CameraModel | str,
         oldest: int,
         result: TrackResult,
     ) -> None:
@@ -82,7 +82,7 @@ class CanvasPublisher:
         Args:
             image: RGB ``uint8 (H, W, 3)``.
             header: the image's.
-            camera: its model; None if it is not known.
+            camera: its model, or why it is not known.
             oldest: stamp of the oldest image that can still be clicked on, nanoseconds.
             result: of the image.
         """
@@ -96,8 +96,8 @@ class CanvasPublisher:
         objects = {item.object_id for item in result.objects}
         if self._listeners > known or objects != self._objects:
             self._due = now
-        if camera is None:
-            self._warn("the canvas needs a camera_info, and none has arrived")
+        if isinstance(camera, str):
+            self._warn(f"no canvas: {camera}")
             return
         stamp, shown = stamp_of(header), self._shown
         leaves = (

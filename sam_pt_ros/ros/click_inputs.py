@@ -35,6 +35,13 @@ from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.topics import create_input
 from sam_pt_ros.ros.worker import Worker
 
+CLICK_KINDS = {
+    "points": PointPromptArray,
+    "clicked_pixel": Point,
+    "clicked_point": PointStamped,
+}
+"""Classes of the messages, by topic."""
+
 _MAX_WAITING = 100  # requests that wait for the pipeline
 _QOS = QoSProfile(depth=100)
 
@@ -107,12 +114,12 @@ class ClickInputs:
         self._shown = shown
         self._reporter = reporter
         with ExitStack() as made:
-            for kind, topic, callback in (
-                (PointPromptArray, "points", self._on_points),
-                (Point, "clicked_pixel", self._on_clicked_pixel),
-                (PointStamped, "clicked_point", self._on_clicked_point),
+            for topic, callback in (
+                ("points", self._on_points),
+                ("clicked_pixel", self._on_clicked_pixel),
+                ("clicked_point", self._on_clicked_point),
             ):
-                subscription = create_input(node, kind, topic, callback, _QOS)
+                subscription = create_input(node, CLICK_KINDS[topic], topic, callback, _QOS)
                 made.callback(node.destroy_subscription, subscription)
             self._subscriptions = made.pop_all()
 

@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image
 from sam_pt_ros.interchange.messages import stamp_of
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.image_input import ImageSubscription, queue_depth
+from sam_pt_ros.ros.stamp_watch import StampWatch
 
 _MOST_BYTES = 128 * 1024 * 1024  # 7 s of 640x480 in millimetres, or 1 s of 1280x720 in metres
 _LATE = 1_000_000_000  # nanoseconds that depth may be late; earlier stamps begin a new stream
@@ -37,12 +38,19 @@ class DepthInput:
         self._kept: deque[tuple[int, Image]] = deque()  # with their stamps
         self._bytes = 0
         self._newest: int | None = None  # stamp
+        self._stamps = StampWatch("depth images")
         self._arrived = -_ALIVE  # when the last one did, in steady time
         self._changed = Condition()
         self._open = True
         self._input_timeout = options.input_timeout
         self._subscription = ImageSubscription(
-            node, Image, "depth", queue_depth(options), self._receive, 0.0
+            node,
+            Image,
+            "depth",
+            queue_depth(options),
+            self._receive,
+            0.0,
+            options.stamp_on_arrival,
         )
         if self._subscription.is_remapped:
             self._subscription.timeout = self._input_timeout
@@ -79,6 +87,8 @@ class DepthInput:
         with self._changed:
             if self._newest is None or time.monotonic() - self._arrived > _ALIVE:
                 return ""
+            if self._stamps.problem:
+                return self._stamps.problem
             apart = min((abs(other - stamp) for other, _ in self._kept), default=0)
             if self._newest < stamp - self._tolerance:
                 return f"none arrived within depth_timeout ({self._timeout:g} s)"
@@ -91,6 +101,7 @@ class DepthInput:
         stamp = stamp_of(message.header)
         self._subscription.timeout = self._input_timeout  # from now on it is expected
         with self._changed:
+            self._stamps.see(stamp)
             if self._newest is not None and stamp < self._newest - _LATE:
                 self._kept.clear()
                 self._bytes, self._newest = 0, None

@@ -153,9 +153,12 @@ class Diagnostics:
             if not snapshot.enabled:
                 message = "images are ignored until ~/enable is called with true"
             elif self._input_timeout and silence > self._input_timeout:
-                level, message = _STALE, f"no image for {silence:.0f} s"
+                level = _STALE
+                message = snapshot.image_input.misfit or f"no image for {silence:.0f} s"
             elif self._input_timeout and owed > self._input_timeout:
                 level, message = _WARN, f"images arrive, but no result for {owed:.0f} s"
+            elif summary.stamp_problem:
+                level, message = _WARN, summary.stamp_problem
             elif refused:
                 level, message = _WARN, f"{refused} images could not be used"
             elif len(publishers) > 1:

@@ -61,6 +61,7 @@ class HealthSummary:
         skipped: frames in which a stage was left out or cut short, in total, by stage.
         last_error: what failed last; empty as long as nothing has.
         last_refusal: why a frame was refused last; empty before the first.
+        stamp_problem: why stamps do not tell frames apart now; empty if they do.
     """
 
     input_rate: float
@@ -78,6 +79,7 @@ class HealthSummary:
     skipped: Mapping[str, int]
     last_error: str
     last_refusal: str
+    stamp_problem: str
 
 
 class Health:
@@ -97,7 +99,7 @@ class Health:
         self._received = self._published = self._dropped = self._refused = 0
         self._failed = self._failed_in_a_row = 0
         self._skipped: dict[str, int] = {}
-        self._last_error = self._last_refusal = ""
+        self._last_error = self._last_refusal = self._stamp_problem = ""
 
     def frame_received(self) -> None:
         """A frame has arrived."""
@@ -117,6 +119,11 @@ class Health:
             self._owed_since = None
             self._refused += 1
             self._last_refusal = reason
+
+    def stamps_seen(self, problem: str) -> None:
+        """Why stamps do not tell frames apart; empty if they do."""
+        with self._lock:
+            self._stamp_problem = problem
 
     def frame_published(self, times: FrameTimes, problems: Sequence[str] = ()) -> None:
         """The results of a frame were published.
@@ -183,4 +190,5 @@ class Health:
                 skipped=dict(self._skipped),
                 last_error=self._last_error,
                 last_refusal=self._last_refusal,
+                stamp_problem=self._stamp_problem,
             )

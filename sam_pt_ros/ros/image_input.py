@@ -13,13 +13,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam_pt_ros.options.node import NodeOptions
-from sam_pt_ros.ros.rclpy_internals import parameter_overrides
-from sam_pt_ros.ros.topics import QOS_POLICIES, policy_text
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+from sam_pt_ros.ros.topic_types import full_name, other_types, publishers_of
+from sam_pt_ros.ros.topics import overridden_policies, own_events, policy_text
 
 _LATEST_DEPTH = 5  # images that may wait for the executor; only the newest is processed
 _GRAPH_PERIOD = 0.25  # seconds between checks of the publishers
@@ -40,8 +35,11 @@ class ImageSubscription:
         depth: how many messages may wait for the executor.
         callback: takes each message, in the executor's thread.
         timeout: seconds without a message after which it warns; 0: never.
+        stamp_on_arrival: whether messages get the time of their arrival as stamp.
 
     Attributes:
+        name: name of the topic, not resolved.
+        kind: class of the messages.
         topic: name of the topic, resolved.
         timeout: as given; it may be changed.
     """
@@ -54,21 +52,21 @@ class ImageSubscription:
         depth: int,
         callback: Callable[[Any], None],
         timeout: float,
+        stamp_on_arrival: bool,
     ) -> None:
         self._node = node
         self._callback = callback
         self.timeout = timeout
+        self._stamp_on_arrival = stamp_on_arrival
         self._begin = self._last = time.monotonic()
         self._silent = self._mismatch = False
-        self._kind = kind
+        self.kind = kind
         self._depth = depth
-        self._name = topic
+        self.name = topic
         self.topic: str = node.resolve_topic_name(topic)
         # A declared override cannot change any more, and would freeze what follows the
         # publishers and the mode. So only those are declared that the user has given.
-        prefix = f"qos_overrides.{self.topic}.subscription."
-        given = parameter_overrides(node)
-        self._overridden = [p for p in QOS_POLICIES if prefix + p.name.lower() in given]
+        self._overridden = overridden_policies(node, self.topic)
         # Reliable first: a player of recordings waits for a match, a camera driver does not.
         self._reliability = ReliabilityPolicy.RELIABLE
         self._subscription = self._subscribe()
@@ -80,13 +78,20 @@ class ImageSubscription:
     @property
     def has_publishers(self) -> bool:
         """Whether there is a publisher, as far as is known."""
-        return self._node.count_publishers(self.topic) > 0
+        return bool(self._publishers())
 
     @property
     def publishers(self) -> list[str]:
-        """Full names of the nodes that publish, as far as is known."""
-        known = self._node.get_publishers_info_by_topic(self.topic)
-        return sorted(f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in known)
+        """Full names of the nodes that publish what can be heard, as far as is known."""
+        return sorted(map(full_name, self._publishers()))
+
+    @property
+    def misfit(self) -> str:
+        """That the topic is published, but only as another type, and what to do; or empty."""
+        return "" if self.has_publishers else other_types(self._node, self.name, self.kind)
+
+    def _publishers(self) -> list[Any]:
+        return publishers_of(self._node, self.topic, self.kind)
 
     def destroy(self) -> None:
         """Stop listening."""
@@ -99,14 +104,12 @@ class ImageSubscription:
 
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
-            self._kind,
+            self.kind,
             self.topic,
             self._receive,
             QoSProfile(depth=self._depth, reliability=self._reliability),
             qos_overriding_options=QoSOverridingOptions(self._overridden),
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible, use_default_callbacks=False
-            ),
+            event_callbacks=own_events(self._on_incompatible),
         )
 
     def _on_incompatible(self, event: Any) -> None:
@@ -118,7 +121,7 @@ class ImageSubscription:
         requested = policy_text(self._subscription.qos_profile, policy)
         offered = [
             f"{what} by {publisher.node_name}"
-            for publisher in self._node.get_publishers_info_by_topic(self.topic)
+            for publisher in self._publishers()
             if (what := policy_text(publisher.qos_profile, policy)) != requested
         ]
         self._node.get_logger().warning(
@@ -130,7 +133,7 @@ class ImageSubscription:
     @property
     def is_remapped(self) -> bool:
         """Whether the user has remapped the topic."""
-        return self.topic != f"{self._node.get_namespace().rstrip('/')}/{self._name}"
+        return _is_remapped(self._node, self.name)
 
     @property
     def age(self) -> float:
@@ -145,6 +148,8 @@ class ImageSubscription:
             )
             self._silent = False
         self._last = now
+        if self._stamp_on_arrival:
+            message.header.stamp = self._node.get_clock().now().to_msg()
         self._callback(message)
 
     def _check(self) -> None:
@@ -155,11 +160,14 @@ class ImageSubscription:
         now = time.monotonic()
         if self.timeout and not self._silent and now - self._last > self.timeout:
             self._silent = True
-            publishers = ", ".join(self.publishers)
-            by = f"published by {publishers}" if publishers else "it has no publisher"
-            self._node.get_logger().warning(
-                f"no image on {self.topic} for {self._silence(now)}; {by}"
-            )
+            if not self.misfit:  # that is said by TypeWatch
+                self._node.get_logger().warning(
+                    f"no image on {self.topic} for {self._silence(now)}; {self._who_publishes()}"
+                )
+
+    def _who_publishes(self) -> str:
+        publishers = ", ".join(self.publishers)
+        return f"published by {publishers}" if publishers else "it has no publisher"
 
     def _silence(self, now: float) -> str:
         return f"{now - self._last:.1f} s"
@@ -171,7 +179,7 @@ class ImageSubscription:
         get lost without a warning: one of 640x360 has more fragments than fit into the default
         shared memory of Fast DDS.
         """
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        publishers = self._publishers()
         if self._reliability_is_overridden or not publishers:
             return
         offered = [publisher.qos_profile.reliability for publisher in publishers]
@@ -186,12 +194,16 @@ class ImageSubscription:
             self._subscription = self._subscribe()
 
 
+def _is_remapped(node: Node, name: str) -> bool:
+    return node.resolve_topic_name(name) != f"{node.get_namespace().rstrip('/')}/{name}"
+
+
 class ImageInput(ImageSubscription):
     """The subscription to the camera's images; it warns if there are several publishers.
 
     Args:
         node: subscribes.
-        options: transport, mode and ``input_timeout``.
+        options: transport, mode, ``input_timeout`` and ``stamp_on_arrival``.
         callback: takes each image, in the executor's thread.
     """
 
@@ -207,6 +219,7 @@ class ImageInput(ImageSubscription):
             queue_depth(options),
             callback,
             options.input_timeout,
+            options.stamp_on_arrival,
         )
 
     def _check(self) -> None:
@@ -218,3 +231,11 @@ class ImageInput(ImageSubscription):
                 f"{', '.join(publishers)}; stop all but one, or remap their topics"
             )
         self._warned_of = publishers
+
+    def _who_publishes(self) -> str:
+        raw = self.kind is Image
+        other, transport = ("image/compressed", "raw") if raw else ("image", "compressed")
+        hint = ""
+        if not self.has_publishers and _is_remapped(self._node, other):
+            hint = f". With image_transport {transport} remap '{self.name}', not '{other}'"
+        return super()._who_publishes() + hint

@@ -6,11 +6,11 @@ import threading
 from contextlib import ExitStack
 
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.camera_info_input import CameraInfoInput
-from sam_pt_ros.ros.click_inputs import ClickInputs
+from sam_pt_ros.ros.click_inputs import CLICK_KINDS, ClickInputs
 from sam_pt_ros.ros.click_reader import ClickReader
 from sam_pt_ros.ros.depth_input import DepthInput
 from sam_pt_ros.ros.health import Health
@@ -19,6 +19,7 @@ from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.processing import Arrival, Processing
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.result_outputs import ResultOutputs
+from sam_pt_ros.ros.topic_types import TypeWatch
 from sam_pt_ros.ros.transforms import Transforms
 from sam_pt_ros.ros.worker import Worker
 
@@ -71,7 +72,7 @@ class LiveStream:
             self.worker: Worker[Arrival] = Worker(processing.take, capacity)
             undo.callback(self.worker.stop)
             self._inputs = inputs = undo.enter_context(ExitStack())
-            inputs.callback(node.destroy_subscription, camera_info.subscribe())
+            inputs.callback(camera_info.subscribe().destroy)
             self.clicks = ClickInputs(
                 node, self.worker, click_reader, lambda: outputs.shown, reporter
             )
@@ -81,6 +82,9 @@ class LiveStream:
             outputs.locator = Locator(depth, transforms, options, reporter)
             self.image_input = ImageInput(node, options, self.receive)
             inputs.callback(self.image_input.destroy)
+            kinds = {self.image_input.name: self.image_input.kind, "depth": Image}
+            watch = TypeWatch(node, kinds | {"camera_info": CameraInfo} | CLICK_KINDS)
+            inputs.callback(watch.destroy)
             undo.pop_all()
 
     def receive(self, message: Image | CompressedImage) -> None:

@@ -14,7 +14,7 @@ from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.depth_input import DepthInput
 from sam_pt_ros.ros.reporter import Reporter
-from sam_pt_ros.ros.transforms import Transforms
+from sam_pt_ros.ros.transforms import Transforms, frame_name
 
 _REPETITION = 20.0  # seconds between warnings that depth is missing
 
@@ -49,15 +49,15 @@ class Locator:
         self._reporter = reporter
         self.with_depth = self.without_depth = 0
 
-    def locate(self, result: TrackResult, header: Header, camera: CameraModel | None) -> Located:
+    def locate(self, result: TrackResult, header: Header, camera: CameraModel | str) -> Located:
         """Where the objects of an image are.
 
         Args:
             result: of the image.
             header: the image's.
-            camera: its model; None if it is not known.
+            camera: its model, or why it is not known.
         """
-        frame = self._options.target_frame
+        frame = frame_name(self._options.target_frame)
         space = self._in_image_frame(result, header, camera)
         if not frame:
             return Located(space, None)
@@ -75,7 +75,7 @@ class Locator:
         return Located(space, SpatialResult(frame))
 
     def _in_image_frame(
-        self, result: TrackResult, header: Header, camera: CameraModel | None
+        self, result: TrackResult, header: Header, camera: CameraModel | str
     ) -> SpatialResult | None:
         message = self._depth.find(stamp_of(header))
         if message is None:
@@ -87,14 +87,12 @@ class Locator:
         self.with_depth += 1
         if not result.objects:
             return SpatialResult(header.frame_id)
-        if camera is None:
-            self._reporter.warning(
-                "no positions: depth needs a camera_info of the image, and none has arrived"
-            )
+        if isinstance(camera, str):
+            self._reporter.warning(f"no positions: {camera}")
             return None
         frame = message.header.frame_id
         try:
-            if frame not in ("", header.frame_id):
+            if frame_name(frame) not in ("", frame_name(header.frame_id)):
                 raise UserError(
                     f"it is in frame '{frame}', but the image is in '{header.frame_id}'; register "
                     "depth to the image, as depth_image_proc does"

@@ -21,10 +21,15 @@ from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.cv_bridge import CvBridge
 from sam_pt_ros.ros.health import FrameTimes, Health
 from sam_pt_ros.ros.reporter import Reporter
+from sam_pt_ros.ros.stamp_watch import StampWatch
 from sam_pt_ros.ros.stream_order import StreamOrder
 from sam_pt_ros.weights.memory import free_memory
 
 _ANOTHER_CLOCK = 60e3  # milliseconds of latency beyond which stamps are of another clock
+
+
+class _SharedStampError(UserError):
+    """An image is one of many with the same stamp, which has been said."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Processing:
         self._output = output
         self._decoder = ImageDecoder(configuration.node.stretch_16_bit, CvBridge.if_installed())
         self._order = StreamOrder(round(configuration.node.max_gap * 1e9))
+        self._stamps = StampWatch("images")
         self._pending: dict[int, _Pending] = {}  # by stamp
         self._encoding = ""
         self._dropped = 0  # since the last image that was taken into the pipeline
@@ -115,6 +121,8 @@ class Processing:
         self._pipeline.reset()
         self._pending.clear()
         self._order.reset()
+        self._stamps = StampWatch("images")
+        self._health.stamps_seen("")
         self._failures = 0
         self._output.forget()
 
@@ -140,6 +148,8 @@ class Processing:
             results = self._step(image.pixels, image.encoding, pending)
         except UserError as error:
             self._health.frame_refused(str(error))
+            if isinstance(error, _SharedStampError):
+                return
             self._reporter.error(f"image refused: {error}")
             return
         except (Exception, SystemExit) as error:  # of a backend; it must not end the thread
@@ -157,8 +167,9 @@ class Processing:
     def _step(self, image: np.ndarray, encoding: str, pending: _Pending) -> list[TrackResult]:
         pipeline = self._pipeline
         stamp = messages.stamp_of(pending.header)
+        self._look_at_stamp(stamp)
         newest = pipeline.history.newest if len(pipeline.history) else None
-        if self._order.begins_stream(stamp, None if newest is None else newest.stamp):
+        if self._begins_stream(stamp, None if newest is None else newest.stamp):
             assert newest is not None
             self._reporter.warning(
                 f"time jumped by {(stamp - newest.stamp) * 1e-9:+.0f} s: all objects are "
@@ -176,6 +187,23 @@ class Processing:
         return (
             pipeline.restart(image, stamp, unseen) if restarts else pipeline.process(image, stamp)
         )
+
+    def _look_at_stamp(self, stamp: int) -> None:
+        """Say once that stamps do not tell images apart."""
+        said = bool(self._stamps.problem)
+        self._stamps.see(stamp)
+        problem = self._stamps.problem
+        self._health.stamps_seen(problem)
+        if problem and not said:
+            self._reporter.warning(problem)
+
+    def _begins_stream(self, stamp: int, newest: int | None) -> bool:
+        try:
+            return self._order.begins_stream(stamp, newest)
+        except UserError as error:
+            if self._stamps.problem and self._stamps.repeats:
+                raise _SharedStampError(str(error)) from error
+            raise
 
     def _must_restart(self, image: np.ndarray, encoding: str, before: np.ndarray) -> bool:
         """Whether the tracker cannot continue from the image before; if so, that is logged."""

@@ -45,7 +45,7 @@ class Processed:
         result: of the image.
         header: the image's.
         image: RGB ``uint8 (H, W, 3)``.
-        camera: its model; None if it is not known.
+        camera: its model, or why it is not known.
         locator: finds positions; None: they are not known.
         canvas_distance: of the canvas, and so of the outlines, in front of the camera, metres.
     """
@@ -53,7 +53,7 @@ class Processed:
     result: TrackResult
     header: Header
     image: np.ndarray
-    camera: CameraModel | None
+    camera: CameraModel | str
     locator: Locator | None = None
     canvas_distance: float = CANVAS_DISTANCE
 
@@ -93,8 +93,8 @@ def _target_object_points(view: Processed) -> Any | None:
 
 
 def _markers(view: Processed) -> Any:
-    if view.camera is None:
-        raise UserError("markers need a camera_info, and none has arrived")
+    if isinstance(view.camera, str):
+        raise UserError(view.camera)
     view.camera.check_size(view.result.label_image.shape[:2])
     return _MESSAGES.markers(view.result, view.header, view.camera, view.canvas_distance)
 

@@ -57,9 +57,9 @@ class StreamOrder:
                 self._needed, self._mixed = _MIN_CONFIRMED, False
             return False
         if ahead == 0:
-            raise UserError("its stamp is that of the image before; are there two cameras?")
+            raise UserError("its stamp is that of the image before")
         if -LATE < ahead < 0:
-            raise UserError("it is older than the image before; are there two cameras?")
+            raise UserError("it is older than the image before")
         stray, self._stray = self._stray, stamp
         self._strays = self._strays + 1 if self._goes_on(stamp, stray) else 1
         if self._strays >= self._needed:

@@ -16,10 +16,12 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+from sam_pt_ros.ros.rclpy_internals import parameter_overrides
+
 try:
-    from rclpy.event_handler import PublisherEventCallbacks
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 QOS_POLICIES = (
     QoSPolicyKind.HISTORY,
@@ -34,6 +36,19 @@ SENSOR_DATA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _DEPTH = 10  # results that are kept for a subscription that is slower than the node
 _REPORT_DELAY = 0.5  # seconds
 _STEADY = ClockType.STEADY_TIME
+
+
+def overridden_policies(node: Node, topic: str) -> list[QoSPolicyKind]:
+    """The policies that the user has overridden for subscriptions to a topic, fully named."""
+    prefix, given = f"qos_overrides.{topic}.subscription.", parameter_overrides(node)
+    return [policy for policy in QOS_POLICIES if prefix + policy.name.lower() in given]
+
+
+def own_events(on_incompatible: Callable[[Any], None] | None = None) -> Any:
+    """Event callbacks of a subscription, instead of rclpy's, which log what does not match."""
+    return SubscriptionEventCallbacks(
+        incompatible_qos=on_incompatible, use_default_callbacks=False
+    )
 
 
 def create_input(

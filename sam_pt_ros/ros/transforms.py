@@ -16,6 +16,11 @@ from sam_pt_ros.errors import UserError, one_line
 _POLL_PERIOD = 0.003  # seconds between lookups of a transform that is on its way
 
 
+def frame_name(frame_id: str) -> str:
+    """The name by which tf2 knows a frame: without the ``/`` that older drivers put before it."""
+    return frame_id.lstrip("/")
+
+
 class Transforms(ABC):
     """Looks up transforms between frames; any thread may call it."""
 
@@ -28,7 +33,7 @@ class Transforms(ABC):
     ) -> np.ndarray:
         """The transform from coordinates in the source frame to those in the target frame.
 
-        A frame's transform to itself is always known.
+        A frame's transform to itself is always known. A ``/`` before a name counts as none.
 
         Args:
             target_frame: the frame in which coordinates are wanted.
@@ -44,6 +49,7 @@ class Transforms(ABC):
             UserError: a frame without a name, an unknown frame, frames that are not connected,
                 a time that is not known (yet, or any more), or no tf2_ros.
         """
+        target_frame, source_frame = frame_name(target_frame), frame_name(source_frame)
         if not (target_frame and source_frame):
             raise UserError(
                 f"no transform from '{source_frame}' to '{target_frame}': a frame has no name"

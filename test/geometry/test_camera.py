@@ -243,7 +243,7 @@ def test_of_rectified_images_p_counts_and_not_the_lens() -> None:
     )
     binned = CameraModel.from_message(info(p=p, binning_x=2, binning_y=2), rectified=True)
     assert binned == camera.resized((180, 320))
-    with pytest.raises(UserError, match=r"no calibration \(P is 0\)"):
+    with pytest.raises(UserError, match="is not calibrated: P of its camera_info is 0; calibrate"):
         CameraModel.from_message(info(), rectified=True)
 
 
@@ -255,8 +255,6 @@ def test_cameras_that_project_alike_are_equal() -> None:
 
 
 def test_cameras_that_cannot_project_are_refused() -> None:
-    with pytest.raises(UserError, match="no calibration"):
-        CameraModel.from_message(CameraInfo())
     with pytest.raises(UserError, match="'magic' is not supported"):
         CameraModel.from_message(info("magic"))
 
@@ -264,13 +262,87 @@ def test_cameras_that_cannot_project_are_refused() -> None:
 @pytest.mark.parametrize(
     ("model", "d"),
     [
-        ("plumb_bob", [0.0] * 6),
-        ("rational_polynomial", [0.0] * 7),
+        ("plumb_bob", [0.1] * 6),
+        ("rational_polynomial", [0.1] * 7),
+        ("plumb_bob", [0.1] * 15),
         ("plumb_bob", [math.nan] * 5),
-        ("equidistant", [0.0] * 5),
+        ("plumb_bob", [0.1, 0.0, 0.0, 0.0, 0.0, math.nan]),
+        ("equidistant", [0.1] * 5),
+        ("equidistant", [0.1, 0.2, 0.3, 0.0, 0.0, 0.1]),
+        ("equidistant", [0.1] * 3),
         ("equidistant", []),
     ],
 )
 def test_coefficients_that_opencv_would_choke_on_are_refused(model: str, d: list[float]) -> None:
     with pytest.raises(UserError, match=f"'{model}' needs .* finite coefficients"):
         CameraModel.from_message(info(model, d))
+
+
+IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("k", "what"),
+    [
+        ([0.0] * 9, "K of its camera_info is 0"),
+        (IDENTITY, "K of its camera_info is the identity"),
+        ([0.8, 0.0, 0.5, 0.0, 1.1, 0.5, 0.0, 0.0, 1.0], "has focal lengths of 0.8 and 1.1 pixels"),
+        ([500.0, 0.0, 0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0], "has focal lengths of 500 and 1 pixels"),
+        ([0.0] * 8 + [1.0], "has focal lengths of 0 and 0 pixels"),
+        ([-500.0, *K[1:]], "has focal lengths of -500 and 510 pixels"),
+        ([500.0, 0.0, math.nan, *K[3:]], "K of its camera_info is not finite"),
+    ],
+)
+def test_what_drivers_publish_without_a_calibration_is_none(k: list[float], what: str) -> None:
+    message = info()
+    message.k = k
+    with pytest.raises(UserError) as error:
+        CameraModel.from_message(message)
+    assert str(error.value).startswith("the camera is not calibrated: K of its camera_info ")
+    assert str(error.value).endswith(f"{what}; calibrate the camera")
+
+
+def test_of_rectified_images_an_identity_is_no_calibration() -> None:
+    p = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    with pytest.raises(UserError) as error:
+        CameraModel.from_message(info(p=p), rectified=True)
+    assert str(error.value) == (
+        "the camera is not calibrated: P of its camera_info is the identity; calibrate the camera"
+    )
+
+
+def test_a_short_focal_length_is_one() -> None:
+    message = info(width=4, height=3)
+    message.k = [1.5, 0.0, 1.5, 0.0, 1.5, 1.0, 0.0, 0.0, 1.0]
+    pixel = CameraModel.from_message(message).project(np.array([0.5, 0.0, 1.0]))
+    np.testing.assert_allclose(pixel, [2.25, 1.0])
+
+
+@pytest.mark.parametrize("name", ["fisheye", "FISHEYE", "KANNALA_BRANDT", "kannala_brandt"])
+def test_the_equidistant_model_has_several_names(name: str) -> None:
+    camera = CameraModel.from_message(info(name, FISHEYE))
+    assert camera.fisheye and camera == CameraModel.from_message(info("equidistant", FISHEYE))
+
+
+@pytest.mark.parametrize(
+    ("model", "d", "used"),
+    [
+        ("equidistant", [*FISHEYE, 0.0], 4),
+        ("fisheye", [0.1, 0.2, 0.3, 0.4, *[0.0] * 10], 4),
+        ("equidistant", [0.0] * 12, 4),
+        ("plumb_bob", [*PLUMB_BOB[:4], *[0.0] * 5], 4),
+        ("plumb_bob", [0.1, 0.2, 0.3, 0.4, 0.5, 0.0], 5),
+        ("plumb_bob", [*STRONG, *[0.0] * 3], 5),
+        ("rational_polynomial", [*RATIONAL, *[0.0] * 7], 8),
+        ("rational_polynomial", [*RATIONAL[:7], 0.0], 8),
+        ("rational_polynomial", [*RATIONAL[:6], *[0.0] * 14], 8),
+        ("plumb_bob", [0.0] * 6, 0),
+    ],
+)
+def test_zeros_behind_the_coefficients_are_dropped(model: str, d: list[float], used: int) -> None:
+    camera = CameraModel.from_message(info(model, d))
+    assert camera.distortion.tolist() == d[:used]
+    shorter = CameraModel.from_message(info(model, d[:used]))
+    assert camera == shorter
+    pixels = np.array([[10.0, 20.0], [600.0, 340.0]])
+    np.testing.assert_allclose(camera.pixels(camera.rays(pixels)), pixels, atol=1e-5)

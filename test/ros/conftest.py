@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
 
-from support.rig import Rig
+from support.rig import Rig, free_domain, give_back
 
 
 @contextmanager
@@ -23,6 +26,33 @@ def rigs(folders: pytest.TempPathFactory) -> Iterator[Callable[..., Rig]]:
     yield make
     for rig in made:
         rig.close()
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    """For nodes in this process, in a domain of their own."""
+    domain, made = free_domain(), Context()
+    rclpy.init(context=made, domain_id=domain)
+    yield made
+    rclpy.shutdown(context=made)
+    give_back(domain)
+
+
+@pytest.fixture
+def make_other(context: Context) -> Iterator[Callable[[str], Node]]:
+    """Makes other nodes in that domain. Each is on its own, as if it were another process."""
+    made: list[Node] = []
+
+    def make(name: str) -> Node:
+        other = Context()
+        rclpy.init(context=other, domain_id=context.get_domain_id())
+        made.append(Node(name, context=other))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.destroy_node()
+        rclpy.shutdown(context=node.context)
 
 
 @pytest.fixture

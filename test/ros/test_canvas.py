@@ -296,7 +296,7 @@ class Shown:
     def show(
         self,
         index: int,
-        camera: CameraModel | None = PINHOLE,
+        camera: CameraModel | str = PINHOLE,
         oldest: int = 0,
         ids: tuple[int, ...] = (),
     ) -> None:
@@ -324,7 +324,7 @@ def test_without_a_listener_nothing_is_made(
     monkeypatch.delattr(CanvasMessages, "show")
     for index in range(3):
         shown.show(index)
-    shown.show(3, None)
+    shown.show(3, "no camera_info has arrived yet")
     assert shown.published == []
     assert shown.node.warnings == []
 
@@ -357,10 +357,10 @@ def test_images_that_come_unevenly_at_the_canvas_s_rate_are_all_shown(
 def test_the_canvas_says_what_it_needs(make_shown: Callable[..., Shown]) -> None:
     shown = make_shown()
     shown.node.listeners = 1
-    shown.show(0, None)
+    shown.show(0, "no camera_info has arrived yet")
     shown.show(1, CameraModel(K, np.zeros(5), False, (480, 640)))
     needs_info, other_size = shown.node.warnings
-    assert needs_info == "the canvas needs a camera_info, and none has arrived"
+    assert needs_info == "no canvas: no camera_info has arrived yet"
     assert "640x480" in other_size
     assert shown.published == []
     shown.now += 2

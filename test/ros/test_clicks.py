@@ -339,6 +339,13 @@ def test_a_refused_point_is_explained_and_changes_nothing(clicked: Rig) -> None:
     assert len(clicked.logs("refused")) == 1  # for each
 
 
+@pytest.mark.parametrize(("camera", "point"), [("/", ""), ("", "/"), ("/", "/")])
+def test_a_slash_before_a_frame_counts_as_none(clicked: Rig, camera: str, point: str) -> None:
+    see(clicked, 0, frame_id=camera + CAMERA)
+    assert "object 1" in clicked.click("clicked_point", stamped(point + CAMERA, ONE))
+    assert same_place(landed(clicked, 0)[1], by_hand(ONE, "plumb_bob", []))
+
+
 def test_calibrations_that_do_not_fit_are_refused(clicked: Rig) -> None:
     see(clicked, 0, width=640)
     clicked.play(0)
@@ -370,16 +377,16 @@ def test_points_before_a_calibration_and_without_tf2_are_refused(
         packages=tmp_path,
     )
     assert rig.click("clicked_point", stamped(CAMERA, ONE)).endswith(
-        "refused: no camera_info has arrived yet, so a point in space has no pixel"
+        "refused: no camera_info has arrived yet"
     )
     useless = 0  # images with a camera_info of no use; it is best effort, and one may get lost
-    while not rig.logs("the camera_info holds no calibration"):
+    while not rig.logs("camera_info refused: the camera is not calibrated"):
         assert useless < 200
         rig.camera.publish([useless], info={"p": [0.0] * 12})
         time.sleep(0.1)
         useless += 1
     assert rig.click("clicked_point", stamped(CAMERA, ONE)).endswith(
-        "refused: the camera_info holds no calibration (P is 0); calibrate the camera"
+        "refused: the camera is not calibrated: P of its camera_info is 0; calibrate the camera"
     )
     p = [280.0, 0.0, 150.0, 0.0, 0.0, 290.0, 110.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     rig.order = {"info": {"p": p, "d": [-0.3, 0.0, 0.0, 0.0, 0.0]}}

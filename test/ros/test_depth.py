@@ -50,9 +50,17 @@ class SubscriptionDouble:
     """Stands in for a subscription: the test says what arrives, and who publishes."""
 
     def __init__(
-        self, node: Any, kind: Any, topic: str, depth: int, callback: Any, timeout: float
+        self,
+        node: Any,
+        kind: Any,
+        topic: str,
+        depth: int,
+        callback: Any,
+        timeout: float,
+        stamp_on_arrival: bool,
     ) -> None:
         assert (kind, topic, timeout) == (Image, "depth", 0)
+        self.stamp_on_arrival = stamp_on_arrival
         self.timeout = timeout
         self.is_remapped = False
         self.callback = callback
@@ -77,6 +85,9 @@ def make_input(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[DepthInpu
     return make
 
 
+Make = Callable[..., tuple[DepthInput, Any]]
+
+
 def small(stamp: int, data: bytes = b"") -> Image:
     return Image(header=header(stamp), data=data)
 
@@ -97,14 +108,29 @@ def test_it_says_why_an_image_has_no_depth(
     )
 
 
+def test_depth_without_stamps_is_named(make_input: Make) -> None:
+    depth, subscription = make_input(depth_timeout=0.0)
+    assert subscription.stamp_on_arrival is False
+    for _ in range(6):
+        assert depth.missing(100 * MS) in (
+            "",
+            "none arrived within depth_timeout (0 s)",
+        )
+        subscription.callback(small(0))
+    assert depth.missing(100 * MS).startswith(
+        "the depth images carry no stamp (it is 0), and only"
+    )
+    subscription.callback(small(40 * MS))
+    assert depth.missing(100 * MS) == "none arrived within depth_timeout (0 s)"
+    _, subscription = make_input(depth_timeout=0.0, stamp_on_arrival=True)
+    assert subscription.stamp_on_arrival is True
+
+
 def stamps(found: Image | None) -> int | None:
     """The stamp of what was found."""
     if found is None:
         return None
     return found.header.stamp.sec * 1_000_000_000 + found.header.stamp.nanosec
-
-
-Make = Callable[..., tuple[DepthInput, Any]]
 
 
 def test_the_nearest_depth_within_the_tolerance_is_found(make_input: Make) -> None:
@@ -433,9 +459,10 @@ def test_depth_of_another_frame_is_refused(camera: DepthCamera) -> None:
     assert item.state == TrackedObject.TRACKING and unknown(item.extent)
     points = rig.output("tracked_points", index).points
     assert np.isnan([xyz(p.position) for p in points]).all()
-    camera.publish(index + 1, frame_id="")  # some drivers leave it out
-    rig.play(index + 1)
-    in_place(rig, index + 1)
+    for each, frame_id in ((index + 1, ""), (index + 2, f"/{FRAME_ID}")):  # of some drivers
+        camera.publish(each, frame_id=frame_id)
+        rig.play(each)
+        in_place(rig, each)
     assert not rig.heard("object_points", index)
 
 

@@ -109,6 +109,7 @@ class HeardNode:
 class Camera:
     topic = "/image"
     publishers = ("/camera",)
+    misfit = ""
     age = 100.0
 
 
@@ -218,6 +219,28 @@ def test_images_that_come_to_nothing_are_a_warning(said: Said) -> None:
     assert said("images")[0] == DiagnosticStatus.OK
     said.now += 5.2
     assert said("images")[:2] == (DiagnosticStatus.STALE, "no image for 5 s")
+
+
+def test_stamps_that_do_not_tell_images_apart_are_a_warning_as_long_as_they_do_not(
+    said: Said,
+) -> None:
+    said.health.frame_received()
+    said.health.stamps_seen("the images carry no stamp")
+    for _ in range(2):
+        said.health.frame_refused("its stamp is that of the image before")
+        assert said("images")[:2] == (DiagnosticStatus.WARN, "the images carry no stamp")
+        said.health.frame_received()
+    assert said("images")[:2] == (DiagnosticStatus.WARN, "the images carry no stamp")
+    said.health.stamps_seen("")
+    assert said("images")[0] == DiagnosticStatus.OK
+
+
+def test_a_topic_of_another_type_is_named_where_no_image_comes(said: Said) -> None:
+    class Misfit(Camera):
+        misfit = "/image is published as another type"
+
+    said.watched = replace(said.watched, image_input=Misfit())  # type: ignore[arg-type]
+    assert said("images")[:2] == (DiagnosticStatus.STALE, "/image is published as another type")
 
 
 def test_objects_that_were_forgotten_are_not_counted_until_the_next_image(said: Said) -> None:

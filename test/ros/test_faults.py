@@ -27,6 +27,7 @@ from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from support import packages
+from support.listening import Listening
 from support.mutations import STEP, plan
 from support.rig import TIMEOUT, Camera, Rig
 from support.scene import OCCLUDER, THING, overlap, passing_scene
@@ -64,33 +65,6 @@ class Faults:
     def clear(self) -> None:
         for model in ("tracker", "segmenter", "hanging"):
             (self.packages / model).unlink(missing_ok=True)
-
-
-class Listening:
-    """Hears a topic besides what every rig hears."""
-
-    def __init__(self, rig: Rig, kind: Any, topic: str) -> None:
-        self._rig = rig
-        self.heard: list[Any] = []
-        self._subscription = rig.listener.create_subscription(kind, topic, self._hear, 1000)
-
-    def _hear(self, message: Any) -> None:
-        with self._rig._changed:
-            self.heard.append(message)
-            self._rig._changed.notify_all()
-
-    def wait(self, condition: Callable[[Any], Any], what: str) -> Any:
-        """Wait for a message since the last ``forget`` that makes a condition true; its value."""
-        return self._rig.wait(
-            lambda: next((v for v in map(condition, self.heard) if v), None), what
-        )
-
-    def forget(self) -> None:
-        with self._rig._changed:
-            self.heard.clear()
-
-    def end(self) -> None:
-        self._rig.destroy(self._subscription)
 
 
 class FaultyRig:
@@ -370,6 +344,35 @@ def test_a_single_image_of_the_far_future_costs_no_object(every_frame: FaultyRig
     assert not rig.logs("time jumped")
     assert rig.objects(5)[1].age == 5
     check_good(rig, 5, one=THING)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "says"),
+    [
+        ("zero", "the images carry no stamp (it is 0), and only the first of each stamp is used"),
+        ("seconds", "the images share stamps of whole seconds (their nanosec is 0), and only"),
+        ("constant", "the images all carry the stamp 5.250000000, and only the first"),
+    ],
+)
+def test_a_driver_that_does_not_stamp_is_named_once(
+    every_frame: FaultyRig, stamps: str, says: str
+) -> None:
+    rig = every_frame.rig
+    start(rig, THING)
+    rig.play(1)
+    for each in range(100):
+        rig.camera.publish([2] * 5, stamps=stamps, content=1)
+        said = [m.status[0] for m in list(every_frame.diagnostics.heard)]
+        if any(s.level == WARN and s.message.startswith(says) for s in said) and each > 5:
+            break
+        time.sleep(0.1)
+    every_frame.status("images", WARN, re.escape(says))
+    rig.log(re.escape(says))
+    rig.play(2)  # it stamps again
+    every_frame.play_until(3, "images", OK, "Hz processed")
+    assert len(rig.logs("set the parameter stamp_on_arrival to true")) == 1
+    assert not rig.logs("two cameras|time jumped")
+    check_good(rig, 3, one=THING)
 
 
 def test_two_cameras_on_one_topic_are_noticed(every_frame: FaultyRig) -> None:

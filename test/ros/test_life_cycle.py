@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 from geometry_msgs.msg import Point
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -36,21 +35,11 @@ from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from support import camera_process
-from support.rig import free_domain, give_back
 from support.scene import THING, plain_scene
 
 OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
 TIMEOUT = 60.0
-
-
-@pytest.fixture
-def context() -> Iterator[Context]:
-    domain, made = free_domain(), Context()
-    rclpy.init(context=made, domain_id=domain)
-    yield made
-    rclpy.shutdown(context=made)
-    give_back(domain)
 
 
 @pytest.fixture
@@ -522,7 +511,8 @@ def test_markers_without_a_camera_info_that_fits_are_refused_and_that_is_said(
     outputs = Publishers(node, reporter, "")
     heard = {name: Heard() for name in outputs._publishers}
     monkeypatch.setattr(outputs, "_publishers", heard)
-    camera = None if size is None else CameraModel(np.eye(3), np.zeros(0), False, size)
+    why = "the camera is not calibrated"
+    camera = why if size is None else CameraModel(np.eye(3), np.zeros(0), False, size)
     result = TrackResult(0, 1, np.zeros((20, 30), np.uint16), (), {})
     outputs.publish(Processed(result, Header(), np.zeros((20, 30, 3), np.uint8), camera))
     assert [name for name, each in heard.items() if not each.messages] == [
@@ -531,7 +521,7 @@ def test_markers_without_a_camera_info_that_fits_are_refused_and_that_is_said(
     ]
     (warning,) = warnings
     assert warning.startswith("not publishing '~/markers': ")
-    assert ("none has arrived" if size is None else "60x40 pixels") in warning
+    assert (why if size is None else "60x40 pixels") in warning
     node.destroy_node()
 
 

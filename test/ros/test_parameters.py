@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,6 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.paths import classical_configuration_file
 from sam_pt_ros.ros.node import TrackNode
 from sam_pt_ros.ros.parameters import Parameters
-from support.rig import free_domain, give_back
-
-
-@pytest.fixture
-def context() -> Iterator[Context]:
-    domain, made = free_domain(), Context()
-    rclpy.init(context=made, domain_id=domain)
-    yield made
-    rclpy.shutdown(context=made)
-    give_back(domain)
 
 
 def node(context: Context, **overrides: object) -> Node:

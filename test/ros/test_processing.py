@@ -245,3 +245,82 @@ def test_sixteen_bit_images_are_stretched_until_their_values_move() -> None:
     assert "the image encoding changed from 'mono16, values 29" in line
     assert "to 'mono16, values 89" in line and "objects start again from their masks" in line
     assert np.ptp(shown[3]) == 0 and np.ptp(shown[4]) == np.ptp(shown[5]) > 60
+
+
+def take_stamped(processing: Processing, stamp: int) -> None:
+    message = camera_process.image(SCENE, 0, "rgb8", None)
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 1_000_000_000)
+    processing.take(Arrival(message), 0)
+
+
+def test_a_driver_that_does_not_stamp_is_named_once_and_no_second_camera_is() -> None:
+    said, health, published = Said(), Health(), list[int]()
+    processing = made(
+        SamPt(OracleTracker(SCENE), ColourSegmenter()),
+        health,
+        said,
+        published=lambda result, header, times: published.append(result.stamp),
+    )
+    for _ in range(50):
+        take_stamped(processing, 0)
+    repeated = "image refused: its stamp is that of the image before"
+    assert said.lines[:4] == [repeated] * 4 and len(said.lines) == 5
+    assert said.lines[4].startswith("the images carry no stamp (it is 0), and only the first")
+    summary = health.summary()
+    assert summary.stamp_problem == said.lines[4]
+    assert (summary.published, summary.refused, summary.failed) == (1, 49, 0)
+    assert summary.last_refusal == "its stamp is that of the image before"
+    for stamp in (5, 10, 15):  # it has been put right
+        take_stamped(processing, stamp)
+    assert health.summary().stamp_problem == "" and len(said.lines) == 5
+    for _ in range(9):
+        take_stamped(processing, 15)
+    assert said.lines[5:9] == [repeated] * 4 and len(said.lines) == 10
+    assert said.lines[9].startswith("the images all carry the stamp 0.000000015")
+    assert published == [0, 5, 10, 15]
+
+
+def test_stamps_that_stop_in_the_middle_of_a_stream_are_no_other_time() -> None:
+    said = Said()
+    processing = made(SamPt(OracleTracker(SCENE), ColourSegmenter()), None, said)
+    now = 1_700_000_000_500_000_000
+    for stamp in [now, now + 1, *[0] * 30, now + 2]:
+        take_stamped(processing, stamp)
+    assert len(processing._pipeline.history) == 3
+    *others, last = said.lines
+    assert len(others) == 5 and all("before that of the image before" in line for line in others)
+    assert last.startswith("the images carry no stamp (it is 0)")
+
+
+def test_after_a_reset_any_stamp_is_a_good_one() -> None:
+    said, health, published = Said(), Health(), list[int]()
+    processing = made(
+        SamPt(OracleTracker(SCENE), ColourSegmenter()),
+        health,
+        said,
+        published=lambda result, header, times: published.append(result.stamp),
+    )
+    for _ in range(10):
+        take_stamped(processing, 7_000_000_000)
+        processing.forget()
+    assert published == [7_000_000_000] * 10 and said.lines == []
+    for _ in range(6):
+        take_stamped(processing, 7_000_000_000)
+    assert health.summary().stamp_problem != ""
+    processing.forget()
+    assert health.summary().stamp_problem == ""
+
+
+def test_of_stamps_of_whole_seconds_the_first_image_of_each_is_used() -> None:
+    said, published = Said(), list[int]()
+    processing = made(
+        SamPt(OracleTracker(SCENE), ColourSegmenter()),
+        None,
+        said,
+        published=lambda result, header, times: published.append(result.stamp),
+    )
+    for number in range(90):
+        take_stamped(processing, (7 + number // 30) * 1_000_000_000)
+    assert published == [7_000_000_000, 8_000_000_000, 9_000_000_000]
+    assert len([line for line in said.lines if "share stamps of whole seconds" in line]) == 1
+    assert len(said.lines) == 5

@@ -51,7 +51,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def view() -> Processed:
     result = TrackResult(0, 0, np.zeros(SIZE, np.uint16), (), {})
-    return Processed(result, Header(), np.zeros((*SIZE, 3), np.uint8), None)
+    return Processed(result, Header(), np.zeros((*SIZE, 3), np.uint8), "unknown")
 
 
 def test_only_what_somebody_listens_to_is_made(made: list[str]) -> None:

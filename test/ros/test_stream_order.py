@@ -32,8 +32,8 @@ def test_the_next_image_goes_on(order: StreamOrder) -> None:
 @pytest.mark.parametrize(
     ("stamp", "words"),
     [
-        (100.0, "its stamp is that of the image before"),
-        (99.9, "it is older than the image before"),
+        (100.0, "its stamp is that of the image before$"),
+        (99.9, "it is older than the image before$"),
         (99.0, r"its stamp is 1 s before that of"),
         (0.0, r"its stamp is 100 s before that of"),
         (161.0, r"its stamp is 61 s after that of"),

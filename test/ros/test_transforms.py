@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.ros.transforms import NoTransforms, Tf2Transforms, create_transforms, matrix_of
+from sam_pt_ros.ros.transforms import (
+    NoTransforms,
+    Tf2Transforms,
+    create_transforms,
+    frame_name,
+    matrix_of,
+)
 
 DOUBLES = Path(__file__).parents[1] / "support/modules"
 LONG = 600.0  # seconds; what is not waited for takes less than half, however busy the machine is
@@ -117,6 +123,24 @@ def test_without_a_stamp_it_is_the_newest_that_is_known_of_all(transforms: Tf2Tr
         tell(transforms, "base", "camera", seconds, 0.0)
     assert shift(transforms.lookup("map", "camera", None)) == 7
     assert shift(transforms.lookup("map", "camera", 6_000_000_000)) == 6
+
+
+@pytest.mark.parametrize(("target", "source"), [("/map", "camera"), ("map", "/camera")])
+def test_a_slash_before_a_frame_counts_as_none(
+    transforms: Tf2Transforms, target: str, source: str
+) -> None:
+    tell(transforms, "map", "camera", 5, 10.0)
+    assert shift(transforms.lookup(target, source, None)) == 10
+    with pytest.raises(UserError, match="no transform from 'nowhere' to 'map': "):
+        transforms.lookup("/map", "//nowhere", None)
+    with pytest.raises(UserError, match="no transform from '' to 'map': a frame has no name"):
+        transforms.lookup("map", "/", None)
+
+
+@pytest.mark.parametrize("name", ["camera", "/camera"])
+def test_a_frame_with_a_slash_is_the_one_without(name: str) -> None:
+    np.testing.assert_array_equal(NoTransforms("").lookup(name, "/camera", 5), np.eye(4))
+    assert (frame_name(name), frame_name("/a/b"), frame_name("")) == ("camera", "a/b", "")
 
 
 def test_a_frame_s_transform_to_itself_is_known_always(transforms: Tf2Transforms) -> None:

@@ -5,7 +5,8 @@ Its argument is ``reliable`` or ``best_effort``. One JSON object per line on std
 ``image/compressed``), ``broken`` (how the images are spoilt), ``width``, and ``info``: fields of
 its CameraInfo messages that differ, or null for none of them. ``size`` (width and height) scales
 raw images, ``content`` is the frame whose pixels all of them have, ``period`` the seconds from one
-to the next, and ``mutations`` (``seed``, ``count``, ``first`` of :mod:`mutations`) has spoilt
+to the next, ``stamps`` how they are stamped wrongly (``zero``, ``seconds`` or
+``constant``), and ``mutations`` (``seed``, ``count``, ``first`` of :mod:`mutations`) has spoilt
 images of frame ``content`` published instead of frames. It waits until somebody listens,
 publishes, and answers with a line ``done``; it ends with its stdin.
 """
@@ -100,6 +101,17 @@ def image(
     return message
 
 
+def spoil_stamp(message: Any, how: str | None) -> None:
+    """Stamp a message as drivers do that stamp badly."""
+    stamp = message.header.stamp
+    if how == "zero":
+        stamp.sec = stamp.nanosec = 0
+    elif how == "seconds":
+        stamp.nanosec = 0
+    elif how == "constant":
+        stamp.sec, stamp.nanosec = 5, 250_000_000
+
+
 def compressed_image(scene: Scene, index: int, kind: str, broken: str | None) -> CompressedImage:
     bgr = cv2.cvtColor(scene.frame(index).image, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(f".{kind}", bgr)
@@ -178,7 +190,7 @@ def main() -> None:
             fields = order.get("info", {})
             if fields is not None:
                 info.publish(camera_info(scene, index, fields))
-            publisher.publish(
+            message = (
                 image(
                     scene,
                     index,
@@ -190,6 +202,8 @@ def main() -> None:
                 if kind is None
                 else compressed_image(scene, index, kind, broken)
             )
+            spoil_stamp(message, order.get("stamps"))
+            publisher.publish(message)
         print("done", flush=True)
     rclpy.try_shutdown()
 
