@@ -13,11 +13,12 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam_pt_ros.options.node import NodeOptions
-from sam_pt_ros.ros.topic_types import full_name, other_types, publishers_of
+from sam_pt_ros.ros.topic_types import full_name, is_named, other_types, publishers_of
 from sam_pt_ros.ros.topics import overridden_policies, own_events, policy_text
 
 _LATEST_DEPTH = 5  # images that may wait for the executor; only the newest is processed
 _GRAPH_PERIOD = 0.25  # seconds between checks of the publishers
+_MOST_NAMELESS = 3.0  # seconds that a report waits for the name of a publisher
 
 
 def queue_depth(options: NodeOptions) -> int:
@@ -59,7 +60,8 @@ class ImageSubscription:
         self.timeout = timeout
         self._stamp_on_arrival = stamp_on_arrival
         self._begin = self._last = time.monotonic()
-        self._silent = self._mismatch = False
+        self._silent = False
+        self._mismatch: float | None = None  # since when one is to be reported
         self.kind = kind
         self._depth = depth
         self.name = topic
@@ -113,15 +115,21 @@ class ImageSubscription:
         )
 
     def _on_incompatible(self, event: Any) -> None:
-        # Otherwise _follow_publishers settles it. Discovery may name the publisher only later.
-        self._mismatch = self._reliability_is_overridden
+        if self._reliability_is_overridden:  # otherwise _follow_publishers settles it
+            self._mismatch = time.monotonic()
 
-    def _report_mismatch(self) -> None:
+    def _report_mismatch(self, age: float) -> None:
+        """Report a mismatch that is some seconds old, unless its publisher is to be named yet."""
+        publishers = self._publishers()
+        named = publishers and all(map(is_named, publishers))
+        if not named and age < _MOST_NAMELESS:
+            return
+        self._mismatch = None
         policy = "reliability"
         requested = policy_text(self._subscription.qos_profile, policy)
         offered = [
             f"{what} by {publisher.node_name}"
-            for publisher in self._publishers()
+            for publisher in publishers
             if (what := policy_text(publisher.qos_profile, policy)) != requested
         ]
         self._node.get_logger().warning(
@@ -154,10 +162,9 @@ class ImageSubscription:
 
     def _check(self) -> None:
         self._follow_publishers()
-        if self._mismatch:
-            self._mismatch = False
-            self._report_mismatch()
         now = time.monotonic()
+        if self._mismatch is not None:
+            self._report_mismatch(now - self._mismatch)
         if self.timeout and not self._silent and now - self._last > self.timeout:
             self._silent = True
             if not self.misfit:  # that is said by TypeWatch

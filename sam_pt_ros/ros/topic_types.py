@@ -28,6 +28,11 @@ def publishers_of(node: Node, topic: str, kind: Any) -> list[Any]:
     return [publisher for publisher in known if publisher.topic_type == type_name(kind)]
 
 
+def is_named(endpoint: Any) -> bool:
+    """Whether discovery has told the node that a publisher or a subscription belongs to."""
+    return bool(endpoint.node_name != "_NODE_NAME_UNKNOWN_")
+
+
 def full_name(endpoint: Any) -> str:
     """The full name of the node that a publisher or a subscription belongs to."""
     return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"

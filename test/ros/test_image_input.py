@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rclpy.context import Context
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam_pt_ros.options.node import NodeOptions
@@ -54,6 +55,35 @@ def test_publishers_of_other_types_count_for_nothing(
     spin_until(node, lambda: images.publishers == ["/camera"], "its name")
     assert images.misfit == ""
     assert logged.warnings == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_mismatch_is_reported_once_discovery_has_named_the_publisher_or_never_will(
+    make_input: Any, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    node, images, logged = make_input(input_timeout=0.0)
+    monkeypatch.setattr(images, "_overridden", [QoSPolicyKind.RELIABILITY])
+    now = [1000.0]
+    monkeypatch.setattr("sam_pt_ros.ros.image_input.time.monotonic", lambda: now[0])
+    camera = SimpleNamespace(
+        topic_type="sensor_msgs/msg/Image",
+        node_name="_NODE_NAME_UNKNOWN_",
+        node_namespace="/",
+        qos_profile=BEST_EFFORT,
+    )
+    monkeypatch.setattr(node, "get_publishers_info_by_topic", lambda topic: [camera])
+    images._on_incompatible(None)
+    now[0] += 2.9
+    images._check()
+    assert logged.warnings == []
+    camera.node_name = "camera" if named else camera.node_name
+    now[0] += 0.0 if named else 0.2
+    for _ in range(2):
+        images._check()
+    (warning,) = logged.warnings
+    assert warning.startswith(
+        f"QoS mismatch on /image: requested RELIABLE, offered BEST_EFFORT by {camera.node_name}; "
+    )
 
 
 @pytest.mark.parametrize("on_arrival", [False, True])
