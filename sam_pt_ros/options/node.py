@@ -45,7 +45,7 @@ class NodeOptions:
         60.0,
         "Largest gap between the stamps of two images, in seconds. After a larger gap, or if time "
         "goes back by a second or more, all objects are forgotten once a second image confirms "
-        "it.",
+        "it. A pause by ~/enable or deactivate may be longer.",
         minimum=1.0,
         maximum=86400.0,
     )

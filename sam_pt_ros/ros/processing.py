@@ -115,6 +115,13 @@ class Processing:
         self._failures = 0
         self._output.forget()
 
+    def resume(self) -> None:
+        """Go on after a pause of the node's own making: objects outlive it, however long it was.
+
+        Once the images stop, and before they begin again, any one thread may call it.
+        """
+        self._order.resume()
+
     def take(self, arrival: Arrival, dropped: int) -> None:
         """Process an image, and publish what is known by then.
 
@@ -244,6 +251,7 @@ class Processing:
             created = self._configuration.create()
             self._pipeline.replace_backends(created.tracker, created.segmenter)
             self._unseen = count
+            self._order.resume()  # loading took its time
             free_memory()  # of the old ones; on a GPU that is out of order this fails, too
         except (Exception, SystemExit) as error:  # the next failures try again
             self._reporter.exception("the models cannot be reloaded", error)

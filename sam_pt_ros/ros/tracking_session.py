@@ -112,6 +112,7 @@ class TrackingSession:
 
     def activate(self) -> LiveStream:
         """Subscribe, and process what arrives."""
+        self._processing.resume()
         self.stream = LiveStream(
             self._node,
             self._configuration.node,
@@ -179,7 +180,9 @@ class TrackingSession:
         return None if self.stream is None else self.stream.worker
 
     def enable(self, enabled: bool) -> None:
-        """Process images, or ignore them."""
+        """Process images, or ignore them; objects are kept meanwhile, however long it takes."""
+        if enabled and not self.enabled.is_set() and self.stream is not None:
+            self.stream.worker.call(self._processing.resume)
         if enabled:
             self.enabled.set()
             return

@@ -205,6 +205,26 @@ def test_models_that_are_replaced_owe_nothing() -> None:
     assert published == [0, 1, 2]
 
 
+def test_objects_outlive_the_time_in_which_models_are_loaded() -> None:
+    results: list[TrackResult] = []
+    tracker = OracleTracker(SCENE)
+    processing = made(
+        SamPt(tracker, ColourSegmenter()),
+        max_failures=1,
+        create=others,
+        publish=lambda result, *_: results.append(result),
+    )
+    take(processing, 0)
+    x, y = SCENE.inner_point(THING, 0)
+    processing._pipeline.add_object(ObjectPrompt(np.array([[x, y]]), np.array([1])))
+    take(processing, 1)
+    tracker.fails = True
+    take(processing, 2)
+    later = camera_process.image(SCENE, 5000, "rgb8", None, content=3)
+    processing.take(Arrival(later), 0)
+    assert [len(result.objects) for result in results] == [0, 1, 1, 1]
+
+
 def test_images_that_come_to_nothing_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("failed on purpose")
