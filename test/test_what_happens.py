@@ -73,6 +73,16 @@ SEEN: dict[str, list[tuple[str, str]]] = {
         (NODE, "test_a_bad_click_is_refused_and_the_node_lives"),
         (NODE, "test_other_bad_clicks_are_refused"),
     ],
+    "The transform of a point": [
+        (
+            "ros/test_click_reader.py",
+            "test_where_the_transform_of_the_image_is_not_known_the_click_is_refused",
+        ),
+        (
+            "ros/test_click_reader.py",
+            "test_before_the_first_image_a_point_is_where_the_camera_has_it_now",
+        ),
+    ],
     "A service request is invalid": [(FAULTS, "test_services_refuse_nonsense_with_a_reason")],
     "An output cannot be made": [
         (LIFE_CYCLE, "test_an_output_that_cannot_be_made_costs_no_other")

@@ -113,7 +113,8 @@ class NodeOptions:
     )
     transform_timeout: float = option(
         0.05,
-        "Seconds that a result waits at most for the transform to target_frame at its stamp.",
+        "Seconds that a result waits at most for the transform to target_frame at its stamp, and "
+        "a click on clicked_point for that to the camera at the stamp of its image.",
         minimum=0.0,
         maximum=10.0,
     )

@@ -100,6 +100,11 @@ class CanvasPublisher:
         self._publisher.publish(message)
         self._shown, self._oldest = stamp, oldest
 
+    @property
+    def shown(self) -> int | None:
+        """The stamp of the image that it shows, nanoseconds; None if it shows none."""
+        return self._shown
+
     def stamp_of(self, point: np.ndarray) -> int | None:
         """The stamp of the image that a point on the canvas was clicked on; None beside it.
 

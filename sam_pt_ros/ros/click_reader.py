@@ -6,8 +6,9 @@ in which they are checked:
 - ``no camera_info has arrived yet``, or why it cannot be used
 - ``the point has no frame_id``, or ``the camera_info has no frame_id``
 - ``the point [x, y, z] is not finite``
-- ``no transform from 'FRAME' to 'CAMERA': ...`` in tf2's words; without tf2_ros ``the transform
-  from 'FRAME' to 'CAMERA' needs tf2_ros``, and what to install
+- ``no transform from 'FRAME' to 'CAMERA': ...`` in tf2's words, where it is not known at the stamp
+  of the image that was clicked on: no longer, or not within ``transform_timeout``; without tf2_ros
+  ``the transform from 'FRAME' to 'CAMERA' needs tf2_ros``, and what to install
 - ``the camera_info is for images of WxH pixels, but they have WxH``
 - those of :meth:`sam_pt_ros.geometry.camera.CameraModel.project`: behind the camera, outside of
   the image, beyond what the lens model covers
@@ -17,8 +18,9 @@ To add a point to an object that does not exist is refused with ``there is no ob
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from geometry_msgs.msg import PointStamped
@@ -61,6 +63,19 @@ class ClickMode:
     selected: int
 
 
+class Canvas(Protocol):
+    """The image that can be clicked on in RViz."""
+
+    @property
+    def shown(self) -> int | None:
+        """The stamp of the image that it shows, nanoseconds; None if it shows none."""
+
+    def stamp_of(self, point: np.ndarray) -> int | None:
+        """The stamp of the image that is shown at a point, ``float64 (3,)`` metres in the
+        camera's optical frame; None where none is.
+        """
+
+
 class ClickReader:
     """Reads clicks and applies them to the pipeline; all of it in the thread that processes.
 
@@ -68,8 +83,8 @@ class ClickReader:
         pipeline: tracks what is clicked on.
         transforms: for points in other frames than the camera's.
         camera_info: knows the camera.
-        canvas_stamp: the stamp of the image that is shown at a point (x, y, z in the camera's
-            frame, metres), or None where none is.
+        canvas: knows which points are on it.
+        transform_timeout: seconds that a click waits at most for the transform to the camera.
     """
 
     def __init__(
@@ -77,12 +92,14 @@ class ClickReader:
         pipeline: SamPt,
         transforms: Transforms,
         camera_info: CameraInfoInput,
-        canvas_stamp: Callable[[np.ndarray], int | None],
+        canvas: Canvas,
+        transform_timeout: float,
     ) -> None:
         self._pipeline = pipeline
         self._transforms = transforms
         self._camera_info = camera_info
-        self._canvas_stamp = canvas_stamp
+        self._canvas = canvas
+        self._transform_timeout = transform_timeout
         self._started: list[int] = []  # ids, in the order in which their objects were started
 
     @property
@@ -118,15 +135,31 @@ class ClickReader:
         return ClickRequest([request], self._stamp_in_history(shown))
 
     def read_point_in_space(self, message: PointStamped, mode: ClickMode) -> ClickRequest:
-        """A point in space, in any frame that tf2 knows."""
+        """A point in space, in any frame that tf2 knows.
+
+        Its pixel is that in the image that was clicked on. The camera may have turned since, so
+        the transform is that at the image's stamp. Before the first image it is the newest.
+        """
         calibration = self._camera_info.require()
-        point = self._in_camera_frame(message, calibration.frame_id)
+        point, stamp = self._clicked(message, calibration.frame_id)
         self._check_size(calibration.camera)
         request = self._request(calibration.camera.project(point), mode)
-        return ClickRequest([request], self._clicked_stamp(point, message.header))
+        return ClickRequest([request], stamp)
 
-    def _in_camera_frame(self, message: PointStamped, frame_id: str) -> np.ndarray:
-        """The point, ``float64 (3,)``, in the camera's frame."""
+    def _clicked(self, message: PointStamped, frame_id: str) -> tuple[np.ndarray, int | None]:
+        """The point in the camera's frame, ``float64 (3,)``, and the stamp of the image."""
+        shown = self._canvas.shown
+        if shown is not None:
+            point = self._in_camera_frame(message, frame_id, shown)
+            if self._canvas.stamp_of(point) is not None:
+                return point, shown
+        stamp = self._clicked_stamp(message.header)
+        return self._in_camera_frame(message, frame_id, stamp), stamp
+
+    def _in_camera_frame(
+        self, message: PointStamped, frame_id: str, stamp: int | None
+    ) -> np.ndarray:
+        """The point, ``float64 (3,)``, in the camera's frame at a time; None: the newest."""
         source, point = message.header.frame_id, message.point
         for what, name in (("point", source), ("camera_info", frame_id)):
             if not name:
@@ -134,23 +167,24 @@ class ClickReader:
         xyz = np.array([point.x, point.y, point.z])
         if not np.isfinite(xyz).all():
             raise UserError(f"the point {xyz.tolist()} is not finite")
-        transform = self._transforms.lookup(frame_id, source, None)
+        transform = self._transforms.lookup(frame_id, source, stamp, self._transform_timeout)
         return np.asarray(transform[:3, :3] @ xyz + transform[:3, 3])
 
     def _check_size(self, camera: CameraModel) -> None:
         if len(self._pipeline.history):
             camera.check_size(self._pipeline.history.newest.size)
 
-    def _clicked_stamp(self, point: np.ndarray, header: Header) -> int | None:
-        """The stamp of the image that was clicked on; None: the newest.
+    def _clicked_stamp(self, header: Header) -> int | None:
+        """The stamp of the image that was clicked on beside the canvas; None before the first.
 
         RViz stamps points with its own time, which need not be the camera's: it counts only if
-        the history covers it.
+        the history covers it. Otherwise the newest image is meant.
         """
-        shown = self._canvas_stamp(point)
-        if shown is not None:
-            return shown
-        return self._stamp_in_history(stamp_of(header))
+        history = self._pipeline.history
+        if not len(history):
+            return None
+        stamp = self._stamp_in_history(stamp_of(header))
+        return (history.newest if stamp is None else history.nearest(stamp)).stamp
 
     def _stamp_in_history(self, stamp: int | None) -> int | None:
         """The stamp if the history covers it; None, the newest image, otherwise."""

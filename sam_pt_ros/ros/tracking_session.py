@@ -86,7 +86,11 @@ class TrackingSession:
             made.callback(canvas.destroy)
             self._camera_info = CameraInfoInput(node, options.rectified)
             self._click_reader = ClickReader(
-                self.pipeline, self._transforms, self._camera_info, canvas.stamp_of
+                self.pipeline,
+                self._transforms,
+                self._camera_info,
+                canvas,
+                options.transform_timeout,
             )
             self.outputs = ResultOutputs(
                 self.pipeline,

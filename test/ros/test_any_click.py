@@ -105,7 +105,8 @@ class Clicked:
             self.pipeline,
             SimpleNamespace(lookup=self._lookup),  # type: ignore[arg-type]
             self.camera_info,
-            lambda point: None,
+            SimpleNamespace(shown=None),  # type: ignore[arg-type]
+            0.0,
         )
         self.clicks = ClickInputs(
             self.node,
@@ -121,7 +122,7 @@ class Clicked:
         )
 
     @staticmethod
-    def _lookup(target: str, source: str, stamp: Any) -> np.ndarray:
+    def _lookup(target: str, source: str, stamp: Any, timeout: float) -> np.ndarray:
         transform = np.eye(4)
         transform[0, 3] = 0.0 if source == target else 0.5
         return transform

@@ -1,0 +1,201 @@
+"""What clicks mean: which image, and which pixel of it where the camera turns."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PointStamped
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from sam_pt_ros.errors import UserError
+from sam_pt_ros.geometry.camera import CameraModel
+from sam_pt_ros.options.node import NEW_OBJECT
+from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.camera_info_input import Calibration
+from sam_pt_ros.ros.click_reader import ClickMode, ClickReader, ClickRequest
+from sam_pt_ros.ros.transforms import Transforms
+from support.doubles import ColourSegmenter, OracleTracker
+from support.robot import turn
+from support.scene import plain_scene
+
+SCENE = plain_scene()
+SEEN = 12  # images in the history
+CAMERA, MAP = "camera", "map"
+F, CX, CY = 80.0, SCENE.width / 2, SCENE.height / 2
+SECOND = 1_000_000_000
+MODE = ClickMode(NEW_OBJECT, 0)
+
+
+def degrees_at(stamp: int) -> float:
+    """The camera turns by 60 degrees a second."""
+    return 60.0 * (stamp - SCENE.stamp(0)) / SECOND
+
+
+class TurningCamera(Transforms):
+    """What is known of a camera that turns about its y axis, from one stamp to another."""
+
+    def __init__(self, oldest: int, newest: int) -> None:
+        self.oldest = oldest
+        self.newest = newest
+
+    def _lookup(self, target_frame: str, source_frame: str, stamp: int | None) -> np.ndarray:
+        assert (target_frame, source_frame) == (CAMERA, MAP)
+        when = self.newest if stamp is None else stamp
+        if not self.oldest <= when <= self.newest:
+            way = "future" if when > self.newest else "past"
+            raise UserError(
+                f"no transform from '{MAP}' to '{CAMERA}': Lookup would require extrapolation "
+                f"into the {way}."
+            )
+        to_camera = np.eye(4)
+        to_camera[:3, :3] = turn("y", degrees_at(when))[1].T
+        return to_camera
+
+
+class Canvas:
+    """Shows an image 2 m before the camera, or none."""
+
+    def __init__(self, shown: int | None = None) -> None:
+        self.shown = shown
+
+    def stamp_of(self, point: np.ndarray) -> int | None:
+        return self.shown if abs(point[2] - 2) < 0.01 else None
+
+
+@pytest.fixture
+def pipeline() -> SamPt:
+    made = SamPt(OracleTracker(SCENE), ColourSegmenter())
+    for index in range(SEEN):
+        made.process(SCENE.frame(index).image, SCENE.stamp(index))
+    return made
+
+
+@pytest.fixture
+def transforms() -> TurningCamera:
+    return TurningCamera(SCENE.stamp(0), SCENE.stamp(SEEN - 1))
+
+
+def reader(pipeline: SamPt, transforms: Transforms, canvas: Canvas) -> ClickReader:
+    info = CameraInfo(
+        height=SCENE.height,
+        width=SCENE.width,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[F, 0.0, CX, 0.0, F, CY, 0.0, 0.0, 1.0],
+    )
+    calibration = Calibration(CameraModel.from_message(info), CAMERA)
+    camera_info: Any = SimpleNamespace(require=lambda: calibration)
+    return ClickReader(pipeline, transforms, camera_info, canvas, 0.0)
+
+
+def click(seen_at: int, stamp: int, depth: float = 3.0) -> PointStamped:
+    """A point in the map that is in the middle of the image at one time, with a stamp."""
+    xyz = turn("y", degrees_at(seen_at))[1] @ (0.0, 0.0, depth)
+    seconds, nanoseconds = divmod(stamp, SECOND)
+    header = Header(frame_id=MAP, stamp=Time(sec=seconds, nanosec=nanoseconds))
+    message = PointStamped(header=header)
+    message.point.x, message.point.y, message.point.z = map(float, xyz)
+    return message
+
+
+def pixel_of(read: ClickRequest) -> list[float]:
+    (request,) = read.requests
+    (point,) = request.prompt.points.tolist()
+    return list(point)
+
+
+def test_a_point_of_an_image_of_the_history_is_where_the_camera_saw_it_then(
+    pipeline: SamPt, transforms: TurningCamera
+) -> None:
+    """The image is 0.36 s old; the camera has turned by 21.6 degrees since, 31 pixels."""
+    then = SCENE.stamp(SEEN - 1 - 9)
+    read = reader(pipeline, transforms, Canvas()).read_point_in_space(click(then, then), MODE)
+    assert read.stamp == then
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
+
+
+def test_a_point_of_a_time_between_images_is_where_the_nearest_of_them_has_it(
+    pipeline: SamPt, transforms: TurningCamera
+) -> None:
+    between = (3 * SCENE.stamp(4) + SCENE.stamp(5)) // 4
+    read = reader(pipeline, transforms, Canvas()).read_point_in_space(
+        click(SCENE.stamp(4), between), MODE
+    )
+    assert read.stamp == SCENE.stamp(4)
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
+
+
+@pytest.mark.parametrize("stamp", [0, SCENE.stamp(SEEN) + 5 * SECOND, SCENE.stamp(0) - 1])
+def test_a_point_of_another_time_is_where_the_newest_image_has_it(
+    pipeline: SamPt, transforms: TurningCamera, stamp: int
+) -> None:
+    """Transforms run ahead of the images."""
+    transforms.newest += SECOND
+    newest = SCENE.stamp(SEEN - 1)
+    read = reader(pipeline, transforms, Canvas()).read_point_in_space(click(newest, stamp), MODE)
+    assert read.stamp == newest
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
+
+
+def test_a_point_on_the_canvas_is_where_the_image_has_it_that_is_shown(
+    pipeline: SamPt, transforms: TurningCamera
+) -> None:
+    """What has been before the camera at the distance of the canvas is no longer there now."""
+    shown, now = SCENE.stamp(2), SCENE.stamp(SEEN - 1)
+    reads = reader(pipeline, transforms, Canvas(shown))
+    read = reads.read_point_in_space(click(shown, now, depth=2.0), MODE)
+    assert read.stamp == shown
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
+    beside = reads.read_point_in_space(click(now, now, depth=3.0), MODE)
+    assert beside.stamp == now
+    assert pixel_of(beside) == pytest.approx([CX, CY], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("known", "shown", "words"),
+    [
+        ((0, SEEN - 2), None, "into the future"),  # it has not arrived yet
+        ((6, SEEN - 1), None, "into the past"),  # it is no longer kept
+        ((6, SEEN - 1), 2, "into the past"),  # so it is not known what is on the canvas
+    ],
+)
+def test_where_the_transform_of_the_image_is_not_known_the_click_is_refused(
+    pipeline: SamPt, known: tuple[int, int], shown: int | None, words: str
+) -> None:
+    oldest, newest = map(SCENE.stamp, known)
+    canvas = Canvas(None if shown is None else SCENE.stamp(shown))
+    reads = reader(pipeline, TurningCamera(oldest, newest), canvas)
+    then = SCENE.stamp(SEEN - 1 if words.endswith("future") else 3)
+    with pytest.raises(UserError, match=f"no transform from 'map' to 'camera': .* {words}"):
+        reads.read_point_in_space(click(then, then), MODE)
+
+
+def test_before_the_first_image_a_point_is_where_the_camera_has_it_now(
+    transforms: TurningCamera,
+) -> None:
+    reads = reader(SamPt(OracleTracker(SCENE), ColourSegmenter()), transforms, Canvas())
+    read = reads.read_point_in_space(click(transforms.newest, SCENE.stamp(3)), MODE)
+    assert read.stamp is None
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
+
+
+def test_a_click_waits_for_the_transform_as_long_as_it_may(pipeline: SamPt) -> None:
+    waited: list[float] = []
+
+    class Asked(TurningCamera):
+        def lookup(
+            self, target_frame: str, source_frame: str, stamp: int | None, timeout: float = 0.0
+        ) -> np.ndarray:
+            waited.append(timeout)
+            return super().lookup(target_frame, source_frame, stamp, timeout)
+
+    transforms = Asked(SCENE.stamp(0), SCENE.stamp(SEEN - 1))
+    reads = reader(pipeline, transforms, Canvas())
+    reads._transform_timeout = 0.25
+    reads.read_point_in_space(click(SCENE.stamp(5), SCENE.stamp(5)), MODE)
+    assert waited == [0.25]
