@@ -29,6 +29,7 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     "Time goes back": [
         (NODE, "test_when_time_goes_back_the_node_begins_anew_and_says_so"),
         (FAULTS, "test_when_time_jumps_ahead_the_node_begins_anew_and_says_so"),
+        (NODE, "test_a_recording_that_loops_keeps_its_clicks"),
     ],
     "No image comes": [(FAULTS, "test_a_camera_that_stalls_is_named_and_objects_go_on")],
     "The size or the encoding": [(FAULTS, "test_a_camera_may_change_its_size_and_its_encoding")],

@@ -29,8 +29,10 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.interchange.messages import prompt_stamp
 from sam_pt_ros.msg import PointPromptArray
 from sam_pt_ros.ros.click_reader import ClickMode, ClickReader, ClickRequest
+from sam_pt_ros.ros.held_clicks import HeldClicks, StampedClick
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.topics import create_input
 from sam_pt_ros.ros.worker import Worker
@@ -41,7 +43,7 @@ _QOS = QoSProfile(depth=100)
 
 @dataclass(frozen=True)
 class ClickJob:
-    """A click that waits for the pipeline; called once, in the thread that processes.
+    """A click that waits for the pipeline; called in the thread that processes.
 
     It reads the click, applies it, and logs what came of it. It raises nothing.
 
@@ -90,6 +92,7 @@ class ClickInputs:
         worker: runs the jobs.
         reader: reads and applies the clicks.
         shown: the stamp of the image whose results were published last; None before the first.
+        held: applies the clicks, as soon as it is clear which stream they belong to.
         reporter: logs what repeats.
     """
 
@@ -99,12 +102,14 @@ class ClickInputs:
         worker: Worker[Any],
         reader: ClickReader,
         shown: Callable[[], int | None],
+        held: HeldClicks,
         reporter: Reporter,
     ) -> None:
         self._node = node
         self._worker = worker
         self._reader = reader
         self._shown = shown
+        self._held = held
         self._reporter = reporter
         with ExitStack() as made:
             for kind, topic, callback in (
@@ -121,24 +126,29 @@ class ClickInputs:
         self._subscriptions.close()
 
     def _on_points(self, message: PointPromptArray) -> None:
-        self._submit("points", lambda: self._reader.read_points(message))
+        stamp = prompt_stamp(message.header)
+        self._submit("points", lambda: self._reader.read_points(message), stamp)
 
     def _on_clicked_pixel(self, message: Point) -> None:
         pixel, mode, shown = np.array([message.x, message.y]), self._mode(), self._shown()
-        self._submit("clicked_pixel", lambda: self._reader.read_pixel(pixel, shown, mode))
+        self._submit("clicked_pixel", lambda: self._reader.read_pixel(pixel, shown, mode), shown)
 
     def _on_clicked_point(self, message: PointStamped) -> None:
-        mode = self._mode()
-        self._submit("clicked_point", lambda: self._reader.read_point_in_space(message, mode))
+        mode, stamp = self._mode(), prompt_stamp(message.header)
+        self._submit(
+            "clicked_point", lambda: self._reader.read_point_in_space(message, mode), stamp
+        )
 
     def _mode(self) -> ClickMode:
         mode, selected = self._node.get_parameters(["click_mode", "selected_object"])
         return ClickMode(mode.value, selected.value)
 
-    def _submit(self, topic: str, read: Callable[[], ClickRequest]) -> None:
+    def _submit(self, topic: str, read: Callable[[], ClickRequest], stamp: int | None) -> None:
         if self._worker.waiting >= _MAX_WAITING:
             self._reporter.warning(
                 f"click on '{topic}' refused: {_MAX_WAITING} requests wait for the pipeline"
             )
             return
-        self._worker.call(ClickJob(topic, read, self._reader, self._node, self._reporter))
+        job = ClickJob(topic, read, self._reader, self._node, self._reporter)
+        click = StampedClick(job, stamp)
+        self._worker.call(lambda: self._held.take(click))

@@ -18,8 +18,9 @@ from sam_pt_ros.interchange import images, messages
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.health import FrameTimes, Health
+from sam_pt_ros.ros.held_clicks import HeldClicks, Stray
 from sam_pt_ros.ros.reporter import Reporter
-from sam_pt_ros.ros.stream_order import StreamOrder
+from sam_pt_ros.ros.stream_order import StrayError, StreamOrder
 from sam_pt_ros.weights.memory import free_memory
 
 _ANOTHER_CLOCK = 60e3  # milliseconds of latency beyond which stamps are of another clock
@@ -46,6 +47,28 @@ class _Pending:
     times: dict[str, float]
     waited: float
     dropped: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """An image on its way into the pipeline.
+
+    Attributes:
+        image: RGB ``uint8 (H, W, 3)``.
+        encoding: of its message.
+        at: when it arrived, seconds.
+        pending: what its result needs.
+    """
+
+    image: np.ndarray
+    encoding: str
+    at: float
+    pending: _Pending
+
+    @property
+    def stamp(self) -> int:
+        """Nanoseconds."""
+        return messages.stamp_of(self.pending.header)
 
 
 class ResultOutput(Protocol):
@@ -82,6 +105,7 @@ class Processing:
         reporter: logs what cannot be used and what fails.
         now: the time of the clock that stamps come from, nanoseconds.
         output: takes the results.
+        clicks: are told which stream is current.
     """
 
     def __init__(
@@ -92,6 +116,7 @@ class Processing:
         reporter: Reporter,
         now: Callable[[], int],
         output: ResultOutput,
+        clicks: HeldClicks,
     ) -> None:
         self._configuration = configuration
         self._pipeline = pipeline
@@ -99,7 +124,9 @@ class Processing:
         self._reporter = reporter
         self._now = now
         self._output = output
+        self._clicks = clicks
         self._order = StreamOrder(round(configuration.node.max_gap * 1e9))
+        self._stray: _Taken | None = None  # the newest image of another time
         self._pending: dict[int, _Pending] = {}  # by stamp
         self._encoding = ""
         self._dropped = 0  # since the last image that was taken into the pipeline
@@ -107,11 +134,16 @@ class Processing:
         self._reason = ""  # of the newest of them
         self._unseen = 0  # images without masks, because the models had to be replaced
 
-    def forget(self) -> None:
-        """Forget all frames and objects."""
+    def reset(self) -> None:
+        """Forget all frames and objects, because a user wants it."""
+        self._clicks.goes_on(time.perf_counter())  # whose answers must not get lost
+        self._forget()
+
+    def _forget(self) -> None:
         self._pipeline.reset()
         self._pending.clear()
         self._order.reset()
+        self._stray = None
         self._failures = 0
         self._output.forget()
 
@@ -131,22 +163,8 @@ class Processing:
         """
         begin = time.perf_counter()
         self._dropped += dropped
-        message = arrival.message
         try:
-            if isinstance(message, CompressedImage):
-                image = images.decode_compressed(message)
-                encoding = message.format
-            else:
-                image = images.decode_image(message)
-                encoding = message.encoding
-            decoded = (time.perf_counter() - begin) * 1e3
-            pending = _Pending(
-                message.header,
-                {"decode": decoded},
-                (begin - arrival.at) * 1e3,
-                self._dropped,
-            )
-            results = self._step(image, encoding, pending)
+            results = self._step(self._decode(arrival, begin))
         except UserError as error:
             self._health.frame_refused(str(error))
             self._reporter.error(f"image refused: {error}")
@@ -163,24 +181,61 @@ class Processing:
         """Publish the results that a windowed tracker still owes."""
         self._publish_all(self._pipeline.flush())
 
-    def _step(self, image: np.ndarray, encoding: str, pending: _Pending) -> list[TrackResult]:
-        pipeline = self._pipeline
-        stamp = messages.stamp_of(pending.header)
-        newest = pipeline.history.newest if len(pipeline.history) else None
-        if self._order.begins_stream(stamp, None if newest is None else newest.stamp):
+    def _decode(self, arrival: Arrival, begin: float) -> _Taken:
+        """The image that has arrived; ``begin`` is when the pipeline turned to it, seconds."""
+        message = arrival.message
+        if isinstance(message, CompressedImage):
+            image, encoding = images.decode_compressed(message), message.format
+        else:
+            image, encoding = images.decode_image(message), message.encoding
+        times = {"decode": (time.perf_counter() - begin) * 1e3}
+        waited = (begin - arrival.at) * 1e3
+        return _Taken(
+            image, encoding, arrival.at, _Pending(message.header, times, waited, self._dropped)
+        )
+
+    def _step(self, taken: _Taken) -> list[TrackResult]:
+        history = self._pipeline.history
+        newest = history.newest.stamp if len(history) else None
+        try:
+            begins = self._order.begins_stream(taken.stamp, newest)
+        except StrayError:
             assert newest is not None
-            self._reporter.warning(
-                f"time jumped by {(stamp - newest.stamp) * 1e-9:+.0f} s: all objects are "
-                "forgotten; click again"
-            )
-            self.forget()
-            self._output.time_jumped()
-            newest = None
-        restarts = newest is not None and self._must_restart(image, encoding, newest.image)
+            self._stray = taken
+            self._clicks.stray(Stray(taken.stamp, taken.at, newest))
+            raise
+        if begins:
+            assert newest is not None
+            self._begin_stream(taken, newest)
+        else:
+            self._stray = None
+            self._clicks.goes_on(taken.at)
+        return self._advance(taken)
+
+    def _begin_stream(self, taken: _Taken, newest: int) -> None:
+        """Forget the stream up to ``newest``; the stray and its clicks begin another."""
+        stray = self._stray
+        self._reporter.warning(
+            f"time jumped by {(taken.stamp - newest) * 1e-9:+.0f} s: all objects are forgotten; "
+            "click again"
+        )
+        self._forget()
+        self._output.time_jumped()
+        self._clicks.begins()  # they wait for the first image
+        if stray is not None:
+            taken.pending.dropped -= stray.pending.dropped
+            self._publish_all(self._advance(stray))
+
+    def _advance(self, taken: _Taken) -> list[TrackResult]:
+        """Take an image into the pipeline; what results from it."""
+        pipeline, image, stamp = self._pipeline, taken.image, taken.stamp
+        restarts = len(pipeline.history) > 0 and self._must_restart(
+            image, taken.encoding, pipeline.history.newest.image
+        )
         if restarts:
             self.flush()
-        self._encoding = encoding
-        self._pending[stamp] = pending
+        self._encoding = taken.encoding
+        self._pending[stamp] = taken.pending
         unseen, self._unseen = self._unseen, 0
         return (
             pipeline.restart(image, stamp, unseen) if restarts else pipeline.process(image, stamp)

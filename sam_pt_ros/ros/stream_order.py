@@ -11,6 +11,10 @@ _MIN_CONFIRMED, _MAX_CONFIRMED = 2, 64  # images of another time in a row that b
 _STEADY = 10  # times as many images in order make a stream steady again
 
 
+class StrayError(UserError):
+    """The image is of another time, and may begin a new stream with those that follow."""
+
+
 class StreamOrder:
     """Tells the next image from one that is late, repeated, or of another time.
 
@@ -50,7 +54,8 @@ class StreamOrder:
             newest: stamp of the image before; None if there is none.
 
         Raises:
-            UserError: the image belongs to no stream yet; leave it out.
+            StrayError: the image belongs to no stream yet.
+            UserError: the image belongs to no stream; leave it out.
         """
         if newest is None:
             self._resumed = False
@@ -77,10 +82,10 @@ class StreamOrder:
                 self._needed = min(2 * self._needed, _MAX_CONFIRMED)
             return True
         left = self._needed - self._strays
-        raise UserError(
+        raise StrayError(
             f"its stamp is {abs(ahead) * 1e-9:.0f} s {'after' if ahead > 0 else 'before'} that of "
             f"the image before; if the next {'one goes' if left == 1 else f'{left} go'} on from "
-            "there, all objects are forgotten"
+            "there, it begins a new stream, and all objects are forgotten"
         )
 
     def _goes_on(self, stamp: int, before: int | None) -> bool:

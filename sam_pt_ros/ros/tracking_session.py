@@ -21,6 +21,7 @@ from sam_pt_ros.ros.canvas_publisher import CanvasPublisher
 from sam_pt_ros.ros.click_reader import ClickReader
 from sam_pt_ros.ros.diagnostics import Diagnostics, NodeSnapshot
 from sam_pt_ros.ros.health import Health
+from sam_pt_ros.ros.held_clicks import HeldClicks
 from sam_pt_ros.ros.live_stream import LiveStream
 from sam_pt_ros.ros.namesakes import warn_of_namesakes
 from sam_pt_ros.ros.processing import Arrival, Processing
@@ -100,6 +101,7 @@ class TrackingSession:
                 self._transforms,
                 reporter,
             )
+            self._held_clicks = HeldClicks()
             self._processing = Processing(
                 configuration,
                 self.pipeline,
@@ -107,6 +109,7 @@ class TrackingSession:
                 reporter,
                 lambda: int(node.get_clock().now().nanoseconds),
                 self.outputs,
+                self._held_clicks,
             )
             self.services = Services(node, reporter, self)
             made.callback(self.services.destroy)
@@ -124,6 +127,7 @@ class TrackingSession:
             self.outputs,
             self._camera_info,
             self._click_reader,
+            self._held_clicks,
             self._transforms,
             self._health,
             self.enabled,
@@ -209,7 +213,7 @@ class TrackingSession:
 
     def forget(self) -> None:
         """Forget all objects and images, in the worker's thread."""
-        self._processing.forget()
+        self._processing.reset()
 
     # --- diagnostics ----------------------------------------------------------------------
 

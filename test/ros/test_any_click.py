@@ -23,6 +23,7 @@ from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.camera_info_input import CameraInfoInput
 from sam_pt_ros.ros.click_inputs import ClickInputs, ClickJob
 from sam_pt_ros.ros.click_reader import ClickReader, ClickRequest
+from sam_pt_ros.ros.held_clicks import HeldClicks
 from support.doubles import ColourSegmenter, OracleTracker
 from support.examples import examples
 from support.scene import plain_scene
@@ -113,6 +114,7 @@ class Clicked:
             SimpleNamespace(waiting=0, call=self.jobs.append),  # type: ignore[arg-type]
             self.reader,
             lambda: SCENE.stamp(self.seen - 1),
+            HeldClicks(),
             None,  # type: ignore[arg-type]  # nothing may fail
         )
         for _ in range(3):
