@@ -62,15 +62,21 @@ class NodeOptions:
     )
     click_mode: str = option(
         NEW_OBJECT,
-        "What a click on clicked_point or clicked_pixel does. new_object: start an object; "
-        "positive or negative: add a point on, or beside, the selected object.",
+        "What a click on clicked_point or clicked_pixel does. new_object: start an object (see "
+        "click_selects); positive or negative: add a point on, or beside, the selected object.",
         choices=CLICK_MODES,
+        runtime=True,
+    )
+    click_selects: bool = option(
+        True,
+        "Whether a click in click_mode new_object on the mask of an object selects that object, "
+        "and adds a positive point to it. If false, it starts another object there.",
         runtime=True,
     )
     selected_object: int = option(
         0,
         "Id of the object to which clicks add points in click_mode positive and negative; 0: the "
-        "object that was started last.",
+        "object that was started or selected last.",
         minimum=0,
         maximum=MAX_OBJECT_ID,
         runtime=True,

@@ -12,8 +12,8 @@ Each click becomes a job for the thread that processes. One that cannot be used 
 and one warning says why: ``click on 'TOPIC' refused:`` and the reason; see
 :mod:`sam_pt_ros.ros.click_reader`.
 
-``clicked_point`` and ``clicked_pixel`` do what the parameters ``click_mode`` and
-``selected_object`` say when they arrive.
+``clicked_point`` and ``clicked_pixel`` do what the parameters ``click_mode``, ``selected_object``
+and ``click_selects`` say when they arrive.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ClickJob:
         try:
             click = self.read()
             before = set(self.reader.object_ids)
-            ids = self.reader.apply(click.requests, click.stamp)
+            ids = self.reader.apply_click(click)
         except UserError as error:
             self.node.get_logger().warning(f"click on '{self.topic}' refused: {error}")
         except (Exception, SystemExit) as error:  # of a backend; it must not end the thread
@@ -78,6 +78,8 @@ class ClickJob:
                 for what, which in (("started", started), ("point for", extended))
                 if which
             ]
+            if click.selected is not None:
+                done.append("which it lies on; to start another there, set click_selects to false")
             self.node.get_logger().info(f"click on '{self.topic}': {', '.join(done)}")
 
 
@@ -87,8 +89,8 @@ class ClickInputs:
     The executor's thread receives, and does no more than to hand a job to the worker.
 
     Args:
-        node: subscribes and logs; its parameters ``click_mode`` and ``selected_object`` count
-            when a click arrives.
+        node: subscribes and logs; its parameters ``click_mode``, ``selected_object`` and
+            ``click_selects`` count when a click arrives.
         worker: runs the jobs.
         reader: reads and applies the clicks.
         shown: the stamp of the image whose results were published last; None before the first.
@@ -140,8 +142,8 @@ class ClickInputs:
         )
 
     def _mode(self) -> ClickMode:
-        mode, selected = self._node.get_parameters(["click_mode", "selected_object"])
-        return ClickMode(mode.value, selected.value)
+        names = ["click_mode", "selected_object", "click_selects"]
+        return ClickMode(*(parameter.value for parameter in self._node.get_parameters(names)))
 
     def _submit(self, topic: str, read: Callable[[], ClickRequest], stamp: int | None) -> None:
         if self._worker.waiting >= _MAX_WAITING:

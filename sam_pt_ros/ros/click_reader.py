@@ -34,6 +34,7 @@ from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
 from sam_pt_ros.options.node import NEGATIVE_POINT, NEW_OBJECT
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.camera_info_input import CameraInfoInput
+from sam_pt_ros.ros.published_masks import PublishedMasks
 from sam_pt_ros.ros.transforms import Transforms
 
 
@@ -44,10 +45,13 @@ class ClickRequest:
     Attributes:
         requests: for :meth:`sam_pt_ros.pipeline.SamPt.apply`.
         stamp: nanoseconds, of the image that was clicked on; None: the newest.
+        selected: the object that was clicked on and gets a point, where another would have been
+            started on top of it; None: there is none.
     """
 
     requests: Sequence[PromptRequest]
     stamp: int | None
+    selected: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,12 @@ class ClickMode:
     Attributes:
         mode: value of ``click_mode``.
         selected: value of ``selected_object``.
+        selects: value of ``click_selects``.
     """
 
     mode: str
     selected: int
+    selects: bool
 
 
 class Canvas(Protocol):
@@ -84,6 +90,7 @@ class ClickReader:
         transforms: for points in other frames than the camera's.
         camera_info: knows the camera.
         canvas: knows which points are on it.
+        masks: what can be selected by a click.
         transform_timeout: seconds that a click waits at most for the transform to the camera.
     """
 
@@ -93,14 +100,16 @@ class ClickReader:
         transforms: Transforms,
         camera_info: CameraInfoInput,
         canvas: Canvas,
+        masks: PublishedMasks,
         transform_timeout: float,
     ) -> None:
         self._pipeline = pipeline
         self._transforms = transforms
         self._camera_info = camera_info
         self._canvas = canvas
+        self._masks = masks
         self._transform_timeout = transform_timeout
-        self._started: list[int] = []  # ids, in the order in which their objects were started
+        self._chosen: list[int] = []  # ids, in the order in which they were started or selected
 
     @property
     def object_ids(self) -> Sequence[int]:
@@ -110,12 +119,20 @@ class ClickReader:
     def apply(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
         """As :meth:`sam_pt_ros.pipeline.SamPt.apply`, and remember which objects it starts.
 
-        Whatever starts objects uses this: ``selected_object`` 0 is the one started last.
+        Whatever starts objects uses this: ``selected_object`` 0 is the one started, or selected
+        by :meth:`apply_click`, last.
         """
         before = set(self._pipeline.object_ids)
         ids = self._pipeline.apply(requests, stamp=stamp)
-        self._started = [i for i in self._started if i in before]
-        self._started += [i for i in ids if i not in before]
+        self._chosen = [i for i in self._chosen if i in before]
+        self._chosen += [i for i in ids if i not in before]
+        return ids
+
+    def apply_click(self, click: ClickRequest) -> list[int]:
+        """Apply what a click asks for; see :meth:`apply`."""
+        ids = self.apply(click.requests, click.stamp)
+        if click.selected is not None:
+            self._chosen = [i for i in self._chosen if i != click.selected] + [click.selected]
         return ids
 
     def read_points(self, message: PointPromptArray) -> ClickRequest:
@@ -131,8 +148,7 @@ class ClickReader:
                 None before the first.
             mode: as it was then.
         """
-        request = self._request(self._on_edge_to_within(pixel), mode)
-        return ClickRequest([request], self._stamp_in_history(shown))
+        return self._request(self._on_edge_to_within(pixel), self._stamp_in_history(shown), mode)
 
     def read_point_in_space(self, message: PointStamped, mode: ClickMode) -> ClickRequest:
         """A point in space, in any frame that tf2 knows.
@@ -143,8 +159,7 @@ class ClickReader:
         calibration = self._camera_info.require()
         point, stamp = self._clicked(message, calibration.frame_id)
         self._check_size(calibration.camera)
-        request = self._request(calibration.camera.project(point), mode)
-        return ClickRequest([request], stamp)
+        return self._request(calibration.camera.project(point), stamp, mode)
 
     def _clicked(self, message: PointStamped, frame_id: str) -> tuple[np.ndarray, int | None]:
         """The point in the camera's frame, ``float64 (3,)``, and the stamp of the image."""
@@ -204,23 +219,27 @@ class ClickReader:
         on_edge = (pixel > (width - 0.5, height - 0.5)) & (pixel <= (width, height))
         return np.where(on_edge, (width - 0.5, height - 0.5), pixel)
 
-    def _request(self, pixel: np.ndarray, mode: ClickMode) -> PromptRequest:
+    def _request(self, pixel: np.ndarray, stamp: int | None, mode: ClickMode) -> ClickRequest:
         label = NEGATIVE if mode.mode == NEGATIVE_POINT else POSITIVE
         prompt = ObjectPrompt(pixel.reshape(1, 2), np.array([label]))
-        object_id = None if mode.mode == NEW_OBJECT else self._selected(mode.selected)
-        return PromptRequest(prompt, object_id)
+        if mode.mode != NEW_OBJECT:
+            return ClickRequest([PromptRequest(prompt, self._selected(mode.selected))], stamp)
+        under = self._masks.object_at(pixel, stamp) if mode.selects else None
+        if under not in self._pipeline.object_ids:
+            under = None
+        return ClickRequest([PromptRequest(prompt, under)], stamp, under)
 
     def _selected(self, selected: int) -> int:
         """The object that a point is to be added to."""
         known = self._pipeline.object_ids
         if selected == 0:
-            started = [i for i in self._started if i in known]
-            if not started:
+            chosen = [i for i in self._chosen if i in known]
+            if not chosen:
                 raise UserError(
                     "there is no object to add a point to; start one first, with click_mode "
                     "new_object"
                 )
-            return started[-1]
+            return chosen[-1]
         if selected not in known:
             tracked = ", ".join(map(str, known)) or "none"
             raise UserError(

@@ -25,6 +25,7 @@ from sam_pt_ros.ros.held_clicks import HeldClicks
 from sam_pt_ros.ros.live_stream import LiveStream
 from sam_pt_ros.ros.namesakes import warn_of_namesakes
 from sam_pt_ros.ros.processing import Arrival, Processing
+from sam_pt_ros.ros.published_masks import PublishedMasks
 from sam_pt_ros.ros.publishers import Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.result_outputs import ResultOutputs
@@ -86,17 +87,20 @@ class TrackingSession:
             canvas = CanvasPublisher(node, options)
             made.callback(canvas.destroy)
             self._camera_info = CameraInfoInput(node, options.rectified)
+            self._masks = PublishedMasks(self.pipeline.options.history_length)
             self._click_reader = ClickReader(
                 self.pipeline,
                 self._transforms,
                 self._camera_info,
                 canvas,
+                self._masks,
                 options.transform_timeout,
             )
             self.outputs = ResultOutputs(
                 self.pipeline,
                 self.publishers,
                 canvas,
+                self._masks,
                 self._camera_info,
                 self._transforms,
                 reporter,
@@ -210,6 +214,7 @@ class TrackingSession:
     def remove_object(self, object_id: int) -> None:
         """Stop tracking an object, in the worker's thread; UserError if there is none."""
         self.pipeline.remove_object(object_id)
+        self._masks.forget_object(object_id)
 
     def forget(self) -> None:
         """Forget all objects and images, in the worker's thread."""

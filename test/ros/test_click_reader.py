@@ -14,21 +14,23 @@ from std_msgs.msg import Header
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
-from sam_pt_ros.options.node import NEW_OBJECT
+from sam_pt_ros.objects import ObjectPrompt, PromptRequest
+from sam_pt_ros.options.node import NEGATIVE_POINT, NEW_OBJECT, POSITIVE_POINT
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.camera_info_input import Calibration
 from sam_pt_ros.ros.click_reader import ClickMode, ClickReader, ClickRequest
+from sam_pt_ros.ros.published_masks import PublishedMasks
 from sam_pt_ros.ros.transforms import Transforms
 from support.doubles import ColourSegmenter, OracleTracker
 from support.robot import turn
-from support.scene import plain_scene
+from support.scene import OCCLUDER, THING, plain_scene
 
 SCENE = plain_scene()
 SEEN = 12  # images in the history
 CAMERA, MAP = "camera", "map"
 F, CX, CY = 80.0, SCENE.width / 2, SCENE.height / 2
 SECOND = 1_000_000_000
-MODE = ClickMode(NEW_OBJECT, 0)
+MODE = ClickMode(NEW_OBJECT, 0, selects=True)
 
 
 def degrees_at(stamp: int) -> float:
@@ -80,7 +82,12 @@ def transforms() -> TurningCamera:
     return TurningCamera(SCENE.stamp(0), SCENE.stamp(SEEN - 1))
 
 
-def reader(pipeline: SamPt, transforms: Transforms, canvas: Canvas) -> ClickReader:
+def reader(
+    pipeline: SamPt,
+    transforms: Transforms,
+    canvas: Canvas,
+    masks: PublishedMasks | None = None,
+) -> ClickReader:
     info = CameraInfo(
         height=SCENE.height,
         width=SCENE.width,
@@ -90,7 +97,7 @@ def reader(pipeline: SamPt, transforms: Transforms, canvas: Canvas) -> ClickRead
     )
     calibration = Calibration(CameraModel.from_message(info), CAMERA)
     camera_info: Any = SimpleNamespace(require=lambda: calibration)
-    return ClickReader(pipeline, transforms, camera_info, canvas, 0.0)
+    return ClickReader(pipeline, transforms, camera_info, canvas, masks or PublishedMasks(60), 0.0)
 
 
 def click(seen_at: int, stamp: int, depth: float = 3.0) -> PointStamped:
@@ -199,3 +206,106 @@ def test_a_click_waits_for_the_transform_as_long_as_it_may(pipeline: SamPt) -> N
     reads._transform_timeout = 0.25
     reads.read_point_in_space(click(SCENE.stamp(5), SCENE.stamp(5)), MODE)
     assert waited == [0.25]
+
+
+# --- clicks on objects that are tracked ---------------------------------------------------
+
+
+class Tracked:
+    """Two objects that move, and clicks on what was published of them."""
+
+    def __init__(self) -> None:
+        self.pipeline = SamPt(OracleTracker(SCENE), ColourSegmenter())
+        self.masks = PublishedMasks(60)
+        self.reader = reader(self.pipeline, TurningCamera(0, 0), Canvas(), self.masks)
+        self.go_on_to(0)
+        for owner in (THING, OCCLUDER):
+            point = np.array([SCENE.inner_point(owner, 0)])
+            self.reader.apply([PromptRequest(ObjectPrompt(point, np.array([1])))], None)
+        self.go_on_to(SEEN - 1)
+
+    def go_on_to(self, last: int) -> None:
+        for index in range(len(self.pipeline.history), last + 1):
+            (result,) = self.pipeline.process(SCENE.frame(index).image, SCENE.stamp(index))
+            self.masks.add(result)
+
+    def read(self, pixel: tuple[float, float], index: int, mode: ClickMode = MODE) -> ClickRequest:
+        return self.reader.read_pixel(np.array(pixel), SCENE.stamp(index), mode)
+
+
+@pytest.fixture
+def tracked() -> Tracked:
+    return Tracked()
+
+
+@pytest.mark.parametrize(("owner", "object_id"), [(THING, 1), (OCCLUDER, 2)])
+def test_a_click_on_an_object_selects_it_and_adds_a_positive_point(
+    tracked: Tracked, owner: int, object_id: int
+) -> None:
+    now = SEEN - 1
+    pixel = SCENE.inner_point(owner, now)
+    click = tracked.read(pixel, now)
+    (request,) = click.requests
+    assert (request.object_id, click.selected, click.stamp) == (
+        object_id,
+        object_id,
+        SCENE.stamp(now),
+    )
+    assert request.prompt.points.tolist() == pytest.approx(np.array([pixel]))
+    assert request.prompt.labels.tolist() == [1]
+    before = len(tracked.pipeline._roster._objects[object_id].points.ids)
+    assert tracked.reader.apply_click(click) == [object_id]
+    assert tracked.pipeline.object_ids == [1, 2]
+    assert len(tracked.pipeline._roster._objects[object_id].points.ids) == before + 1
+
+
+def test_the_selected_object_is_the_one_that_points_are_added_to(tracked: Tracked) -> None:
+    now = SEEN - 1
+    negative = ClickMode(NEGATIVE_POINT, 0, selects=True)
+    assert tracked.read((1.0, 1.0), now, negative).requests[0].object_id == 2  # started last
+    tracked.reader.apply_click(tracked.read(SCENE.inner_point(THING, now), now))
+    assert tracked.read((1.0, 1.0), now, negative).requests[0].object_id == 1
+    tracked.reader.apply_click(tracked.read((1.0, 1.0), now))
+    assert tracked.read((2.0, 2.0), now, negative).requests[0].object_id == 3
+
+
+def test_the_masks_of_the_image_that_was_clicked_on_count(tracked: Tracked) -> None:
+    """Where the thing was in one image it is no longer in another."""
+    now, then = SEEN - 1, 1
+    (x, y) = next(
+        (x, y)
+        for y, x in np.argwhere(SCENE.frame(then).mask(THING)).tolist()
+        if tracked.masks.object_at(np.array([x, y]), SCENE.stamp(now)) is None
+        and tracked.masks.object_at(np.array([x, y]), SCENE.stamp(then)) == 1
+    )
+    assert tracked.read((x, y), then).selected == 1
+    assert tracked.read((x, y), now).selected is None
+
+
+@pytest.mark.parametrize("mode", [NEW_OBJECT, POSITIVE_POINT, NEGATIVE_POINT])
+def test_who_does_not_want_to_select_starts_objects_and_adds_points_as_told(
+    tracked: Tracked, mode: str
+) -> None:
+    now = SEEN - 1
+    told = ClickMode(mode, 2, selects=mode != NEW_OBJECT)
+    click = tracked.read(SCENE.inner_point(THING, now), now, told)
+    assert click.selected is None
+    assert click.requests[0].object_id == (None if mode == NEW_OBJECT else 2)
+
+
+def test_an_object_that_is_gone_cannot_be_selected(tracked: Tracked) -> None:
+    now = SEEN - 1
+    tracked.pipeline.remove_object(1)
+    click = tracked.read(SCENE.inner_point(THING, now), now)
+    assert (click.selected, click.requests[0].object_id) == (None, None)
+
+
+def test_a_point_in_space_on_an_object_selects_it(pipeline: SamPt) -> None:
+    newest = SCENE.stamp(SEEN - 1)
+    tracked = Tracked()
+    reads = reader(tracked.pipeline, TurningCamera(newest, newest), Canvas(), tracked.masks)
+    x, y = SCENE.inner_point(THING, SEEN - 1)
+    message = click(newest, newest)
+    xyz = turn("y", degrees_at(newest))[1] @ (3 * (x - CX) / F, 3 * (y - CY) / F, 3.0)
+    message.point.x, message.point.y, message.point.z = map(float, xyz)
+    assert reads.read_point_in_space(message, MODE).selected == 1

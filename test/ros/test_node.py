@@ -219,6 +219,7 @@ def test_a_point_in_the_camera_s_frame_has_a_time_too(rig: Rig) -> None:
     rig.click("clicked_point", point_on_thing(rig, 2, rig.header(2).stamp))
     rig.play(15)
     assert rig.objects(15)[1].age == 13
+    assert rig.call("remove_object", RemoveObject.Request(object_id=1)).success
     # RViz stamps with its own clock: the newest frame is what its user has seen.
     rig.click("clicked_point", point_on_thing(rig, 15, Time(sec=2_000_000_000)))
     rig.play(16)
