@@ -64,6 +64,16 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     "Models fail in `max_failures`": [
         (FAULTS, "test_models_that_fail_again_and_again_are_loaded_anew")
     ],
+    "A click refers to an image far back": [
+        (
+            "pipeline/test_late_clicks.py",
+            "test_within_a_budget_it_catches_up_over_several_frames",
+        ),
+        (
+            "pipeline/test_late_clicks.py",
+            "test_what_cannot_catch_up_is_dropped_and_that_is_said",
+        ),
+    ],
     "A model hangs": [
         (FAULTS, "test_a_model_that_hangs_for_two_seconds_keeps_nobody_else_waiting"),
         (NODE, "test_a_service_that_waits_for_a_slow_model_keeps_nobody_else_waiting"),
