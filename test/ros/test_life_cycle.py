@@ -432,6 +432,26 @@ def test_who_enables_what_is_enabled_forgives_no_gap(
     assert len(results) == 1
 
 
+def test_what_is_removed_or_forgotten_cannot_be_clicked_on(node: TrackNode) -> None:
+    activate(node)
+    x, y = plain_scene().inner_point(THING, 0)
+    pixel = np.array([x, y])
+
+    def seen() -> int | None:
+        return running(node).worker.call(lambda: masks.object_at(pixel, None)).result(TIMEOUT)
+
+    masks = node.session._masks
+    for removes in (True, False):
+        process(node, image_at(0, 0))
+        running(node).clicks._on_clicked_pixel(Point(x=x, y=y))
+        process(node, image_at(1, 0))
+        assert seen() is not None
+        forget = (lambda: node.session.remove_object(1)) if removes else node.session.forget
+        running(node).worker.call(forget).result(TIMEOUT)
+        assert seen() is None
+        running(node).worker.call(node.session.forget).result(TIMEOUT)
+
+
 # --- services that wait for the pipeline --------------------------------------------------
 
 
