@@ -30,6 +30,7 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     "Time goes back": [
         (NODE, "test_when_time_goes_back_the_node_begins_anew_and_says_so"),
         (FAULTS, "test_when_time_jumps_ahead_the_node_begins_anew_and_says_so"),
+        (NODE, "test_a_recording_that_loops_keeps_its_clicks"),
     ],
     "No image comes": [(FAULTS, "test_a_camera_that_stalls_is_named_and_objects_go_on")],
     "The size or the encoding": [(FAULTS, "test_a_camera_may_change_its_size_and_its_encoding")],
@@ -83,6 +84,16 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     "Models fail in `max_failures`": [
         (FAULTS, "test_models_that_fail_again_and_again_are_loaded_anew")
     ],
+    "A click refers to an image far back": [
+        (
+            "pipeline/test_late_clicks.py",
+            "test_within_a_budget_it_catches_up_over_several_frames",
+        ),
+        (
+            "pipeline/test_late_clicks.py",
+            "test_what_cannot_catch_up_is_dropped_and_that_is_said",
+        ),
+    ],
     "A model hangs": [
         (FAULTS, "test_a_model_that_hangs_for_two_seconds_keeps_nobody_else_waiting"),
         (NODE, "test_a_service_that_waits_for_a_slow_model_keeps_nobody_else_waiting"),
@@ -92,6 +103,16 @@ SEEN: dict[str, list[tuple[str, str]]] = {
     "A click's coordinates are not numbers": [
         (NODE, "test_a_bad_click_is_refused_and_the_node_lives"),
         (NODE, "test_other_bad_clicks_are_refused"),
+    ],
+    "The transform of a point": [
+        (
+            "ros/test_click_reader.py",
+            "test_where_the_transform_of_the_image_is_not_known_the_click_is_refused",
+        ),
+        (
+            "ros/test_click_reader.py",
+            "test_before_the_first_image_a_point_is_where_the_camera_has_it_now",
+        ),
     ],
     "A service request is invalid": [(FAULTS, "test_services_refuse_nonsense_with_a_reason")],
     "An output cannot be made": [

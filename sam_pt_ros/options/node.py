@@ -57,7 +57,7 @@ class NodeOptions:
         60.0,
         "Largest gap between the stamps of two images, in seconds. After a larger gap, or if time "
         "goes back by a second or more, all objects are forgotten once a second image confirms "
-        "it.",
+        "it. A pause by ~/enable or deactivate may be longer.",
         minimum=1.0,
         maximum=86400.0,
     )
@@ -74,15 +74,21 @@ class NodeOptions:
     )
     click_mode: str = option(
         NEW_OBJECT,
-        "What a click on clicked_point or clicked_pixel does. new_object: start an object; "
-        "positive or negative: add a point on, or beside, the selected object.",
+        "What a click on clicked_point or clicked_pixel does. new_object: start an object (see "
+        "click_selects); positive or negative: add a point on, or beside, the selected object.",
         choices=CLICK_MODES,
+        runtime=True,
+    )
+    click_selects: bool = option(
+        True,
+        "Whether a click in click_mode new_object on the mask of an object selects that object, "
+        "and adds a positive point to it. If false, it starts another object there.",
         runtime=True,
     )
     selected_object: int = option(
         0,
         "Id of the object to which clicks add points in click_mode positive and negative; 0: the "
-        "object that was started last.",
+        "object that was started or selected last.",
         minimum=0,
         maximum=MAX_OBJECT_ID,
         runtime=True,
@@ -127,7 +133,8 @@ class NodeOptions:
     )
     transform_timeout: float = option(
         0.05,
-        "Seconds that a result waits at most for the transform to target_frame at its stamp.",
+        "Seconds that a result waits at most for the transform to target_frame at its stamp, and "
+        "a click on clicked_point for that to the camera at the stamp of its image.",
         minimum=0.0,
         maximum=10.0,
     )

@@ -26,6 +26,9 @@ from sam_pt_ros.points import PointTracks
 _FORGIVEN = 0.8
 """Factor on the expected duration of catching up, after each frame that skipped it."""
 
+_LEAST = 2
+"""Frames, at least, with which a late object catches up whenever it may: one more than arrive."""
+
 
 @dataclass
 class Counters:
@@ -93,10 +96,15 @@ class Restarts:
         self.answered.reset()
         self._catch_up_seconds: float | None = None  # per frame, the last time
         self._sampling_seconds = 0.0  # independent of the number of frames to catch up with
+        self.begin_frame()
 
     def reset_counters(self) -> None:
         """Count from 0 again."""
         self.counters = Counters()
+
+    def begin_frame(self) -> None:
+        """Give late objects the time of another frame to catch up."""
+        self._seconds_left = self._options.catch_up_budget or math.inf
 
     # --- sampling and catching up -----------------------------------------------------------
 
@@ -134,20 +142,57 @@ class Restarts:
             ),
         )
 
-    def catch_up(self, items: Sequence[TrackedObject], until: int, predict: Predict) -> None:
-        """Observe objects in the frames from the end of their windows to ``until``.
+    def catch_up_late(self, item: TrackedObject, first: int, predict: Predict) -> int:
+        """Have a late object catch up with the newest answered frame, as far as there is time.
+
+        Args:
+            item: the object.
+            first: index of the first frame to observe it in.
+            predict: as for ``catch_up``.
+
+        Returns:
+            As ``catch_up``.
+        """
+        begin = self._clock()
+        with self._stages.measure("reinitialization"):
+            reached = self.catch_up(
+                [item], first, self.answered.newest, predict, begin + self._seconds_left
+            )
+        elapsed = self._clock() - begin
+        self._seconds_left = max(self._seconds_left - elapsed, 0.0)
+        if reached - first >= _LEAST:  # others may have to restart where it was started
+            self._catch_up_seconds = elapsed / (reached - first)
+        return reached
+
+    def catch_up(
+        self,
+        items: Sequence[TrackedObject],
+        first: int,
+        last: int,
+        predict: Predict,
+        until: float = math.inf,
+    ) -> int:
+        """Observe objects in the frames from ``first`` to ``last``.
 
         The published results of these frames stay. Afterwards the objects are as if they had had
         their points in time.
 
         Args:
             items: objects that catch up from the same frame.
-            until: index of a frame that was answered.
+            first: index of the frame to begin with.
+            last: index of a frame that was answered.
             predict: the segmenter; it is not asked in frames in which the masks of the other
                 objects were moved along.
+            until: when to stop, on the pipeline's clock; after two frames at least.
+
+        Returns:
+            Index of the first frame that they were not observed in.
         """
-        first = items[0].window.newest + 1
-        for index in range(first, until + 1):
+        begin = self._clock()
+        for index in range(first, last + 1):
+            now, done = self._clock(), index - first
+            if done >= _LEAST and now + (now - begin) / done > until:
+                return index
             frame = self._history.at(index)
             views = [self._tracking.view(item, PointTracks.empty(index)) for item in items]
             answered = self.answered.at(index)
@@ -156,6 +201,7 @@ class Restarts:
             moved = answered.moved and not self._observer.must_segment(views, prompts, index)
             self._observer.observe(frame, views, prompts, None if moved else predict)
             self.restart(items)
+        return max(first, last + 1)
 
     # --- restarts -------------------------------------------------------------------------
 
@@ -228,7 +274,7 @@ class Restarts:
         for item in items:
             item.rewind(index)
         try:
-            self.catch_up(items, newest, self._observer.segmentation.predict_each)
+            self.catch_up(items, index, newest, self._observer.segmentation.predict_each)
         except Exception as error:
             for item, before in zip(items, published, strict=True):
                 item.restore_masks(before)

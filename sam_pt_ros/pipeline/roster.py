@@ -10,7 +10,9 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
+from sam_pt_ros.pipeline.observation import Predict
 from sam_pt_ros.pipeline.options import SamPtOptions
+from sam_pt_ros.pipeline.problems import Problems
 from sam_pt_ros.pipeline.reinitialization import MaskWindow
 from sam_pt_ros.pipeline.restarts import Restarts
 from sam_pt_ros.pipeline.segmentation import Segmentation
@@ -28,6 +30,7 @@ class Roster:
         tracking: tracks their points.
         segmentation: finds what a click means.
         restarts: samples their first points, and lets them catch up.
+        problems: collects why an object cannot catch up.
     """
 
     def __init__(
@@ -36,16 +39,21 @@ class Roster:
         tracking: Tracking,
         segmentation: Segmentation,
         restarts: Restarts,
+        problems: Problems,
     ) -> None:
         self._options = options
         self._tracking = tracking
         self._segmentation = segmentation
         self._restarts = restarts
+        self._problems = problems
         self.clear()
 
     def clear(self) -> None:
         """Forget all objects."""
         self._objects: dict[int, TrackedObject] = {}
+        # Those that were started in a past frame and have not caught up with the newest yet, with
+        # the index of the first frame that they have not been observed in.
+        self._late: dict[int, int] = {}
 
     @property
     def ids(self) -> list[int]:
@@ -57,11 +65,15 @@ class Roster:
         return self._objects.get(object_id)
 
     def started_by(self, index: int) -> list[TrackedObject]:
-        """The objects that a frame shows, by ascending id.
+        """The objects that a frame shows, by ascending id; not those that are late.
 
         Results must not depend on the order in which objects were started.
         """
-        return [item for _, item in sorted(self._objects.items()) if item.start <= index]
+        return [
+            item
+            for object_id, item in sorted(self._objects.items())
+            if item.start <= index and object_id not in self._late
+        ]
 
     def last_masks(self, newest: int, unseen: int) -> dict[int, tuple[str, CroppedMask | None]]:
         """Label and last mask of each object, by id; see :meth:`TrackedObject.last_mask`."""
@@ -117,7 +129,24 @@ class Roster:
             user_negatives=ids[clicked],
         )
         self._objects[object_id] = item
-        self._restarts.catch_up([item], self._restarts.answered.newest, self._segmentation.predict)
+        self._late[object_id] = frame.index
+        self._catch_up(object_id, self._segmentation.predict)
+
+    def catch_up(self) -> None:
+        """Have late objects catch up, before the next frame; one that cannot is dropped."""
+        self._restarts.begin_frame()
+        for object_id in list(self._late):
+            try:
+                self._catch_up(object_id, self._segmentation.predict_each)
+            except Exception as error:  # one object must not cost the others their frame
+                self._problems.note(f"object {object_id} cannot catch up, and was dropped", error)
+                self.drop(object_id)
+
+    def _catch_up(self, object_id: int, predict: Predict) -> None:
+        item, first = self._objects[object_id], self._late[object_id]
+        self._late[object_id] = self._restarts.catch_up_late(item, first, predict)
+        if self._late[object_id] > self._restarts.answered.newest:
+            del self._late[object_id]
 
     def _first_mask(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> np.ndarray | None:
         """The mask to sample from, ``bool (H, W)``; None to track only the given points."""
@@ -146,6 +175,7 @@ class Roster:
     def drop(self, object_id: int) -> None:
         """Forget an object and all that parts remember of it; an unknown id is ignored."""
         item = self._objects.pop(object_id, None)
+        self._late.pop(object_id, None)
         self._restarts.answered.forget(object_id)
         self._segmentation.segmenter.forget(object_id)
         if item is not None:

@@ -37,8 +37,9 @@ class SamPt:
     """Tracks objects through one stream of frames.
 
     Objects are started by :meth:`add_object` in the newest frame, in an earlier one that is
-    still in the history (they catch up at once), or in one that has not come yet (they wait
-    for it). :meth:`process` takes the next frame. Not thread-safe. Deterministic unless it has
+    still in the history (they catch up, at once or within ``catch_up_budget`` over several
+    frames), or in one that has not come yet (they wait for it). :meth:`process` takes the next
+    frame. Not thread-safe. Deterministic unless it has
     a budget: the same calls give the same results.
 
     Args:
@@ -81,7 +82,7 @@ class SamPt:
         self._restarts = Restarts(
             reinitialization, options, history, tracking, self._observer, stages, problems, clock
         )
-        self._roster = Roster(options, tracking, segmentation, self._restarts)
+        self._roster = Roster(options, tracking, segmentation, self._restarts, problems)
         self._requests = Requests(history, self._roster, stages, problems)
         self.reset()
 
@@ -231,6 +232,7 @@ class SamPt:
             UserError: an image of another size (see :meth:`restart`), or a stamp that is not
                 later; nothing changed.
         """
+        self._roster.catch_up()  # while the history still reaches back to where they are
         frame = self.history.append(image, stamp)
         self._segmentation.schedule.begin()
         answers = self._tracking.advance(frame, self._restarts.answered.newest)
@@ -244,6 +246,7 @@ class SamPt:
 
     def flush(self) -> list[TrackResult]:
         """At the end of the stream: the results that a windowed tracker still owes."""
+        self._roster.catch_up()
         self._segmentation.schedule.begin()
         return self._results(self._tracking.flush(self._restarts.answered.newest))
 

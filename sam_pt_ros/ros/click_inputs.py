@@ -12,8 +12,8 @@ Each click becomes a job for the thread that processes. One that cannot be used 
 and one warning says why: ``click on 'TOPIC' refused:`` and the reason; see
 :mod:`sam_pt_ros.ros.click_reader`.
 
-``clicked_point`` and ``clicked_pixel`` do what the parameters ``click_mode`` and
-``selected_object`` say when they arrive.
+``clicked_point`` and ``clicked_pixel`` do what the parameters ``click_mode``, ``selected_object``
+and ``click_selects`` say when they arrive.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.interchange.messages import prompt_stamp
 from sam_pt_ros.msg import PointPromptArray
 from sam_pt_ros.ros.click_reader import ClickMode, ClickReader, ClickRequest
+from sam_pt_ros.ros.held_clicks import HeldClicks, StampedClick
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.topics import create_input
 from sam_pt_ros.ros.worker import Worker
@@ -48,7 +50,7 @@ _QOS = QoSProfile(depth=100)
 
 @dataclass(frozen=True)
 class ClickJob:
-    """A click that waits for the pipeline; called once, in the thread that processes.
+    """A click that waits for the pipeline; called in the thread that processes.
 
     It reads the click, applies it, and logs what came of it. It raises nothing.
 
@@ -70,7 +72,7 @@ class ClickJob:
         try:
             click = self.read()
             before = set(self.reader.object_ids)
-            ids = self.reader.apply(click.requests, click.stamp)
+            ids = self.reader.apply_click(click)
         except UserError as error:
             self.node.get_logger().warning(f"click on '{self.topic}' refused: {error}")
         except (Exception, SystemExit) as error:  # of a backend; it must not end the thread
@@ -83,6 +85,8 @@ class ClickJob:
                 for what, which in (("started", started), ("point for", extended))
                 if which
             ]
+            if click.selected is not None:
+                done.append("which it lies on; to start another there, set click_selects to false")
             self.node.get_logger().info(f"click on '{self.topic}': {', '.join(done)}")
 
 
@@ -92,11 +96,12 @@ class ClickInputs:
     The executor's thread receives, and does no more than to hand a job to the worker.
 
     Args:
-        node: subscribes and logs; its parameters ``click_mode`` and ``selected_object`` count
-            when a click arrives.
+        node: subscribes and logs; its parameters ``click_mode``, ``selected_object`` and
+            ``click_selects`` count when a click arrives.
         worker: runs the jobs.
         reader: reads and applies the clicks.
         shown: the stamp of the image whose results were published last; None before the first.
+        held: applies the clicks, as soon as it is clear which stream they belong to.
         reporter: logs what repeats.
     """
 
@@ -106,12 +111,14 @@ class ClickInputs:
         worker: Worker[Any],
         reader: ClickReader,
         shown: Callable[[], int | None],
+        held: HeldClicks,
         reporter: Reporter,
     ) -> None:
         self._node = node
         self._worker = worker
         self._reader = reader
         self._shown = shown
+        self._held = held
         self._reporter = reporter
         with ExitStack() as made:
             for topic, callback in (
@@ -128,24 +135,29 @@ class ClickInputs:
         self._subscriptions.close()
 
     def _on_points(self, message: PointPromptArray) -> None:
-        self._submit("points", lambda: self._reader.read_points(message))
+        stamp = prompt_stamp(message.header)
+        self._submit("points", lambda: self._reader.read_points(message), stamp)
 
     def _on_clicked_pixel(self, message: Point) -> None:
         pixel, mode, shown = np.array([message.x, message.y]), self._mode(), self._shown()
-        self._submit("clicked_pixel", lambda: self._reader.read_pixel(pixel, shown, mode))
+        self._submit("clicked_pixel", lambda: self._reader.read_pixel(pixel, shown, mode), shown)
 
     def _on_clicked_point(self, message: PointStamped) -> None:
-        mode = self._mode()
-        self._submit("clicked_point", lambda: self._reader.read_point_in_space(message, mode))
+        mode, stamp = self._mode(), prompt_stamp(message.header)
+        self._submit(
+            "clicked_point", lambda: self._reader.read_point_in_space(message, mode), stamp
+        )
 
     def _mode(self) -> ClickMode:
-        mode, selected = self._node.get_parameters(["click_mode", "selected_object"])
-        return ClickMode(mode.value, selected.value)
+        names = ["click_mode", "selected_object", "click_selects"]
+        return ClickMode(*(parameter.value for parameter in self._node.get_parameters(names)))
 
-    def _submit(self, topic: str, read: Callable[[], ClickRequest]) -> None:
+    def _submit(self, topic: str, read: Callable[[], ClickRequest], stamp: int | None) -> None:
         if self._worker.waiting >= _MAX_WAITING:
             self._reporter.warning(
                 f"click on '{topic}' refused: {_MAX_WAITING} requests wait for the pipeline"
             )
             return
-        self._worker.call(ClickJob(topic, read, self._reader, self._node, self._reporter))
+        job = ClickJob(topic, read, self._reader, self._node, self._reporter)
+        click = StampedClick(job, stamp)
+        self._worker.call(lambda: self._held.take(click))

@@ -6,8 +6,9 @@ in which they are checked:
 - ``no camera_info has arrived yet``, or why it cannot be used
 - ``the point has no frame_id``, or ``the camera_info has no frame_id``
 - ``the point [x, y, z] is not finite``
-- ``no transform from 'FRAME' to 'CAMERA': ...`` in tf2's words; without tf2_ros ``the transform
-  from 'FRAME' to 'CAMERA' needs tf2_ros``, and what to install
+- ``no transform from 'FRAME' to 'CAMERA': ...`` in tf2's words, where it is not known at the stamp
+  of the image that was clicked on: no longer, or not within ``transform_timeout``; without tf2_ros
+  ``the transform from 'FRAME' to 'CAMERA' needs tf2_ros``, and what to install
 - ``the camera_info is for images of WxH pixels, but they have WxH``
 - those of :meth:`sam_pt_ros.geometry.camera.CameraModel.project`: behind the camera, outside of
   the image, beyond what the lens model covers
@@ -18,12 +19,12 @@ To add a point to an object that does not exist is refused with ``there is no ob
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from geometry_msgs.msg import PointStamped
+from std_msgs.msg import Header
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
@@ -33,6 +34,7 @@ from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
 from sam_pt_ros.options.node import NEGATIVE_POINT, NEW_OBJECT
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.camera_info_input import CameraInfoInput
+from sam_pt_ros.ros.published_masks import PublishedMasks
 from sam_pt_ros.ros.transforms import Transforms
 
 
@@ -43,10 +45,13 @@ class ClickRequest:
     Attributes:
         requests: for :meth:`sam_pt_ros.pipeline.SamPt.apply`.
         stamp: nanoseconds, of the image that was clicked on; None: the newest.
+        selected: the object that was clicked on and gets a point, where another would have been
+            started on top of it; None: there is none.
     """
 
     requests: Sequence[PromptRequest]
     stamp: int | None
+    selected: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,16 @@ class ClickMode:
     Attributes:
         mode: value of ``click_mode``.
         selected: value of ``selected_object``.
+        selects: value of ``click_selects``.
     """
 
     mode: str
     selected: int
+    selects: bool
 
 
 class Canvas(Protocol):
-    """Where clicks refer to the image that is shown."""
+    """The image that can be clicked on in RViz."""
 
     @property
     def shown(self) -> int | None:
@@ -80,7 +87,9 @@ class ClickReader:
         pipeline: tracks what is clicked on.
         transforms: for points in other frames than the camera's.
         camera_info: knows the camera.
-        canvas: shows an image to click on.
+        canvas: knows which points are on it.
+        masks: what can be selected by a click.
+        transform_timeout: seconds that a click waits at most for the transform to the camera.
     """
 
     def __init__(
@@ -89,12 +98,16 @@ class ClickReader:
         transforms: Transforms,
         camera_info: CameraInfoInput,
         canvas: Canvas,
+        masks: PublishedMasks,
+        transform_timeout: float,
     ) -> None:
         self._pipeline = pipeline
         self._transforms = transforms
         self._camera_info = camera_info
         self._canvas = canvas
-        self._started: list[int] = []  # ids, in the order in which their objects were started
+        self._masks = masks
+        self._transform_timeout = transform_timeout
+        self._chosen: list[int] = []  # ids, in the order in which they were started or selected
 
     @property
     def object_ids(self) -> Sequence[int]:
@@ -104,12 +117,20 @@ class ClickReader:
     def apply(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
         """As :meth:`sam_pt_ros.pipeline.SamPt.apply`, and remember which objects it starts.
 
-        Whatever starts objects uses this: ``selected_object`` 0 is the one started last.
+        Whatever starts objects uses this: ``selected_object`` 0 is the one started, or selected
+        by :meth:`apply_click`, last.
         """
         before = set(self._pipeline.object_ids)
         ids = self._pipeline.apply(requests, stamp=stamp)
-        self._started = [i for i in self._started if i in before]
-        self._started += [i for i in ids if i not in before]
+        self._chosen = [i for i in self._chosen if i in before]
+        self._chosen += [i for i in ids if i not in before]
+        return ids
+
+    def apply_click(self, click: ClickRequest) -> list[int]:
+        """Apply what a click asks for; see :meth:`apply`."""
+        ids = self.apply(click.requests, click.stamp)
+        if click.selected is not None:
+            self._chosen = [i for i in self._chosen if i != click.selected] + [click.selected]
         return ids
 
     def read_points(self, message: PointPromptArray) -> ClickRequest:
@@ -125,37 +146,28 @@ class ClickReader:
                 None before the first.
             mode: as it was then.
         """
-        request = self._request(self._on_edge_to_within(pixel), mode)
-        return ClickRequest([request], self._stamp_in_history(shown))
+        return self._request(self._on_edge_to_within(pixel), self._stamp_in_history(shown), mode)
 
     def read_point_in_space(self, message: PointStamped, mode: ClickMode) -> ClickRequest:
-        """A point in space, in any frame that tf2 knows."""
+        """A point in space, in any frame that tf2 knows.
+
+        Its pixel is that in the image that was clicked on. The camera may have turned since, so
+        the transform is that at the image's stamp. Before the first image it is the newest.
+        """
         calibration = self._camera_info.require()
         point, stamp = self._clicked(message, calibration.frame_id)
         self._check_size(calibration.camera)
-        request = self._request(calibration.camera.project(point), mode)
-        return ClickRequest([request], stamp)
+        return self._request(calibration.camera.project(point), stamp, mode)
 
     def _clicked(self, message: PointStamped, frame_id: str) -> tuple[np.ndarray, int | None]:
-        """What was clicked on: the point in the camera's frame, and the image's stamp.
-
-        In another frame the canvas stays where the camera was when its image was taken. Off the
-        canvas, RViz stamps points with its own time, which need not be the camera's: it counts
-        only if the history covers it. A stamp None means the newest image.
-
-        Returns:
-            ``float64 (3,)`` metres, and nanoseconds.
-        """
+        """The point in the camera's frame, ``float64 (3,)``, and the stamp of the image."""
         shown = self._canvas.shown
-        if shown is not None and message.header.frame_id != frame_id:
-            with suppress(UserError):  # tf2 need not know where the camera was
-                point = self._in_camera_frame(message, frame_id, shown)
-                if self._canvas.holds(point):
-                    return point, shown
-        point = self._in_camera_frame(message, frame_id, None)
-        if shown is not None and self._canvas.holds(point):
-            return point, shown
-        return point, self._stamp_in_history(stamp_of(message.header))
+        if shown is not None:
+            point = self._in_camera_frame(message, frame_id, shown)
+            if self._canvas.holds(point):
+                return point, shown
+        stamp = self._clicked_stamp(message.header)
+        return self._in_camera_frame(message, frame_id, stamp), stamp
 
     def _in_camera_frame(
         self, message: PointStamped, frame_id: str, stamp: int | None
@@ -168,12 +180,24 @@ class ClickReader:
         xyz = np.array([point.x, point.y, point.z])
         if not np.isfinite(xyz).all():
             raise UserError(f"the point {xyz.tolist()} is not finite")
-        transform = self._transforms.lookup(frame_id, source, stamp)
+        transform = self._transforms.lookup(frame_id, source, stamp, self._transform_timeout)
         return np.asarray(transform[:3, :3] @ xyz + transform[:3, 3])
 
     def _check_size(self, camera: CameraModel) -> None:
         if len(self._pipeline.history):
             camera.check_size(self._pipeline.history.newest.size)
+
+    def _clicked_stamp(self, header: Header) -> int | None:
+        """The stamp of the image that was clicked on beside the canvas; None before the first.
+
+        RViz stamps points with its own time, which need not be the camera's: it counts only if
+        the history covers it. Otherwise the newest image is meant.
+        """
+        history = self._pipeline.history
+        if not len(history):
+            return None
+        stamp = self._stamp_in_history(stamp_of(header))
+        return (history.newest if stamp is None else history.nearest(stamp)).stamp
 
     def _stamp_in_history(self, stamp: int | None) -> int | None:
         """The stamp if the history covers it; None, the newest image, otherwise."""
@@ -193,23 +217,27 @@ class ClickReader:
         on_edge = (pixel > (width - 0.5, height - 0.5)) & (pixel <= (width, height))
         return np.where(on_edge, (width - 0.5, height - 0.5), pixel)
 
-    def _request(self, pixel: np.ndarray, mode: ClickMode) -> PromptRequest:
+    def _request(self, pixel: np.ndarray, stamp: int | None, mode: ClickMode) -> ClickRequest:
         label = NEGATIVE if mode.mode == NEGATIVE_POINT else POSITIVE
         prompt = ObjectPrompt(pixel.reshape(1, 2), np.array([label]))
-        object_id = None if mode.mode == NEW_OBJECT else self._selected(mode.selected)
-        return PromptRequest(prompt, object_id)
+        if mode.mode != NEW_OBJECT:
+            return ClickRequest([PromptRequest(prompt, self._selected(mode.selected))], stamp)
+        under = self._masks.object_at(pixel, stamp) if mode.selects else None
+        if under not in self._pipeline.object_ids:
+            under = None
+        return ClickRequest([PromptRequest(prompt, under)], stamp, under)
 
     def _selected(self, selected: int) -> int:
         """The object that a point is to be added to."""
         known = self._pipeline.object_ids
         if selected == 0:
-            started = [i for i in self._started if i in known]
-            if not started:
+            chosen = [i for i in self._chosen if i in known]
+            if not chosen:
                 raise UserError(
                     "there is no object to add a point to; start one first, with click_mode "
                     "new_object"
                 )
-            return started[-1]
+            return chosen[-1]
         if selected not in known:
             tracked = ", ".join(map(str, known)) or "none"
             raise UserError(

@@ -14,6 +14,7 @@ from sam_pt_ros.ros.click_inputs import CLICK_KINDS, ClickInputs
 from sam_pt_ros.ros.click_reader import ClickReader
 from sam_pt_ros.ros.depth_input import DepthInput
 from sam_pt_ros.ros.health import Health
+from sam_pt_ros.ros.held_clicks import HeldClicks
 from sam_pt_ros.ros.image_input import ImageInput
 from sam_pt_ros.ros.locator import Locator
 from sam_pt_ros.ros.processing import Arrival, Processing
@@ -37,6 +38,7 @@ class LiveStream:
         outputs: takes the results; is given what finds positions.
         camera_info: listens from now on.
         click_reader: reads and applies clicks, in the worker's thread.
+        held_clicks: holds those back of which it is not clear yet what stream they belong to.
         transforms: for positions.
         health: is told of each image that arrives.
         enabled: while it is not set, images are ignored.
@@ -57,6 +59,7 @@ class LiveStream:
         outputs: ResultOutputs,
         camera_info: CameraInfoInput,
         click_reader: ClickReader,
+        held_clicks: HeldClicks,
         transforms: Transforms,
         health: Health,
         enabled: threading.Event,
@@ -74,7 +77,7 @@ class LiveStream:
             self._inputs = inputs = undo.enter_context(ExitStack())
             inputs.callback(camera_info.subscribe().destroy)
             self.clicks = ClickInputs(
-                node, self.worker, click_reader, lambda: outputs.shown, reporter
+                node, self.worker, click_reader, lambda: outputs.shown, held_clicks, reporter
             )
             inputs.callback(self.clicks.destroy)
             depth = DepthInput(node, options)

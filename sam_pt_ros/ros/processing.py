@@ -20,16 +20,13 @@ from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.cv_bridge import CvBridge
 from sam_pt_ros.ros.health import FrameTimes, Health
+from sam_pt_ros.ros.held_clicks import HeldClicks, Stray
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.stamp_watch import StampWatch
-from sam_pt_ros.ros.stream_order import StreamOrder
+from sam_pt_ros.ros.stream_order import StrayError, StreamOrder
 from sam_pt_ros.weights.memory import free_memory
 
 _ANOTHER_CLOCK = 60e3  # milliseconds of latency beyond which stamps are of another clock
-
-
-class _SharedStampError(UserError):
-    """An image is one of many with the same stamp, which has been said."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,32 @@ class _Pending:
     times: dict[str, float]
     waited: float
     dropped: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """An image on its way into the pipeline.
+
+    Attributes:
+        image: RGB ``uint8 (H, W, 3)``.
+        encoding: of its message.
+        at: when it arrived, seconds.
+        pending: what its result needs.
+    """
+
+    image: np.ndarray
+    encoding: str
+    at: float
+    pending: _Pending
+
+    @property
+    def stamp(self) -> int:
+        """Nanoseconds."""
+        return messages.stamp_of(self.pending.header)
+
+
+class _SharedStampError(UserError):
+    """An image is one of many with the same stamp, which has been said."""
 
 
 class ResultOutput(Protocol):
@@ -89,6 +112,7 @@ class Processing:
         reporter: logs what cannot be used and what fails.
         now: the time of the clock that stamps come from, nanoseconds.
         output: takes the results.
+        clicks: are told which stream is current.
     """
 
     def __init__(
@@ -99,6 +123,7 @@ class Processing:
         reporter: Reporter,
         now: Callable[[], int],
         output: ResultOutput,
+        clicks: HeldClicks,
     ) -> None:
         self._configuration = configuration
         self._pipeline = pipeline
@@ -106,9 +131,11 @@ class Processing:
         self._reporter = reporter
         self._now = now
         self._output = output
+        self._clicks = clicks
         self._decoder = ImageDecoder(configuration.node.stretch_16_bit, CvBridge.if_installed())
         self._order = StreamOrder(round(configuration.node.max_gap * 1e9))
         self._stamps = StampWatch("images")
+        self._stray: _Taken | None = None  # the newest image of another time
         self._pending: dict[int, _Pending] = {}  # by stamp
         self._encoding = ""
         self._dropped = 0  # since the last image that was taken into the pipeline
@@ -116,15 +143,27 @@ class Processing:
         self._reason = ""  # of the newest of them
         self._unseen = 0  # images without masks, because the models had to be replaced
 
-    def forget(self) -> None:
-        """Forget all frames and objects."""
+    def reset(self) -> None:
+        """Forget all frames and objects, because a user wants it."""
+        self._clicks.goes_on(time.perf_counter())  # whose answers must not get lost
+        self._forget()
+
+    def _forget(self) -> None:
         self._pipeline.reset()
         self._pending.clear()
         self._order.reset()
         self._stamps = StampWatch("images")
         self._health.stamps_seen("")
+        self._stray = None
         self._failures = 0
         self._output.forget()
+
+    def resume(self) -> None:
+        """Go on after a pause of the node's own making: objects outlive it, however long it was.
+
+        Once the images stop, and before they begin again, any one thread may call it.
+        """
+        self._order.resume()
 
     def take(self, arrival: Arrival, dropped: int) -> None:
         """Process an image, and publish what is known by then.
@@ -135,17 +174,8 @@ class Processing:
         """
         begin = time.perf_counter()
         self._dropped += dropped
-        message = arrival.message
         try:
-            image = self._decoder.decode(message)
-            decoded = (time.perf_counter() - begin) * 1e3
-            pending = _Pending(
-                message.header,
-                {"decode": decoded},
-                (begin - arrival.at) * 1e3,
-                self._dropped,
-            )
-            results = self._step(image.pixels, image.encoding, pending)
+            results = self._step(self._decode(arrival, begin))
         except UserError as error:
             self._health.frame_refused(str(error))
             if isinstance(error, _SharedStampError):
@@ -164,29 +194,35 @@ class Processing:
         """Publish the results that a windowed tracker still owes."""
         self._publish_all(self._pipeline.flush())
 
-    def _step(self, image: np.ndarray, encoding: str, pending: _Pending) -> list[TrackResult]:
-        pipeline = self._pipeline
-        stamp = messages.stamp_of(pending.header)
-        self._look_at_stamp(stamp)
-        newest = pipeline.history.newest if len(pipeline.history) else None
-        if self._begins_stream(stamp, None if newest is None else newest.stamp):
+    def _decode(self, arrival: Arrival, begin: float) -> _Taken:
+        """The image that has arrived; ``begin`` is when the pipeline turned to it, seconds."""
+        image = self._decoder.decode(arrival.message)
+        times = {"decode": (time.perf_counter() - begin) * 1e3}
+        header, waited = arrival.message.header, (begin - arrival.at) * 1e3
+        pending = _Pending(header, times, waited, self._dropped)
+        return _Taken(image.pixels, image.encoding, arrival.at, pending)
+
+    def _step(self, taken: _Taken) -> list[TrackResult]:
+        self._look_at_stamp(taken.stamp)
+        history = self._pipeline.history
+        newest = history.newest.stamp if len(history) else None
+        try:
+            begins = self._order.begins_stream(taken.stamp, newest)
+        except UserError as error:
+            if isinstance(error, StrayError):
+                assert newest is not None
+                self._stray = taken
+                self._clicks.stray(Stray(taken.stamp, taken.at, newest))
+            if self._stamps.problem and self._stamps.repeats:
+                raise _SharedStampError(str(error)) from error
+            raise
+        if begins:
             assert newest is not None
-            self._reporter.warning(
-                f"time jumped by {(stamp - newest.stamp) * 1e-9:+.0f} s: all objects are "
-                "forgotten; click again"
-            )
-            self.forget()
-            self._output.time_jumped()
-            newest = None
-        restarts = newest is not None and self._must_restart(image, encoding, newest.image)
-        if restarts:
-            self.flush()
-        self._encoding = encoding
-        self._pending[stamp] = pending
-        unseen, self._unseen = self._unseen, 0
-        return (
-            pipeline.restart(image, stamp, unseen) if restarts else pipeline.process(image, stamp)
-        )
+            self._begin_stream(taken, newest)
+        else:
+            self._stray = None
+            self._clicks.goes_on(taken.at)
+        return self._advance(taken)
 
     def _look_at_stamp(self, stamp: int) -> None:
         """Say once that stamps do not tell images apart."""
@@ -197,13 +233,34 @@ class Processing:
         if problem and not said:
             self._reporter.warning(problem)
 
-    def _begins_stream(self, stamp: int, newest: int | None) -> bool:
-        try:
-            return self._order.begins_stream(stamp, newest)
-        except UserError as error:
-            if self._stamps.problem and self._stamps.repeats:
-                raise _SharedStampError(str(error)) from error
-            raise
+    def _begin_stream(self, taken: _Taken, newest: int) -> None:
+        """Forget the stream up to ``newest``; the stray and its clicks begin another."""
+        stray = self._stray
+        self._reporter.warning(
+            f"time jumped by {(taken.stamp - newest) * 1e-9:+.0f} s: all objects are forgotten; "
+            "click again"
+        )
+        self._forget()
+        self._output.time_jumped()
+        self._clicks.begins()  # they wait for the first image
+        if stray is not None:
+            taken.pending.dropped -= stray.pending.dropped
+            self._publish_all(self._advance(stray))
+
+    def _advance(self, taken: _Taken) -> list[TrackResult]:
+        """Take an image into the pipeline; what results from it."""
+        pipeline, image, stamp = self._pipeline, taken.image, taken.stamp
+        restarts = len(pipeline.history) > 0 and self._must_restart(
+            image, taken.encoding, pipeline.history.newest.image
+        )
+        if restarts:
+            self.flush()
+        self._encoding = taken.encoding
+        self._pending[stamp] = taken.pending
+        unseen, self._unseen = self._unseen, 0
+        return (
+            pipeline.restart(image, stamp, unseen) if restarts else pipeline.process(image, stamp)
+        )
 
     def _must_restart(self, image: np.ndarray, encoding: str, before: np.ndarray) -> bool:
         """Whether the tracker cannot continue from the image before; if so, that is logged."""
@@ -270,6 +327,7 @@ class Processing:
             created = self._configuration.create()
             self._pipeline.replace_backends(created.tracker, created.segmenter)
             self._unseen = count
+            self._order.resume()  # loading took its time
             free_memory()  # of the old ones; on a GPU that is out of order this fails, too
         except (Exception, SystemExit) as error:  # the next failures try again
             self._reporter.exception("the models cannot be reloaded", error)

@@ -13,6 +13,7 @@ from sam_pt_ros.ros.camera_info_input import CameraInfoInput
 from sam_pt_ros.ros.canvas_publisher import CanvasPublisher
 from sam_pt_ros.ros.health import FrameTimes
 from sam_pt_ros.ros.locator import Locator
+from sam_pt_ros.ros.published_masks import PublishedMasks
 from sam_pt_ros.ros.publishers import Processed, Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.transforms import Transforms
@@ -28,6 +29,7 @@ class ResultOutputs:
         pipeline: knows which images can still be clicked on.
         publishers: of the results.
         canvas: shows the image.
+        masks: remember what was published.
         camera_info: knows the camera.
         transforms: forget what moved when time jumps.
         reporter: logs what fails.
@@ -43,6 +45,7 @@ class ResultOutputs:
         pipeline: SamPt,
         publishers: Publishers,
         canvas: CanvasPublisher,
+        masks: PublishedMasks,
         camera_info: CameraInfoInput,
         transforms: Transforms,
         reporter: Reporter,
@@ -50,6 +53,7 @@ class ResultOutputs:
         self._pipeline = pipeline
         self._publishers = publishers
         self._canvas = canvas
+        self._masks = masks
         self._camera_info = camera_info
         self._transforms = transforms
         self._reporter = reporter
@@ -72,12 +76,14 @@ class ResultOutputs:
     def published(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
         """Remember what was published, and publish what it took."""
         self.shown = result.stamp
+        self._masks.add(result)
         self.states = {item.object_id: item.state for item in result.objects}
         self._publishers.publish_performance(result, header, times)
 
     def forget(self) -> None:
         """Nothing is shown any more that could be clicked on."""
         self.shown = None
+        self._masks.forget()
         self._canvas.forget()
 
     def time_jumped(self) -> None:

@@ -157,6 +157,7 @@ class Services:
             await self.in_worker(lambda: self._control.remove_object(request.object_id))
             response.success = True
             response.message = f"removed object {request.object_id}"
+            self._node.get_logger().info(response.message)
         except UserError as error:
             response.message = str(error)
         return response
@@ -168,6 +169,7 @@ class Services:
             await self.in_worker(self._control.forget)
             response.success = True
             response.message = "all objects are forgotten; ids begin at 1 again"
+            self._node.get_logger().info(response.message)
         except UserError as error:
             response.message = str(error)
         return response

@@ -21,9 +21,11 @@ from sam_pt_ros.ros.canvas_publisher import CanvasPublisher
 from sam_pt_ros.ros.click_reader import ClickReader
 from sam_pt_ros.ros.diagnostics import Diagnostics, NodeSnapshot
 from sam_pt_ros.ros.health import Health
+from sam_pt_ros.ros.held_clicks import HeldClicks
 from sam_pt_ros.ros.live_stream import LiveStream
 from sam_pt_ros.ros.namesakes import warn_of_namesakes
 from sam_pt_ros.ros.processing import Arrival, Processing
+from sam_pt_ros.ros.published_masks import PublishedMasks
 from sam_pt_ros.ros.publishers import Publishers
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.result_outputs import ResultOutputs
@@ -85,17 +87,25 @@ class TrackingSession:
             canvas = CanvasPublisher(node, options)
             made.callback(canvas.destroy)
             self._camera_info = CameraInfoInput(node, options.rectified)
+            self._masks = PublishedMasks(self.pipeline.options.history_length)
             self._click_reader = ClickReader(
-                self.pipeline, self._transforms, self._camera_info, canvas
+                self.pipeline,
+                self._transforms,
+                self._camera_info,
+                canvas,
+                self._masks,
+                options.transform_timeout,
             )
             self.outputs = ResultOutputs(
                 self.pipeline,
                 self.publishers,
                 canvas,
+                self._masks,
                 self._camera_info,
                 self._transforms,
                 reporter,
             )
+            self._held_clicks = HeldClicks()
             self._processing = Processing(
                 configuration,
                 self.pipeline,
@@ -103,6 +113,7 @@ class TrackingSession:
                 reporter,
                 lambda: int(node.get_clock().now().nanoseconds),
                 self.outputs,
+                self._held_clicks,
             )
             self.services = Services(node, reporter, self)
             made.callback(self.services.destroy)
@@ -112,6 +123,7 @@ class TrackingSession:
 
     def activate(self) -> LiveStream:
         """Subscribe, and process what arrives."""
+        self._processing.resume()
         self.stream = LiveStream(
             self._node,
             self._configuration.node,
@@ -119,6 +131,7 @@ class TrackingSession:
             self.outputs,
             self._camera_info,
             self._click_reader,
+            self._held_clicks,
             self._transforms,
             self._health,
             self.enabled,
@@ -179,7 +192,9 @@ class TrackingSession:
         return None if self.stream is None else self.stream.worker
 
     def enable(self, enabled: bool) -> None:
-        """Process images, or ignore them."""
+        """Process images, or ignore them; objects are kept meanwhile, however long it takes."""
+        if enabled and not self.enabled.is_set() and self.stream is not None:
+            self.stream.worker.call(self._processing.resume)
         if enabled:
             self.enabled.set()
             return
@@ -199,10 +214,11 @@ class TrackingSession:
     def remove_object(self, object_id: int) -> None:
         """Stop tracking an object, in the worker's thread; UserError if there is none."""
         self.pipeline.remove_object(object_id)
+        self._masks.forget_object(object_id)
 
     def forget(self) -> None:
         """Forget all objects and images, in the worker's thread."""
-        self._processing.forget()
+        self._processing.reset()
 
     # --- diagnostics ----------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.camera_info_input import CameraInfoInput
 from sam_pt_ros.ros.click_inputs import ClickInputs, ClickJob
 from sam_pt_ros.ros.click_reader import ClickReader, ClickRequest
+from sam_pt_ros.ros.held_clicks import HeldClicks
+from sam_pt_ros.ros.published_masks import PublishedMasks
 from support.doubles import ColourSegmenter, OracleTracker
 from support.examples import examples
 from support.scene import plain_scene
@@ -84,13 +86,13 @@ class Clicked:
     metre to its side.
     """
 
-    def __init__(self, mode: str, selected: int) -> None:
+    def __init__(self, mode: str, selected: int, selects: bool = True) -> None:
         self.pipeline = SamPt(OracleTracker(SCENE), ColourSegmenter())
         self.seen = 0
         self.jobs: list[ClickJob] = []
         self.refused: list[str] = []
         self.done: list[str] = []
-        values = [SimpleNamespace(value=mode), SimpleNamespace(value=selected)]
+        values = [SimpleNamespace(value=value) for value in (mode, selected, selects)]
         logger = SimpleNamespace(
             warning=lambda text, **_: self.refused.append(text), info=self.done.append
         )
@@ -101,17 +103,21 @@ class Clicked:
             destroy_subscription=lambda _: None,
         )
         self.camera_info = CameraInfoInput(self.node, False)
+        self.masks = PublishedMasks(60)
         self.reader = ClickReader(
             self.pipeline,
             SimpleNamespace(lookup=self._lookup),  # type: ignore[arg-type]
             self.camera_info,
             SimpleNamespace(shown=None),  # type: ignore[arg-type]
+            self.masks,
+            0.0,
         )
         self.clicks = ClickInputs(
             self.node,
             SimpleNamespace(waiting=0, call=self.jobs.append),  # type: ignore[arg-type]
             self.reader,
             lambda: SCENE.stamp(self.seen - 1),
+            HeldClicks(),
             None,  # type: ignore[arg-type]  # nothing may fail
         )
         for _ in range(3):
@@ -121,7 +127,7 @@ class Clicked:
         )
 
     @staticmethod
-    def _lookup(target: str, source: str, stamp: Any) -> np.ndarray:
+    def _lookup(target: str, source: str, stamp: Any, timeout: float) -> np.ndarray:
         transform = np.eye(4)
         transform[0, 3] = 0.0 if source == target else 0.5
         return transform
@@ -131,6 +137,7 @@ class Clicked:
         self.seen += 1
         (result,) = self.pipeline.process(frame.image, frame.stamp)
         assert not result.failed, result.problems
+        self.masks.add(result)
         for item in result.objects:
             assert np.isfinite(item.points.xy).all() and np.isfinite(item.score)
 
@@ -153,13 +160,13 @@ class Clicked:
         self.go_on()
 
 
-modes = st.tuples(st.sampled_from(CLICK_MODES), st.integers(0, 2))
+modes = st.tuples(st.sampled_from(CLICK_MODES), st.integers(0, 2), st.booleans())
 
 
 @examples(120)
 @given(modes, headers, st.lists(prompts, max_size=4))
 def test_any_points_are_taken_or_refused(
-    mode: tuple[str, int], header: Header, clicks: list[PointPrompt]
+    mode: tuple[str, int, bool], header: Header, clicks: list[PointPrompt]
 ) -> None:
     clicked = Clicked(*mode)
     clicked.clicks._on_points(PointPromptArray(header=header, prompts=clicks))
@@ -169,7 +176,7 @@ def test_any_points_are_taken_or_refused(
 @examples(60)
 @given(modes, points)
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_any_pixel_is_taken_or_refused(mode: tuple[str, int], point: Point) -> None:
+def test_any_pixel_is_taken_or_refused(mode: tuple[str, int, bool], point: Point) -> None:
     clicked = Clicked(*mode)
     clicked.clicks._on_clicked_pixel(point)
     clicked.use()
@@ -179,7 +186,7 @@ def test_any_pixel_is_taken_or_refused(mode: tuple[str, int], point: Point) -> N
 @given(modes, calibrations, headers, points)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_any_point_in_space_is_taken_or_refused_whatever_the_calibration(
-    mode: tuple[str, int], calibration: CameraInfo, header: Header, point: Point
+    mode: tuple[str, int, bool], calibration: CameraInfo, header: Header, point: Point
 ) -> None:
     clicked = Clicked(*mode)
     clicked.camera_info.receive(calibration)

@@ -37,8 +37,8 @@ class Reader:
         self._ids = ids
         self._error = error
 
-    def apply(self, requests: Any, stamp: int | None) -> list[int]:
-        assert (requests, stamp) == ([REQUEST], 7)
+    def apply_click(self, click: ClickRequest) -> list[int]:
+        assert (click.requests, click.stamp) == ([REQUEST], 7)
         if self._error is not None:
             raise self._error
         self.object_ids = sorted({*self.object_ids, *self._ids})
@@ -60,6 +60,17 @@ def test_a_click_says_once_what_came_of_it(reader: Any, says: str) -> None:
     said: Any = Said()
     ClickJob("points", lambda: ClickRequest([REQUEST], 7), reader, said, said)()
     assert said.lines == [says]
+
+
+def test_a_click_that_selects_says_so_and_how_to_start_an_object_there() -> None:
+    said: Any = Said()
+    reader: Any = Reader([2])
+    click = ClickRequest([REQUEST], 7, selected=2)
+    ClickJob("clicked_pixel", lambda: click, reader, said, said)()
+    assert said.lines == [
+        "click on 'clicked_pixel': point for object 2, which it lies on; to start another there, "
+        "set click_selects to false"
+    ]
 
 
 def test_a_click_that_cannot_be_read_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Which image a point in space refers to, and where it is in it: seen from a camera that moves."""
+"""What clicks mean: which image, and which pixel of it where the camera turns."""
 
 from __future__ import annotations
 
@@ -8,110 +8,304 @@ from typing import Any
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, PointStamped
+from geometry_msgs.msg import PointStamped
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
-from sam_pt_ros.options.node import NEW_OBJECT
-from sam_pt_ros.ros.click_reader import ClickMode, ClickReader
+from sam_pt_ros.objects import ObjectPrompt, PromptRequest
+from sam_pt_ros.options.node import NEGATIVE_POINT, NEW_OBJECT, POSITIVE_POINT
+from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.ros.camera_info_input import Calibration
+from sam_pt_ros.ros.click_reader import ClickMode, ClickReader, ClickRequest
+from sam_pt_ros.ros.published_masks import PublishedMasks
+from sam_pt_ros.ros.transforms import Transforms
+from support.doubles import ColourSegmenter, OracleTracker
+from support.robot import turn
+from support.scene import OCCLUDER, THING, plain_scene
 
-SECOND = 10**9
-SIZE = 80, 100
-MATRIX = np.array([[50.0, 0, 49.5], [0, 50.0, 39.5], [0, 0, 1]])
-CAMERA = CameraModel(MATRIX, np.zeros(5), False, SIZE)
-SHOWN, NEWEST = 4 * SECOND, 5 * SECOND
-PIXEL = np.array([60.0, 30.0])
-ON_CANVAS = np.array([0.21, -0.19, 1.0])
-"""What PIXEL shows, 1 m away, in the frame of the camera."""
-
-
-class MovingCamera:
-    """Transforms of a camera that goes 1 m forward and 0.2 m to the right in a second."""
-
-    def __init__(self, first: int = 0) -> None:
-        self.first = first  # time before which nothing is known
-
-    def lookup(self, target: str, source: str, stamp: int | None) -> np.ndarray:
-        transform = np.eye(4)
-        if source != target:
-            time = NEWEST if stamp is None else stamp
-            if time < self.first:
-                raise UserError("no transform: it is too long ago")
-            transform[:3, 3] = -self.place(time)
-        return transform
-
-    @staticmethod
-    def place(time: int) -> np.ndarray:
-        return time / SECOND * np.array([0.2, 0.0, 1.0])
+SCENE = plain_scene()
+SEEN = 12  # images in the history
+CAMERA, MAP = "camera", "map"
+F, CX, CY = 80.0, SCENE.width / 2, SCENE.height / 2
+SECOND = 1_000_000_000
+MODE = ClickMode(NEW_OBJECT, 0, selects=True)
 
 
-def reader(shown: int | None = SHOWN, first: int = 0) -> ClickReader:
-    def frame(stamp: int) -> Any:
-        return SimpleNamespace(stamp=stamp, size=SIZE)
+def degrees_at(stamp: int) -> float:
+    """The camera turns by 60 degrees a second."""
+    return 60.0 * (stamp - SCENE.stamp(0)) / SECOND
 
-    class History:
-        oldest, newest = frame(SECOND), frame(NEWEST)
 
-        def __len__(self) -> int:
-            return 5
+class TurningCamera(Transforms):
+    """What is known of a camera that turns about its y axis, from one stamp to another."""
 
-    pipeline: Any = SimpleNamespace(history=History(), object_ids=())
-    camera_info: Any = SimpleNamespace(
-        require=lambda: SimpleNamespace(camera=CAMERA, frame_id="eye")
+    def __init__(self, oldest: int, newest: int) -> None:
+        self.oldest = oldest
+        self.newest = newest
+
+    def _lookup(self, target_frame: str, source_frame: str, stamp: int | None) -> np.ndarray:
+        assert (target_frame, source_frame) == (CAMERA, MAP)
+        when = self.newest if stamp is None else stamp
+        if not self.oldest <= when <= self.newest:
+            way = "future" if when > self.newest else "past"
+            raise UserError(
+                f"no transform from '{MAP}' to '{CAMERA}': Lookup would require extrapolation "
+                f"into the {way}."
+            )
+        to_camera = np.eye(4)
+        to_camera[:3, :3] = turn("y", degrees_at(when))[1].T
+        return to_camera
+
+
+class Canvas:
+    """Shows an image 2 m before the camera, or none."""
+
+    def __init__(self, shown: int | None = None) -> None:
+        self.shown = shown
+
+    def holds(self, point: np.ndarray) -> bool:
+        return self.shown is not None and abs(point[2] - 2) < 0.01
+
+
+@pytest.fixture
+def pipeline() -> SamPt:
+    made = SamPt(OracleTracker(SCENE), ColourSegmenter())
+    for index in range(SEEN):
+        made.process(SCENE.frame(index).image, SCENE.stamp(index))
+    return made
+
+
+@pytest.fixture
+def transforms() -> TurningCamera:
+    return TurningCamera(SCENE.stamp(0), SCENE.stamp(SEEN - 1))
+
+
+def reader(
+    pipeline: SamPt,
+    transforms: Transforms,
+    canvas: Canvas,
+    masks: PublishedMasks | None = None,
+) -> ClickReader:
+    info = CameraInfo(
+        height=SCENE.height,
+        width=SCENE.width,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=[F, 0.0, CX, 0.0, F, CY, 0.0, 0.0, 1.0],
     )
-    canvas: Any = SimpleNamespace(shown=shown, holds=lambda point: abs(point[2] - 1) <= 0.015)
-    transforms: Any = MovingCamera(first)
-    return ClickReader(pipeline, transforms, camera_info, canvas)
+    calibration = Calibration(CameraModel.from_message(info), CAMERA)
+    camera_info: Any = SimpleNamespace(require=lambda: calibration)
+    return ClickReader(pipeline, transforms, camera_info, canvas, masks or PublishedMasks(60), 0.0)
 
 
-def read(clicks: ClickReader, frame: str, point: np.ndarray, stamp: int) -> tuple[Any, list]:
-    x, y, z = point.tolist()
-    time = Time(sec=stamp // SECOND, nanosec=stamp % SECOND)
-    message = PointStamped(header=Header(frame_id=frame, stamp=time), point=Point(x=x, y=y, z=z))
-    click = clicks.read_point_in_space(message, ClickMode(NEW_OBJECT, 0))
-    (request,) = click.requests
-    (pixel,) = request.prompt.points
-    return click.stamp, pixel.tolist()
+def click(seen_at: int, stamp: int, depth: float = 3.0) -> PointStamped:
+    """A point in the map that is in the middle of the image at one time, with a stamp."""
+    xyz = turn("y", degrees_at(seen_at))[1] @ (0.0, 0.0, depth)
+    seconds, nanoseconds = divmod(stamp, SECOND)
+    header = Header(frame_id=MAP, stamp=Time(sec=seconds, nanosec=nanoseconds))
+    message = PointStamped(header=header)
+    message.point.x, message.point.y, message.point.z = map(float, xyz)
+    return message
 
 
-NOW = 1000 * SECOND
-"""RViz's time, which is not that of the recording."""
+def pixel_of(read: ClickRequest) -> list[float]:
+    (request,) = read.requests
+    (point,) = request.prompt.points.tolist()
+    return list(point)
 
 
-@pytest.mark.parametrize("frame", ["eye", "map"])
-def test_a_click_on_the_canvas_means_its_pixel_although_the_camera_has_moved_on(
-    frame: str,
+def test_a_point_of_an_image_of_the_history_is_where_the_camera_saw_it_then(
+    pipeline: SamPt, transforms: TurningCamera
 ) -> None:
-    """In the map the canvas hangs where the camera was."""
-    place = MovingCamera.place(SHOWN) if frame == "map" else 0.0
-    stamp, pixel = read(reader(), frame, ON_CANVAS + place, NOW)
-    assert stamp == SHOWN
-    np.testing.assert_allclose(pixel, PIXEL, atol=1e-4)
+    """The image is 0.36 s old; the camera has turned by 21.6 degrees since, 31 pixels."""
+    then = SCENE.stamp(SEEN - 1 - 9)
+    read = reader(pipeline, transforms, Canvas()).read_point_in_space(click(then, then), MODE)
+    assert read.stamp == then
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
 
 
-def test_a_point_in_the_map_beside_the_canvas_is_seen_from_where_the_camera_is() -> None:
-    there = np.array([0.42, -0.38, 2.0])  # what PIXEL shows, 2 m away
-    stamp, pixel = read(reader(), "map", there + MovingCamera.place(NEWEST), NOW)
-    assert stamp is None
-    np.testing.assert_allclose(pixel, PIXEL, atol=1e-4)
+def test_a_point_of_a_time_between_images_is_where_the_nearest_of_them_has_it(
+    pipeline: SamPt, transforms: TurningCamera
+) -> None:
+    between = (3 * SCENE.stamp(4) + SCENE.stamp(5)) // 4
+    read = reader(pipeline, transforms, Canvas()).read_point_in_space(
+        click(SCENE.stamp(4), between), MODE
+    )
+    assert read.stamp == SCENE.stamp(4)
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
 
 
-@pytest.mark.parametrize("stamp", [NOW, 2 * SECOND])
-def test_without_a_canvas_the_stamp_counts_if_the_history_covers_it(stamp: int) -> None:
-    place = MovingCamera.place(NEWEST)
-    found, pixel = read(reader(shown=None), "map", ON_CANVAS + place, stamp)
-    assert found == (None if stamp == NOW else stamp)
-    np.testing.assert_allclose(pixel, PIXEL, atol=1e-4)
+@pytest.mark.parametrize("stamp", [0, SCENE.stamp(SEEN) + 5 * SECOND, SCENE.stamp(0) - 1])
+def test_a_point_of_another_time_is_where_the_newest_image_has_it(
+    pipeline: SamPt, transforms: TurningCamera, stamp: int
+) -> None:
+    """Transforms run ahead of the images."""
+    transforms.newest += SECOND
+    newest = SCENE.stamp(SEEN - 1)
+    read = reader(pipeline, transforms, Canvas()).read_point_in_space(click(newest, stamp), MODE)
+    assert read.stamp == newest
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
 
 
-def test_where_tf2_has_forgotten_the_canvas_s_time_the_newest_transform_counts() -> None:
-    clicks = reader(first=SHOWN + 1)
-    stamp, pixel = read(clicks, "map", ON_CANVAS + MovingCamera.place(NEWEST), NOW)
-    assert stamp == SHOWN
-    np.testing.assert_allclose(pixel, PIXEL, atol=1e-4)
+def test_a_point_on_the_canvas_is_where_the_image_has_it_that_is_shown(
+    pipeline: SamPt, transforms: TurningCamera
+) -> None:
+    """What has been before the camera at the distance of the canvas is no longer there now."""
+    shown, now = SCENE.stamp(2), SCENE.stamp(SEEN - 1)
+    reads = reader(pipeline, transforms, Canvas(shown))
+    read = reads.read_point_in_space(click(shown, now, depth=2.0), MODE)
+    assert read.stamp == shown
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
+    beside = reads.read_point_in_space(click(now, now, depth=3.0), MODE)
+    assert beside.stamp == now
+    assert pixel_of(beside) == pytest.approx([CX, CY], abs=1e-4)
 
 
-def test_points_without_a_transform_are_refused() -> None:
-    with pytest.raises(UserError, match="too long ago"):
-        read(reader(first=NEWEST + 1), "map", ON_CANVAS, NOW)
+@pytest.mark.parametrize(
+    ("known", "shown", "words"),
+    [
+        ((0, SEEN - 2), None, "into the future"),  # it has not arrived yet
+        ((6, SEEN - 1), None, "into the past"),  # it is no longer kept
+        ((6, SEEN - 1), 2, "into the past"),  # so it is not known what is on the canvas
+    ],
+)
+def test_where_the_transform_of_the_image_is_not_known_the_click_is_refused(
+    pipeline: SamPt, known: tuple[int, int], shown: int | None, words: str
+) -> None:
+    oldest, newest = map(SCENE.stamp, known)
+    canvas = Canvas(None if shown is None else SCENE.stamp(shown))
+    reads = reader(pipeline, TurningCamera(oldest, newest), canvas)
+    then = SCENE.stamp(SEEN - 1 if words.endswith("future") else 3)
+    with pytest.raises(UserError, match=f"no transform from 'map' to 'camera': .* {words}"):
+        reads.read_point_in_space(click(then, then), MODE)
+
+
+def test_before_the_first_image_a_point_is_where_the_camera_has_it_now(
+    transforms: TurningCamera,
+) -> None:
+    reads = reader(SamPt(OracleTracker(SCENE), ColourSegmenter()), transforms, Canvas())
+    read = reads.read_point_in_space(click(transforms.newest, SCENE.stamp(3)), MODE)
+    assert read.stamp is None
+    assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
+
+
+def test_a_click_waits_for_the_transform_as_long_as_it_may(pipeline: SamPt) -> None:
+    waited: list[float] = []
+
+    class Asked(TurningCamera):
+        def lookup(
+            self, target_frame: str, source_frame: str, stamp: int | None, timeout: float = 0.0
+        ) -> np.ndarray:
+            waited.append(timeout)
+            return super().lookup(target_frame, source_frame, stamp, timeout)
+
+    transforms = Asked(SCENE.stamp(0), SCENE.stamp(SEEN - 1))
+    reads = reader(pipeline, transforms, Canvas())
+    reads._transform_timeout = 0.25
+    reads.read_point_in_space(click(SCENE.stamp(5), SCENE.stamp(5)), MODE)
+    assert waited == [0.25]
+
+
+# --- clicks on objects that are tracked ---------------------------------------------------
+
+
+class Tracked:
+    """Two objects that move, and clicks on what was published of them."""
+
+    def __init__(self) -> None:
+        self.pipeline = SamPt(OracleTracker(SCENE), ColourSegmenter())
+        self.masks = PublishedMasks(60)
+        self.reader = reader(self.pipeline, TurningCamera(0, 0), Canvas(), self.masks)
+        self.go_on_to(0)
+        for owner in (THING, OCCLUDER):
+            point = np.array([SCENE.inner_point(owner, 0)])
+            self.reader.apply([PromptRequest(ObjectPrompt(point, np.array([1])))], None)
+        self.go_on_to(SEEN - 1)
+
+    def go_on_to(self, last: int) -> None:
+        for index in range(len(self.pipeline.history), last + 1):
+            (result,) = self.pipeline.process(SCENE.frame(index).image, SCENE.stamp(index))
+            self.masks.add(result)
+
+    def read(self, pixel: tuple[float, float], index: int, mode: ClickMode = MODE) -> ClickRequest:
+        return self.reader.read_pixel(np.array(pixel), SCENE.stamp(index), mode)
+
+
+@pytest.fixture
+def tracked() -> Tracked:
+    return Tracked()
+
+
+@pytest.mark.parametrize(("owner", "object_id"), [(THING, 1), (OCCLUDER, 2)])
+def test_a_click_on_an_object_selects_it_and_adds_a_positive_point(
+    tracked: Tracked, owner: int, object_id: int
+) -> None:
+    now = SEEN - 1
+    pixel = SCENE.inner_point(owner, now)
+    click = tracked.read(pixel, now)
+    (request,) = click.requests
+    assert (request.object_id, click.selected, click.stamp) == (
+        object_id,
+        object_id,
+        SCENE.stamp(now),
+    )
+    assert request.prompt.points.tolist() == pytest.approx(np.array([pixel]))
+    assert request.prompt.labels.tolist() == [1]
+    before = len(tracked.pipeline._roster._objects[object_id].points.ids)
+    assert tracked.reader.apply_click(click) == [object_id]
+    assert tracked.pipeline.object_ids == [1, 2]
+    assert len(tracked.pipeline._roster._objects[object_id].points.ids) == before + 1
+
+
+def test_the_selected_object_is_the_one_that_points_are_added_to(tracked: Tracked) -> None:
+    now = SEEN - 1
+    negative = ClickMode(NEGATIVE_POINT, 0, selects=True)
+    assert tracked.read((1.0, 1.0), now, negative).requests[0].object_id == 2  # started last
+    tracked.reader.apply_click(tracked.read(SCENE.inner_point(THING, now), now))
+    assert tracked.read((1.0, 1.0), now, negative).requests[0].object_id == 1
+    tracked.reader.apply_click(tracked.read((1.0, 1.0), now))
+    assert tracked.read((2.0, 2.0), now, negative).requests[0].object_id == 3
+
+
+def test_the_masks_of_the_image_that_was_clicked_on_count(tracked: Tracked) -> None:
+    """Where the thing was in one image it is no longer in another."""
+    now, then = SEEN - 1, 1
+    (x, y) = next(
+        (x, y)
+        for y, x in np.argwhere(SCENE.frame(then).mask(THING)).tolist()
+        if tracked.masks.object_at(np.array([x, y]), SCENE.stamp(now)) is None
+        and tracked.masks.object_at(np.array([x, y]), SCENE.stamp(then)) == 1
+    )
+    assert tracked.read((x, y), then).selected == 1
+    assert tracked.read((x, y), now).selected is None
+
+
+@pytest.mark.parametrize("mode", [NEW_OBJECT, POSITIVE_POINT, NEGATIVE_POINT])
+def test_who_does_not_want_to_select_starts_objects_and_adds_points_as_told(
+    tracked: Tracked, mode: str
+) -> None:
+    now = SEEN - 1
+    told = ClickMode(mode, 2, selects=mode != NEW_OBJECT)
+    click = tracked.read(SCENE.inner_point(THING, now), now, told)
+    assert click.selected is None
+    assert click.requests[0].object_id == (None if mode == NEW_OBJECT else 2)
+
+
+def test_an_object_that_is_gone_cannot_be_selected(tracked: Tracked) -> None:
+    now = SEEN - 1
+    tracked.pipeline.remove_object(1)
+    click = tracked.read(SCENE.inner_point(THING, now), now)
+    assert (click.selected, click.requests[0].object_id) == (None, None)
+
+
+def test_a_point_in_space_on_an_object_selects_it(pipeline: SamPt) -> None:
+    newest = SCENE.stamp(SEEN - 1)
+    tracked = Tracked()
+    reads = reader(tracked.pipeline, TurningCamera(newest, newest), Canvas(), tracked.masks)
+    x, y = SCENE.inner_point(THING, SEEN - 1)
+    message = click(newest, newest)
+    xyz = turn("y", degrees_at(newest))[1] @ (3 * (x - CX) / F, 3 * (y - CY) / F, 3.0)
+    message.point.x, message.point.y, message.point.z = map(float, xyz)
+    assert reads.read_point_in_space(message, MODE).selected == 1

@@ -167,10 +167,16 @@ def test_a_point_in_a_moving_frame_lands_on_its_pixel(robot: tuple[Rig, Robot]) 
 
 def set_parameter(rig: Rig, name: str, value: Any) -> str:
     """Set a parameter by the node's service; why not, or nothing."""
-    kind = ParameterType.PARAMETER_STRING if isinstance(value, str) else 2
-    said = ParameterValue(type=kind)
+    kinds = {
+        bool: ParameterType.PARAMETER_BOOL,
+        int: ParameterType.PARAMETER_INTEGER,
+        str: ParameterType.PARAMETER_STRING,
+    }
+    said = ParameterValue(type=kinds[type(value)])
     if isinstance(value, str):
         said.string_value = value
+    elif isinstance(value, bool):
+        said.bool_value = value
     else:
         said.integer_value = value
     request = SetParameters.Request(parameters=[Parameter(name=name, value=said)])
@@ -213,6 +219,34 @@ def test_clicks_do_what_the_parameters_say_at_the_time(modes: Rig) -> None:
     points = modes.output("tracked_points", 1).points
     labels = {i: sorted(p.label for p in points if p.object_id == i) for i in (1, 7)}
     assert labels == {1: [1, 1, 1], 7: [0, 0, 1, 1]}
+
+
+def test_a_click_on_an_object_selects_it_unless_that_is_not_wanted(modes: Rig) -> None:
+    modes.play(0)
+    modes.points(modes.on(THING, 0), modes.on(OCCLUDER, 0, object_id=5), index=0)
+    modes.play(1)
+    x, y = modes.scene.inner_point(THING, 1)
+    assert modes.click("clicked_pixel", Point(x=x, y=y)) == (
+        "click on 'clicked_pixel': point for object 1, which it lies on; to start another there, "
+        "set click_selects to false"
+    )
+    point = stamped(CAMERA, ((x - CX) / F, (y - CY) / F, 1.0))
+    assert "point for object 1, which it lies on" in modes.click("clicked_point", point)
+    assert set_parameter(modes, "click_mode", "negative") == ""
+    assert modes.click("clicked_pixel", Point(x=9.0, y=9.0)).endswith("point for object 1")
+    # What a program says is done as it says.
+    assert modes.points(modes.on(THING, 1), index=1).endswith("started object 2")
+    assert set_parameter(modes, "click_mode", "new_object") == ""
+    assert set_parameter(modes, "click_selects", False) == ""
+    try:
+        assert modes.click("clicked_pixel", Point(x=x, y=y)).endswith("started object 3")
+    finally:
+        assert set_parameter(modes, "click_selects", True) == ""
+    request = RemoveObject.Request(object_id=2)
+    assert modes.call("remove_object", request).success
+    modes.log("^removed object 2$")
+    assert modes.call("reset", Trigger.Request()).success
+    modes.log("^all objects are forgotten; ids begin at 1 again$")
 
 
 def test_points_for_an_object_that_is_not_there_are_refused(modes: Rig) -> None:

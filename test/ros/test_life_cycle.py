@@ -18,6 +18,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sam_pt_ros.configuration import Configuration
@@ -354,6 +355,90 @@ def test_who_deactivates_does_not_wait_for_a_pipeline_that_is_stopped(node: Trac
     go_on.set()
     deactivating.join(TIMEOUT)
     assert not deactivating.is_alive()
+
+
+# --- pauses -------------------------------------------------------------------------------
+
+
+def process(node: TrackNode, *images: Image) -> None:
+    """Hand images to an active node one by one, and wait until each has been processed."""
+    stream = running(node)
+    for image in images:
+        done = threading.Event()
+        take = stream.worker._process
+
+        def taken(*arguments: Any, take: Any = take, done: threading.Event = done) -> None:
+            take(*arguments)
+            done.set()
+
+        stream.worker._process = taken
+        stream.receive(image)
+        assert done.wait(TIMEOUT)
+        stream.worker._process = take
+
+
+def image_at(index: int, content: int) -> Image:
+    """An image with the stamp of one frame and the pixels of another."""
+    return camera_process.image(plain_scene(), index, "rgb8", None, content)
+
+
+@pytest.mark.parametrize("pause", ["disabled", "deactivated", "disabled while deactivated"])
+def test_objects_outlive_a_pause_of_the_node_s_own_making_however_long(
+    node: TrackNode, monkeypatch: pytest.MonkeyPatch, pause: str
+) -> None:
+    results: list[TrackResult] = []
+    monkeypatch.setattr(Publishers, "publish", lambda _, view: results.append(view.result))
+    activate(node)
+    process(node, image_at(0, 0))
+    x, y = plain_scene().inner_point(THING, 0)
+    running(node).clicks._on_clicked_pixel(Point(x=x, y=y))
+    process(node, image_at(1, 1))
+    if pause.startswith("disabled"):
+        node.session.enable(False)
+    if pause.endswith("deactivated"):
+        assert node.trigger_deactivate() == OK
+        assert node.trigger_activate() == OK
+    if pause.startswith("disabled"):
+        running(node).receive(image_at(2, 2))  # which is ignored
+        node.session.enable(True)
+    process(node, image_at(5000, 2))  # 200 s later, and max_gap is 60 s
+    assert [[item.object_id for item in result.objects] for result in results] == [[], [1], [1]]
+    assert results[-1].stamp == plain_scene().stamp(5000)
+    # The next gap is the camera's.
+    process(node, image_at(10_000, 3))
+    assert len(results) == 3
+
+
+def test_who_enables_what_is_enabled_forgives_no_gap(
+    node: TrackNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results: list[TrackResult] = []
+    monkeypatch.setattr(Publishers, "publish", lambda _, view: results.append(view.result))
+    activate(node)
+    process(node, image_at(0, 0))
+    node.session.enable(True)
+    process(node, image_at(5000, 2))
+    assert len(results) == 1
+
+
+def test_what_is_removed_or_forgotten_cannot_be_clicked_on(node: TrackNode) -> None:
+    activate(node)
+    x, y = plain_scene().inner_point(THING, 0)
+    pixel = np.array([x, y])
+
+    def seen() -> int | None:
+        return running(node).worker.call(lambda: masks.object_at(pixel, None)).result(TIMEOUT)
+
+    masks = node.session._masks
+    for removes in (True, False):
+        process(node, image_at(0, 0))
+        running(node).clicks._on_clicked_pixel(Point(x=x, y=y))
+        process(node, image_at(1, 0))
+        assert seen() is not None
+        forget = (lambda: node.session.remove_object(1)) if removes else node.session.forget
+        running(node).worker.call(forget).result(TIMEOUT)
+        assert seen() is None
+        running(node).worker.call(node.session.forget).result(TIMEOUT)
 
 
 # --- services that wait for the pipeline --------------------------------------------------

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header
 
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.objects import ObjectPrompt, TrackResult
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.ros import processing as processing_module
 from sam_pt_ros.ros.health import FrameTimes, Health
+from sam_pt_ros.ros.held_clicks import HeldClicks, StampedClick
 from sam_pt_ros.ros.processing import Arrival, Processing
 from sam_pt_ros.ros.worker import Worker
 from support import camera_process
@@ -60,6 +62,7 @@ def made(
     create: Callable[[], Any] | None = None,
     publish: Callable[..., Any] = lambda *_: None,
     published: Callable[..., Any] = lambda *_: None,
+    clicks: HeldClicks | None = None,
 ) -> Processing:
     """Processing by itself, without a node."""
     node = NodeOptions(max_gap=60.0, max_failures=max_failures)
@@ -72,6 +75,7 @@ def made(
         reporter,
         lambda: 0,
         Output(publish, published),
+        clicks or HeldClicks(),
     )
 
 
@@ -206,6 +210,152 @@ def test_models_that_are_replaced_owe_nothing() -> None:
     assert published == [0, 1, 2]
 
 
+def test_objects_outlive_the_time_in_which_models_are_loaded() -> None:
+    results: list[TrackResult] = []
+    tracker = OracleTracker(SCENE)
+    processing = made(
+        SamPt(tracker, ColourSegmenter()),
+        max_failures=1,
+        create=others,
+        publish=lambda result, *_: results.append(result),
+    )
+    take(processing, 0)
+    x, y = SCENE.inner_point(THING, 0)
+    processing._pipeline.add_object(ObjectPrompt(np.array([[x, y]]), np.array([1])))
+    take(processing, 1)
+    tracker.fails = True
+    take(processing, 2)
+    later = camera_process.image(SCENE, 5000, "rgb8", None, content=3)
+    processing.take(Arrival(later), 0)
+    assert [len(result.objects) for result in results] == [0, 1, 1, 1]
+
+
+# --- a recording that loops ---------------------------------------------------------------
+
+LAST = 60  # of each round, more than a second after its first
+HOLDS_BACK = "image refused: its stamp is 2 s before that of the image before; if the next one"
+
+
+class Player:
+    """Plays a recording that loops, whose only click is on its first image."""
+
+    def __init__(self, *, click_first: bool = False, stamped: bool = True) -> None:
+        self.pipeline = SamPt(
+            OracleTracker(SCENE), ColourSegmenter(), SamPtOptions(reinitialization="none")
+        )
+        self.said, self.clicks = Said(), HeldClicks()
+        self.seen: list[tuple[int, list[tuple[int, int]], int]] = []  # frame, objects, dropped
+        self.processing = made(
+            self.pipeline, said=self.said, published=self._published, clicks=self.clicks
+        )
+        self._click_first = click_first
+        self._stamp = SCENE.stamp(0) if stamped else None
+
+    def _published(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
+        objects = [(item.object_id, item.age) for item in result.objects]
+        self.seen.append((SCENE.index(result.stamp), objects, times.dropped))
+
+    def click(self) -> None:
+        x, y = SCENE.inner_point(THING, 0)
+        prompt = ObjectPrompt(np.array([[x, y]]), np.array([1]))
+
+        def apply() -> None:
+            try:
+                self.pipeline.add_object(prompt, stamp=self._stamp)
+            except UserError as error:
+                self.said.lines.append(f"refused: {error}")
+            else:
+                self.said.lines.append("started")
+
+        self.clicks.take(StampedClick(apply, self._stamp))
+
+    def play(self, *indices: int) -> None:
+        """Take frames of the recording; the click is before, or after, the first."""
+        for index in indices:
+            if index == 0 and self._click_first:
+                self.click()
+            take(self.processing, index)
+            if index == 0 and not self._click_first:
+                self.click()
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_recording_that_loops_keeps_the_first_image_of_a_round_and_its_click(
+    stamped: bool,
+) -> None:
+    player = Player(stamped=stamped)
+    player.play(0, LAST)
+    assert player.said.lines == ["started"]
+    for _ in range(2):
+        player.seen.clear()
+        player.said.lines.clear()
+        player.play(0)
+        assert player.seen == []
+        player.play(1, 2)
+        assert player.seen == [(0, [(1, 0)], 0), (1, [(1, 1)], 0), (2, [(1, 2)], 0)]
+        (held, jumped, started) = player.said.lines
+        assert held.startswith(HOLDS_BACK)
+        assert jumped == "time jumped by -2 s: all objects are forgotten; click again"
+        assert started == "started"
+        player.play(LAST)
+
+
+def test_a_click_that_is_faster_than_the_first_image_of_a_round_is_not_lost() -> None:
+    player = Player(click_first=True)
+    player.play(0, *range(1, 70))  # the history reaches back to frame 10
+    player.said.lines.clear()
+    player.seen.clear()
+    player.play(0, 1)
+    assert player.seen == [(0, [(1, 0)], 0), (1, [(1, 1)], 0)]
+    assert "older than the oldest of the 60 frames" in player.said.lines[0]
+    assert player.said.lines[1].startswith(HOLDS_BACK.replace("2 s", "3 s"))
+    assert player.said.lines[-1] == "started"
+
+
+def test_a_click_on_an_image_that_was_dropped_starts_with_the_first_that_was_not() -> None:
+    player = Player(click_first=True)
+    player.play(0, LAST)
+    player.seen.clear()
+    player.click()
+    player.play(3, 4)
+    assert player.seen == [(3, [(1, 0)], 0), (4, [(1, 1)], 0)]
+
+
+def test_a_stray_that_stays_alone_is_dropped_and_its_clicks_are_answered() -> None:
+    player = Player()
+    player.play(30, LAST)
+    player.said.lines.clear()
+    player.seen.clear()
+    player.play(0)
+    assert len(player.said.lines) == 1
+    player.play(LAST + 1, LAST + 2)
+    assert player.seen == [(LAST + 1, [], 0), (LAST + 2, [], 0)]
+    assert player.said.lines[0].startswith(HOLDS_BACK)
+    assert player.said.lines[1].startswith("refused: the stamp")
+    player.play(0)  # what was held back is gone
+    player.processing.reset()
+    player.play(1)
+    assert player.seen[-1] == (1, [], 0)
+
+
+def test_a_reset_answers_the_clicks_that_were_held_back() -> None:
+    player = Player()
+    player.play(30, LAST, 0)
+    player.said.lines.clear()
+    player.processing.reset()
+    assert len(player.said.lines) == 1 and player.said.lines[0].startswith("refused: the stamp")
+    assert player.pipeline.object_ids == []
+
+
+def test_images_that_were_dropped_before_a_stray_count_once() -> None:
+    player = Player()
+    player.play(LAST)
+    player.seen.clear()
+    for index, dropped in ((0, 3), (1, 2), (2, 1)):
+        player.processing.take(Arrival(camera_process.image(SCENE, index, "rgb8", None)), dropped)
+    assert player.seen == [(0, [], 3), (1, [], 2), (2, [], 1)]
+
+
 def test_images_that_come_to_nothing_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("failed on purpose")
@@ -302,12 +452,12 @@ def test_after_a_reset_any_stamp_is_a_good_one() -> None:
     )
     for _ in range(10):
         take_stamped(processing, 7_000_000_000)
-        processing.forget()
+        processing.reset()
     assert published == [7_000_000_000] * 10 and said.lines == []
     for _ in range(6):
         take_stamped(processing, 7_000_000_000)
     assert health.summary().stamp_problem != ""
-    processing.forget()
+    processing.reset()
     assert health.summary().stamp_problem == ""
 
 

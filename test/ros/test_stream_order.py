@@ -81,6 +81,47 @@ def test_after_a_reset_a_stray_is_none_any_more(order: StreamOrder) -> None:
         order.begins_stream(11 * SECOND, 100 * SECOND)
 
 
+def test_after_a_pause_of_the_node_s_own_making_the_next_image_may_come_any_time_later(
+    order: StreamOrder,
+) -> None:
+    order.resume()
+    assert order.begins_stream(10_000 * SECOND, 100 * SECOND) is False
+    with pytest.raises(UserError, match="its stamp is 61 s after"):  # the one after it may not
+        order.begins_stream(10_061 * SECOND, 10_000 * SECOND)
+
+
+def test_after_a_pause_time_that_goes_back_begins_a_stream_all_the_same(
+    order: StreamOrder,
+) -> None:
+    order.resume()
+    for stamp, words in ((100, "that of the image before"), (99.5, "older"), (90, "10 s before")):
+        with pytest.raises(UserError, match=words):
+            order.begins_stream(round(stamp * SECOND), 100 * SECOND)
+    assert order.begins_stream(91 * SECOND, 100 * SECOND) is True
+    with pytest.raises(UserError, match="its stamp is 109 s after"):  # the pause is over
+        order.begins_stream(200 * SECOND, 91 * SECOND)
+
+
+def test_a_pause_ends_with_the_first_image_of_all(order: StreamOrder) -> None:
+    order.resume()
+    assert order.begins_stream(100 * SECOND, None) is False
+    with pytest.raises(UserError, match="its stamp is 61 s after"):
+        order.begins_stream(161 * SECOND, 100 * SECOND)
+
+
+def test_a_pause_outlasts_images_that_are_left_out_and_ends_with_a_reset(
+    order: StreamOrder,
+) -> None:
+    order.resume()
+    with pytest.raises(UserError):
+        order.begins_stream(10 * SECOND, 100 * SECOND)
+    assert order.begins_stream(300 * SECOND, 100 * SECOND) is False
+    order.resume()
+    order.reset()
+    with pytest.raises(UserError, match="its stamp is 400 s after"):
+        order.begins_stream(700 * SECOND, 300 * SECOND)
+
+
 @given(st.lists(st.integers(0, 2**31 * SECOND), max_size=30))
 def test_what_is_taken_is_always_later_unless_a_stream_begins(stamps: list[int]) -> None:
     order, newest = StreamOrder(60 * SECOND), None
