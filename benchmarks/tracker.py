@@ -70,7 +70,7 @@ class Ours(Contestant):
         self.stages: dict[str, float] = defaultdict(float)
         self.timing = False
         for stage, owner, name in (
-            ("features", model, "look"),
+            ("features", model, "features_of"),
             ("correlation", model.network, "embed"),
             ("transformer", model.network, "update"),
         ):
