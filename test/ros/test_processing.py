@@ -397,6 +397,18 @@ def test_sixteen_bit_images_are_stretched_until_their_values_move() -> None:
     assert np.ptp(shown[3]) == 0 and np.ptp(shown[4]) == np.ptp(shown[5]) > 60
 
 
+def noting_stamps(said: Said, health: Health) -> tuple[Processing, list[int]]:
+    """Processing, and the stamps of what it publishes."""
+    published: list[int] = []
+    processing = made(
+        SamPt(OracleTracker(SCENE), ColourSegmenter()),
+        health,
+        said,
+        published=lambda result, header, times: published.append(result.stamp),
+    )
+    return processing, published
+
+
 def take_stamped(processing: Processing, stamp: int) -> None:
     message = camera_process.image(SCENE, 0, "rgb8", None)
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 1_000_000_000)
@@ -404,13 +416,8 @@ def take_stamped(processing: Processing, stamp: int) -> None:
 
 
 def test_a_driver_that_does_not_stamp_is_named_once_and_no_second_camera_is() -> None:
-    said, health, published = Said(), Health(), list[int]()
-    processing = made(
-        SamPt(OracleTracker(SCENE), ColourSegmenter()),
-        health,
-        said,
-        published=lambda result, header, times: published.append(result.stamp),
-    )
+    said, health = Said(), Health()
+    processing, published = noting_stamps(said, health)
     for _ in range(50):
         take_stamped(processing, 0)
     repeated = "image refused: its stamp is that of the image before"
@@ -443,13 +450,8 @@ def test_stamps_that_stop_in_the_middle_of_a_stream_are_no_other_time() -> None:
 
 
 def test_after_a_reset_any_stamp_is_a_good_one() -> None:
-    said, health, published = Said(), Health(), list[int]()
-    processing = made(
-        SamPt(OracleTracker(SCENE), ColourSegmenter()),
-        health,
-        said,
-        published=lambda result, header, times: published.append(result.stamp),
-    )
+    said, health = Said(), Health()
+    processing, published = noting_stamps(said, health)
     for _ in range(10):
         take_stamped(processing, 7_000_000_000)
         processing.reset()
@@ -462,13 +464,8 @@ def test_after_a_reset_any_stamp_is_a_good_one() -> None:
 
 
 def test_of_stamps_of_whole_seconds_the_first_image_of_each_is_used() -> None:
-    said, published = Said(), list[int]()
-    processing = made(
-        SamPt(OracleTracker(SCENE), ColourSegmenter()),
-        None,
-        said,
-        published=lambda result, header, times: published.append(result.stamp),
-    )
+    said = Said()
+    processing, published = noting_stamps(said, Health())
     for number in range(90):
         take_stamped(processing, (7 + number // 30) * 1_000_000_000)
     assert published == [7_000_000_000, 8_000_000_000, 9_000_000_000]
