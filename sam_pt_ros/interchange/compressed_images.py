@@ -11,8 +11,8 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange.grey_levels import GreyLevels, upper_bits
-from sam_pt_ros.interchange.images import BAYER, QUOTED
-from sam_pt_ros.interchange.jpeg_png import decode_file, is_jpeg, is_png
+from sam_pt_ros.interchange.images import BAYER, QUOTED, check_size
+from sam_pt_ros.interchange.jpeg_png import claimed_size, decode_file, is_jpeg, is_png
 
 _OTHER_FORMATS = {
     b"II*\0": "TIFF",
@@ -92,7 +92,10 @@ def decode_compressed(message: Any, levels: GreyLevels | None = None) -> np.ndar
     """
     data = memoryview(message.data)
     said = CompressedFormat.parse(message.format)
-    pixels = decode_file(data, cv2.IMREAD_UNCHANGED)
+    size = claimed_size(data)
+    if size is not None:
+        check_size(*size)
+    pixels = decode_file(data, size, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise UserError(
             f"the compressed image of format {message.format[:QUOTED]!r} and {len(data)} bytes "

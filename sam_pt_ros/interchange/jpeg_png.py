@@ -8,8 +8,6 @@ import re
 import cv2
 import numpy as np
 
-from sam_pt_ros.interchange.images import check_size
-
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_START, _JPEG_END = b"\xff\xd8", re.compile(b"\xff\xd9")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers before the image size
@@ -17,7 +15,7 @@ _JPEG_SCAN = 0xDA  # marker before the pixel data
 _MAX_PIXELS_PER_BYTE = 16384  # zlib compresses at most 1032:1, and a byte holds 8 one-bit pixels
 
 
-def decode_file(data: memoryview, flags: int) -> np.ndarray | None:
+def decode_file(data: memoryview, size: tuple[int, int] | None, flags: int) -> np.ndarray | None:
     """Decode a JPEG or PNG; None if it is neither, or is damaged or truncated.
 
     What the file claims is checked before decoding, because OpenCV allocates whatever that is
@@ -26,16 +24,10 @@ def decode_file(data: memoryview, flags: int) -> np.ndarray | None:
 
     Args:
         data: the file.
+        size: its :func:`claimed_size`.
         flags: OpenCV's ``IMREAD_...``, on which the shape and dtype of the result depend.
-
-    Raises:
-        UserError: a side is too short or too long.
     """
-    size = claimed_size(data)
-    if size is None:
-        return None
-    check_size(*size)
-    if size[0] * size[1] > _MAX_PIXELS_PER_BYTE * len(data):
+    if size is None or not 0 < size[0] * size[1] <= _MAX_PIXELS_PER_BYTE * len(data):
         return None
     # OpenCV returns None for most damaged files, and raises for the rest.
     with contextlib.suppress(cv2.error):

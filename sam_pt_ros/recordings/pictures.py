@@ -11,7 +11,7 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange.grey_levels import GreyLevels, upper_bits
-from sam_pt_ros.interchange.jpeg_png import decode_file, is_jpeg, is_png
+from sam_pt_ros.interchange.jpeg_png import claimed_size, decode_file, is_jpeg, is_png
 from sam_pt_ros.paths import natural_order
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -48,7 +48,7 @@ def read_picture(path: Path, levels: GreyLevels | None = None) -> np.ndarray:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     if is_jpeg(data) or is_png(data):
-        pixels = decode_file(data, _COLOUR_OF_ANY_DEPTH)
+        pixels = decode_file(data, claimed_size(data), _COLOUR_OF_ANY_DEPTH)
     else:
         pixels = _decode_other(path)
     if pixels is None:

@@ -115,6 +115,14 @@ def _open_capture(target: str | int) -> cv2.VideoCapture:
         return cv2.VideoCapture(target)
 
 
+def _check_sides(size: tuple[int, int], where: object) -> None:
+    """UserError if images of this width and height cannot be played."""
+    try:
+        check_size(size[1], size[0])
+    except UserError as error:
+        raise UserError(f"{where}: {error}; choose another") from error
+
+
 def _fit(size: tuple[int, int], widest: int) -> tuple[int, int]:
     """Width and height of an image that is not wider than ``widest``."""
     width, height = size
@@ -140,11 +148,7 @@ class _Capture:
         self.size = (width, height)
         self._scaled = _fit(self.size, widest)
         for size in (self.size, self._scaled):
-            try:
-                check_size(size[1], size[0])
-            except UserError as error:
-                self._capture.release()
-                raise UserError(f"{where}: {error}; choose another") from error
+            _check_sides(size, where)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 1 <= rate <= 1000 else FALLBACK_RATE
 
@@ -218,6 +222,7 @@ class FolderSource:
         self.files = picture_files(folder)
         first = self._first_readable()
         self.size = (first.shape[1], first.shape[0])
+        _check_sides(self.size, folder)
         self.name = folder.name
         self.rate = rate
         self.seconds = len(self.files) / rate

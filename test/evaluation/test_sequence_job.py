@@ -239,7 +239,7 @@ def test_an_image_that_cannot_be_read_fails_and_leaves_no_scores(tmp_path: Path)
     run_sequence(job)
     assert earlier_outcome(job) is not None
     job.sequence.images[4].write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"image_04\.png: cannot be read as an image"):
+    with pytest.raises(UserError, match=r"image_04\.png: cannot be read as a picture"):
         run_sequence(job)
     assert earlier_outcome(job) is None and not (job.folder / "scores.csv").exists()
 

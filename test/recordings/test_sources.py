@@ -126,6 +126,12 @@ def test_a_picture_that_is_cut_off_is_left_out_and_named(
     assert "damaged, cut off, or no picture; replace or remove it" in problem
 
 
+def test_a_folder_of_pictures_of_a_few_pixels_is_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), scene(0)[:15])
+    with pytest.raises(UserError, match=r"the image is 64x15 pixels; each side must be 16"):
+        FolderSource(tmp_path)
+
+
 def test_a_folder_without_a_readable_picture_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "frames")
     for path in folder.iterdir():
