@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,23 +51,18 @@ class NodeProcess:
 
     def _start(self) -> None:
         # Ctrl-C during this would leave an unknown process behind.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
-            with self.log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=self._environment,
-                    # A folder in which no `sam_pt_ros` hides the installed package.
-                    cwd=self.log.parent,
-                    # Ctrl-C is for the demo, which then stops the node properly.
-                    start_new_session=True,
-                    preexec_fn=partial(signal.pthread_sigmask, signal.SIG_SETMASK, before),
-                )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _signals_held_back(), self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                # A folder in which no `sam_pt_ros` hides the installed package.
+                cwd=self.log.parent,
+                # Ctrl-C is for the demo, which then stops the node properly.
+                start_new_session=True,
+            )
 
     def __exit__(
         self,
@@ -106,6 +101,30 @@ class NodeProcess:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         end = "\n".join(["its log ends with:", *lines[-LOG_LINES:]]) if lines else "it is empty"
         return NodeFailedError(f"the node {what}; its log is {self.log}; {end}")
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Handle SIGINT and SIGTERM at the end.
+
+    Blocking them would not do: another thread, such as one of DDS, would receive them, and the
+    main thread handles what any thread has received. Other threads handle none.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for first in received[:1]:
+            signal.raise_signal(first)
 
 
 @contextmanager
