@@ -12,6 +12,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.first_prompts import Start, first_prompt
 from sam_pt_ros.evaluation.sequences import VOID
 from sam_pt_ros.evaluation.truth import TruthFolder
+from sam_pt_ros.interchange.grey_levels import GreyLevels
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import CutBag, cut_bag
@@ -104,13 +105,14 @@ def _sampled(
     settings = SamPtOptions()
     events = []
     started: set[int] = set()
+    levels = GreyLevels()
     for index in truth.annotated:
         labels = truth.at(index)
         assert labels is not None
         new = [int(v) for v in np.unique(labels) if 0 < v < VOID and int(v) not in started]
         if not new:
             continue
-        image = read_picture(files[index])
+        image = read_picture(files[index], levels)
         if labels.shape != image.shape[:2]:
             raise UserError(
                 f"{files[index]}: has {image.shape[1]}x{image.shape[0]} pixels, but its "

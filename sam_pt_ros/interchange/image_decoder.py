@@ -52,6 +52,7 @@ class ImageDecoder:
                 :func:`~sam_pt_ros.interchange.compressed_images.decode_compressed`.
         """
         compressed = hasattr(message, "format")
+        before = 0 if self._levels is None else self._levels.reduced
         if compressed:
             pixels = decode_compressed(message, self._levels)
         elif self._otherwise is not None and message.encoding not in ENCODINGS:
@@ -59,7 +60,8 @@ class ImageDecoder:
         else:
             pixels = decode_image(message, self._levels)
         encoding = message.format if compressed else message.encoding
-        if self._levels is not None and self._levels.range != FULL_RANGE:
-            low, high = self._levels.range
+        levels = self._levels
+        if levels is not None and levels.reduced > before and levels.range != FULL_RANGE:
+            low, high = levels.range
             encoding += f", values {low} to {high}"
         return DecodedImage(pixels, encoding)

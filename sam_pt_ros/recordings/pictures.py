@@ -65,9 +65,12 @@ def read_picture(path: Path, levels: GreyLevels | None = None) -> np.ndarray:
 
 def _decode_other(path: Path) -> np.ndarray | None:
     """BGR ``(H, W, 3)`` of 8 or 16 bits, or of floats; None if OpenCV cannot read it."""
-    with silent_opencv():
-        pages = cv2.imcount(str(path))
-        pixels = cv2.imread(str(path), _COLOUR_OF_ANY_DEPTH) if pages == 1 else None
+    try:
+        with silent_opencv():
+            pages = cv2.imcount(str(path))
+            pixels = cv2.imread(str(path), _COLOUR_OF_ANY_DEPTH) if pages == 1 else None
+    except cv2.error:  # of a size that it does not take
+        return None
     if pages > 1:
         raise UserError(
             f"{path}: holds {pages} pictures, and one file per frame is read; split it into files"

@@ -163,6 +163,14 @@ def test_sixteen_bit_pictures_are_stretched_alike(tmp_path: Path, extension: str
         assert (pixels[:, 19 + index] == 191).all() and (pixels[:, 20 + index] == 64).all()
 
 
+def test_a_picture_that_claims_more_than_opencv_takes_is_refused(tmp_path: Path) -> None:
+    data = bytearray(cv2.imencode(".bmp", scene(0))[1].tobytes())
+    data[18:26] = (2_000_000).to_bytes(4, "little") + (16).to_bytes(4, "little")
+    (tmp_path / "0.bmp").write_bytes(data)
+    with pytest.raises(UserError, match="cannot be read as a picture"):
+        FolderSource(tmp_path)
+
+
 def test_pictures_of_floats_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "0.tiff"), np.zeros((48, 64, 3), np.float32))
     with pytest.raises(UserError, match="holds float32 values; convert it to 8 or 16 bits"):
