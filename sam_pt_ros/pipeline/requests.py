@@ -65,6 +65,11 @@ class Requests:
         """Let all requests wait for a next frame: the models do not know the newest one."""
         self._held = True
 
+    @property
+    def held(self) -> bool:
+        """Whether the models do not know the newest frame."""
+        return self._held
+
     def resume(self) -> None:
         """Apply requests to the frames of the history again."""
         self._held = False

@@ -76,9 +76,16 @@ class Roster:
         ]
 
     def last_masks(self, newest: int, unseen: int) -> dict[int, tuple[str, CroppedMask | None]]:
-        """Label and last mask of each object, by id; see :meth:`TrackedObject.last_mask`."""
+        """Label and last mask of each object, by id; see :meth:`TrackedObject.last_mask`.
+
+        Late objects have none: where they were in the past frame that they have reached is not
+        where they are.
+        """
         return {
-            object_id: (item.label, item.last_mask(newest, unseen))
+            object_id: (
+                item.label,
+                None if object_id in self._late else item.last_mask(newest, unseen),
+            )
             for object_id, item in self._objects.items()
         }
 

@@ -232,7 +232,7 @@ class SamPt:
             UserError: an image of another size (see :meth:`restart`), or a stamp that is not
                 later; nothing changed.
         """
-        self._roster.catch_up()  # while the history still reaches back to where they are
+        self._catch_up()  # while the history still reaches back to where they are
         frame = self.history.append(image, stamp)
         self._segmentation.schedule.begin()
         answers = self._tracking.advance(frame, self._restarts.answered.newest)
@@ -246,9 +246,13 @@ class SamPt:
 
     def flush(self) -> list[TrackResult]:
         """At the end of the stream: the results that a windowed tracker still owes."""
-        self._roster.catch_up()
+        self._catch_up()
         self._segmentation.schedule.begin()
         return self._results(self._tracking.flush(self._restarts.answered.newest))
+
+    def _catch_up(self) -> None:
+        if not self._requests.held:  # a tracker that failed has no tracks of the newest frame
+            self._roster.catch_up()
 
     def _results(self, answers: Sequence[TrackerAnswer]) -> list[TrackResult]:
         return [
@@ -312,7 +316,8 @@ class SamPt:
         """Take a frame that may be of another size or kind: objects start anew from their masks.
 
         Masks of the newest frame are scaled; where models have failed since, those of the last
-        frame before that. An object without a mask is dropped, and ``problems`` says so. If models
+        frame before that. An object without a mask, or one that has not caught up yet, is
+        dropped, and ``problems`` says so. If models
         fail in this frame, objects wait for the next one. Results that a windowed tracker owes
         are lost: call :meth:`flush` first.
 

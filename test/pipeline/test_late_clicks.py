@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from sam_pt_ros.errors import UserError
+from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
+from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import Prompt
 from support.doubles import (
     DelayedTracker,
@@ -37,13 +39,19 @@ class Failing(SlowSegmenter):
 
 
 def make(
-    needed: float = 0.04, budget: float = 0.1, segmenter: Any = None, window: int = 0, **more: Any
+    needed: float = 0.04,
+    budget: float = 0.1,
+    segmenter: Any = None,
+    window: int = 0,
+    tracker: OracleTracker | None = None,
+    **more: Any,
 ) -> Run:
     """A segmenter takes ``needed`` seconds for a frame, and nothing else takes any time."""
     segmenter = segmenter or SlowSegmenter(StoppedClock(), needed)
     clock = segmenter.clock
     options = {"reinitialization": "none", "click_expansion": False, **more}
-    tracker = DelayedTracker(SCENE, window) if window else OracleTracker(SCENE)
+    if tracker is None:
+        tracker = DelayedTracker(SCENE, window) if window else OracleTracker(SCENE)
     made = SamPt(tracker, segmenter, SamPtOptions(catch_up_budget=budget, **options), clock)
     return Run(made, tracker, segmenter, {})
 
@@ -276,3 +284,63 @@ def test_others_do_not_restart_further_back_than_there_is_time_for() -> None:
         begin = seconds(run)
     assert [item.object_id for item in run.results[16].objects] == [1, 2]
     assert run.pipeline.counters.over_budget == 1
+
+
+def restarted(run: Run, index: int) -> Any:
+    """The result of a frame that objects restart in."""
+    frame = SCENE.frame(index)
+    (result,) = run.pipeline.restart(frame.image, frame.stamp)
+    return result
+
+
+def test_where_it_was_in_the_past_is_no_mask_to_restart_from() -> None:
+    run = make(budget=1e-9)
+    run.to(0)
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    run.to(20)
+    click_late(run, THING)
+    run.to(25)
+    result = restarted(run, 26)
+    assert [item.object_id for item in result.objects] == [1]
+    (problem,) = result.problems
+    assert problem.startswith("object 2 had no mask when objects restarted from their masks")
+
+
+def test_other_models_are_not_asked_about_the_past() -> None:
+    run = make(budget=1e-9)
+    run.to(0)
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    run.to(20)
+    click_late(run, THING)
+    run.pipeline.replace_backends(OracleTracker(SCENE), SlowSegmenter(StoppedClock(), 0.04))
+    assert run.pipeline.flush() == []
+    result = restarted(run, 21)
+    assert [item.object_id for item in result.objects] == [1] and not result.failed
+    (problem,) = result.problems
+    assert problem.startswith("object 2 had no mask when objects restarted from their masks")
+
+
+class Missing(OracleTracker):
+    """Fails in frame 13, of which it has tracks only once the next one has come."""
+
+    missed = False
+
+    def step(self, frame: Frame) -> PointTracks:
+        self.missed = frame.index == 13
+        if self.missed:
+            raise RuntimeError("no memory")
+        return super().step(frame)
+
+    def recall(self, ids: np.ndarray, index: int) -> PointTracks:
+        if self.missed and index == 13:
+            raise KeyError("frame 13 is no longer held")
+        return super().recall(ids, index)
+
+
+def test_a_tracker_that_fails_once_does_not_cost_a_late_object() -> None:
+    run = make(budget=1e-9, tracker=Missing(SCENE))
+    run.to(12)
+    click_late(run, index=8)  # of which frames 8 and 9 are made up for at once
+    assert run.to(13).failed
+    index = arrival(run)
+    assert all(not run.results[i].problems for i in range(14, index + 1))
