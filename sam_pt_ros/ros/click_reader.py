@@ -145,8 +145,17 @@ class ClickReader:
             shown: stamp of the image whose results were published last when it was clicked;
                 None before the first.
             mode: as it was then.
+
+        Raises:
+            UserError: that image is no longer held.
         """
-        return self._request(self._on_edge_to_within(pixel), self._stamp_in_history(shown), mode)
+        stamp = self._stamp_in_history(shown)
+        if shown is not None and stamp is None:
+            raise UserError(
+                "the image that was clicked on is no longer held: another stream has begun, or it "
+                "is older than 'history_length'; click again"
+            )
+        return self._request(self._on_edge_to_within(pixel), stamp, mode)
 
     def read_point_in_space(self, message: PointStamped, mode: ClickMode) -> ClickRequest:
         """A point in space, in any frame that tf2 knows.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _MAX_HELD = 100
 
@@ -73,6 +73,9 @@ class HeldClicks:
 
     def stray(self, stray: Stray) -> None:
         """An image of another time has come, perhaps after others."""
+        before = self._stray
+        if before is not None and 0 < stray.stamp - before.stamp < abs(stray.stamp - stray.newest):
+            stray = replace(stray, at=before.at)  # clicks without a stamp may mean either
         self._stray = stray
         held, self._held = self._held, []
         for click in held:

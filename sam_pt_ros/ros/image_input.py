@@ -17,6 +17,7 @@ from sam_pt_ros.ros.topic_types import full_name, is_named, other_types, publish
 from sam_pt_ros.ros.topics import overridden_policies, own_events, policy_text
 
 _LATEST_DEPTH = 5  # images that may wait for the executor; only the newest is processed
+_COMPRESSED = "/compressed"  # what image_transport appends to a topic
 _GRAPH_PERIOD = 0.25  # seconds between checks of the publishers
 _MOST_NAMELESS = 3.0  # seconds that a report waits for the name of a publisher
 
@@ -240,9 +241,19 @@ class ImageInput(ImageSubscription):
         self._warned_of = publishers
 
     def _who_publishes(self) -> str:
+        return super()._who_publishes() + ("" if self.has_publishers else self._hint())
+
+    def _hint(self) -> str:
+        """What to do if the images are there, but with the other transport."""
         raw = self.kind is Image
         other, transport = ("image/compressed", "raw") if raw else ("image", "compressed")
-        hint = ""
-        if not self.has_publishers and _is_remapped(self._node, other):
-            hint = f". With image_transport {transport} remap '{self.name}', not '{other}'"
-        return super()._who_publishes() + hint
+        if _is_remapped(self._node, other):
+            return f". With image_transport {transport} remap '{self.name}', not '{other}'"
+        beside = self.topic + _COMPRESSED if raw else self.topic.removesuffix(_COMPRESSED)
+        wanted = "compressed" if raw else "raw"
+        if not publishers_of(self._node, beside, CompressedImage if raw else Image):
+            return ""
+        return (
+            f", but {beside} has: set the parameter image_transport to {wanted} (track.launch.py: "
+            f"image_transport:={wanted})"
+        )

@@ -126,6 +126,19 @@ def test_a_point_of_an_image_of_the_history_is_where_the_camera_saw_it_then(
     assert pixel_of(read) == pytest.approx([CX, CY], abs=1e-4)
 
 
+def test_a_pixel_of_an_image_that_is_gone_is_refused(
+    pipeline: SamPt, transforms: TurningCamera
+) -> None:
+    """It would be another thing in the newest image."""
+    reads = reader(pipeline, transforms, Canvas())
+    pixel = np.array([5.0, 6.0])
+    for gone in (SCENE.stamp(0) - 1, SCENE.stamp(SEEN - 1) + 1):
+        with pytest.raises(UserError, match=r"clicked on is no longer held.* click again"):
+            reads.read_pixel(pixel, gone, MODE)
+    assert reads.read_pixel(pixel, SCENE.stamp(3), MODE).stamp == SCENE.stamp(3)
+    assert reads.read_pixel(pixel, None, MODE).stamp is None  # nothing was shown yet
+
+
 def test_a_point_of_a_time_between_images_is_where_the_nearest_of_them_has_it(
     pipeline: SamPt, transforms: TurningCamera
 ) -> None:

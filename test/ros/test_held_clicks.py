@@ -110,6 +110,24 @@ def test_with_another_stray_clicks_wait_for_that_or_are_applied(clicks: Clicks) 
     assert clicks.now() == ["three"]
 
 
+def test_a_click_without_a_stamp_waits_while_strays_go_on_from_each_other(clicks: Clicks) -> None:
+    """A stream may need more images than two to begin."""
+    clicks.held.stray(STRAY)
+    clicks.take("it", None, 5.1)
+    for number in range(1, 4):
+        clicks.held.stray(Stray(stamp=100 + number, at=5.0 + number, newest=200))
+    assert clicks.now() == []
+    clicks.held.begins()
+    assert clicks.now() == ["it"]
+
+
+def test_a_stray_of_a_third_time_is_no_image_that_such_a_click_means(clicks: Clicks) -> None:
+    clicks.held.stray(STRAY)
+    clicks.take("it", None, 5.1)
+    clicks.held.stray(Stray(stamp=20, at=6.0, newest=200))
+    assert clicks.now() == ["it"]
+
+
 def test_no_more_than_100_clicks_are_held_or_remembered(clicks: Clicks) -> None:
     for number in range(150):
         clicks.take(f"early {number}", 100, 4.0)

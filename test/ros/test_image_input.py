@@ -131,3 +131,39 @@ def test_a_remapping_of_the_topic_of_the_other_transport_is_noticed(
     assert warning.startswith(f"no image on {images.topic} for ")
     hint = f". With image_transport {says}" if says else ""
     assert warning.endswith(f" s; it has no publisher{hint}")
+
+
+@pytest.mark.parametrize(
+    ("options", "published", "kind", "words"),
+    [
+        (
+            {},
+            "/image/compressed",
+            CompressedImage,
+            "it has no publisher, but /image/compressed has: set the parameter image_transport to "
+            "compressed (track.launch.py: image_transport:=compressed)",
+        ),
+        (
+            {"image_transport": "compressed"},
+            "/image",
+            Image,
+            "it has no publisher, but /image has: set the parameter image_transport to raw "
+            "(track.launch.py: image_transport:=raw)",
+        ),
+    ],
+)
+def test_images_of_the_other_transport_are_named(
+    make_input: Any,
+    make_other: Callable[[str], Node],
+    options: dict[str, Any],
+    published: str,
+    kind: Any,
+    words: str,
+) -> None:
+    node, images, logged = make_input(input_timeout=0.0, **options)
+    make_other("camera").create_publisher(kind, published, BEST_EFFORT)
+    spin_until(node, lambda: "has: set" in images._who_publishes(), "the camera")
+    assert images._who_publishes() == words
+    images.timeout = 0.01
+    spin_until(node, lambda: logged.warnings, "the timeout")
+    assert logged.warnings[0].endswith(words)
