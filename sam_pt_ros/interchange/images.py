@@ -140,9 +140,9 @@ def pixels_of(message: Any, channels: int, width_in_bytes: int) -> np.ndarray:
 def _wrong_length(message: Any, needed: int) -> UserError:
     """As cv_bridge, refuse what would be a skewed or a torn picture."""
     return UserError(
-        f"the image holds {len(message.data)} bytes, but {message.height} rows of {message.step} "
-        f"bytes of {message.encoding} are {needed}; correct the step, or the padding, in the "
-        "driver"
+        f"the image holds {len(message.data)} bytes, but {message.encoding} of "
+        f"{message.width}x{message.height} with a step of {message.step} needs {needed}; correct "
+        "the step, or the padding, in the driver"
     )
 
 

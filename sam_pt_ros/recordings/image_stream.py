@@ -71,6 +71,8 @@ class ImageStream:
         self.problems: list[str] = []
         self.broken: str | None = None
         self._decoder = ImageDecoder(self._stretch)
+        self._encoding = ""
+        self._changes: list[str] = []
         self._newest = -1
         self._size: tuple[int, ...] | None = None
 
@@ -106,6 +108,11 @@ class ImageStream:
         if in_a_row >= ENDED:
             self.broken = f"{path}: no image is usable from {last_reason}"
             unusable -= in_a_row
+        if self._changes:
+            self.problems.append(
+                "the encoding of the images, or the range of their 16-bit values, changed "
+                f"{len(self._changes)} times; first in {self._changes[0]}"
+            )
         if unusable:
             self.problems.append(
                 f"{unusable} of {total} images were skipped; the first was {first_reason}"
@@ -135,7 +142,8 @@ class ImageStream:
                 raise UserError(
                     f"its stamp of {stamp} ns is later than that of the next image, {after} ns"
                 )
-        pixels = self._decoder.decode(decoded).pixels
+        image = self._decoder.decode(decoded)
+        pixels = image.pixels
         size = pixels.shape[:2]
         if self._size not in (None, size):
             assert self._size is not None
@@ -143,7 +151,9 @@ class ImageStream:
                 f"has {size[1]}x{size[0]} pixels, but the images before it have "
                 f"{self._size[1]}x{self._size[0]}; use a recording of one image size"
             )
-        self._newest, self._size = stamp, size
+        if self._encoding not in ("", image.encoding):
+            self._changes.append(f"image {index}, from '{self._encoding}' to '{image.encoding}'")
+        self._newest, self._size, self._encoding = stamp, size, image.encoding
         return RecordedImage(index, stamp, message.recorded, decoded, pixels)
 
 

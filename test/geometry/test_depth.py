@@ -244,7 +244,7 @@ def test_decoded_depth_does_not_share_memory_with_the_message() -> None:
         ({"encoding": "rgb8"}, "'rgb8' is not a depth encoding; use one of 16UC1, mono16, 32FC1"),
         ({"encoding": "16SC1"}, "'16SC1' is not a depth encoding"),
         ({"step": 41}, "step is 41 bytes"),
-        ({"height": 17}, "17 rows of 42 bytes"),
+        ({"height": 17}, "16UC1 of 21x17 with a step of 42 needs 714"),
         ({"encoding": "32FC1"}, "21 pixels of 32FC1 need 84"),
         ({"data": b""}, "holds 0 bytes"),
         ({"width": 0}, "0x16 pixels"),

@@ -137,3 +137,28 @@ def test_a_driver_that_does_not_stamp_is_named(tmp_path: Path) -> None:
     images = stream(tmp_path, [0] * 20)
     assert len(list(images)) == 1
     assert images.broken is not None and "a driver that stamps images" in images.broken
+
+
+def thermal(stamp: int, low: int) -> Any:
+    width, height = SIZE
+    values = np.full((height, width), low, "<u2")
+    values[:, 30:] += 300
+    data = np.frombuffer(values.tobytes(), np.uint8)
+    return IMAGE_TYPE, image_message(StampedImage(stamp, height, width, "mono16", 2 * width, data))
+
+
+def test_another_range_of_sixteen_bit_values_is_reported(tmp_path: Path) -> None:
+    values = [3000, 3000, 9000, 9000, 9000, 9000]
+    messages = [("/image", *thermal(10 + i, low), i) for i, low in enumerate(values)]
+    bag = recording(write_bag(tmp_path / "bag", messages))
+    images = ImageStream(bag, "/image")
+    shown = [np.unique(image.pixels).tolist() for image in images]
+    assert shown == [[64, 191]] * 2 + [[255]] * 2 + [[64, 191]] * 2
+    (problem,) = images.problems
+    assert problem == (
+        "the encoding of the images, or the range of their 16-bit values, changed 1 times; first "
+        "in image 4, from 'mono16, values 2850 to 3450' to 'mono16, values 8850 to 9450'"
+    )
+    upper = ImageStream(bag, "/image", stretch=False)
+    assert [np.unique(image.pixels).tolist() for image in upper] == [[11, 12]] * 2 + [[35, 36]] * 4
+    assert upper.problems == []

@@ -485,7 +485,7 @@ def test_other_bad_clicks_are_refused(rig: Rig) -> None:
     ("broken", "says"),
     [
         ("step", "step is 1 bytes"),
-        ("short data", "but 240 rows of 960 bytes of rgb8 are 230400"),
+        ("short data", "but rgb8 of 320x240 with a step of 960 needs 230400"),
         ("no data", "holds 0 bytes"),
         ("encoding", "encoding 'hsv12' is not supported; use one of"),
         ("no size", "0x0 pixels"),
