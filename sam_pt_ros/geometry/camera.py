@@ -207,7 +207,7 @@ def _lens(message: Any) -> tuple[np.ndarray, bool]:
     if model not in _COEFFICIENTS:
         raise UserError(
             f"the distortion model '{message.distortion_model}' is not supported; use "
-            "plumb_bob, rational_polynomial, thin_prism or equidistant"
+            "plumb_bob, rational_polynomial, thin_prism, equidistant, fisheye or kannala_brandt"
         )
     distortion = np.array(message.d, np.float64)
     possible = _COEFFICIENTS[model]
