@@ -59,6 +59,16 @@ class PointTracks:
             self.index, self.ids[rows], self.xy[rows], self.visible[rows], self.confidence[rows]
         )
 
+    def joined(self, other: PointTracks) -> PointTracks:
+        """These tracks, followed by those of other points in the same frame."""
+        return PointTracks(
+            self.index,
+            *(
+                np.concatenate([getattr(self, name), getattr(other, name)])
+                for name in ("ids", "xy", "visible", "confidence")
+            ),
+        )
+
 
 _DTYPES: dict[str, type] = {
     "ids": np.int64,

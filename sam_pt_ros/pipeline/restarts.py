@@ -102,6 +102,11 @@ class Restarts:
         """Count from 0 again."""
         self.counters = Counters()
 
+    @property
+    def budget(self) -> float:
+        """Seconds per frame for catching up; 0: there is no limit."""
+        return self._options.catch_up_budget
+
     def begin_frame(self) -> None:
         """Give late objects the time of another frame to catch up."""
         self._seconds_left = self._options.catch_up_budget or math.inf

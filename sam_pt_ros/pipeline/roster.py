@@ -121,7 +121,7 @@ class Roster:
         xy = np.concatenate([positives, sampled, negatives, beside])
         labels = np.full(len(xy), NEGATIVE, np.int32)
         labels[: len(positives) + len(sampled)] = POSITIVE
-        ids = self._tracking.add_points(xy, frame)
+        ids = self._tracking.add_points(xy, frame, late=self._restarts.budget > 0)
         clicked = len(positives) + len(sampled) + np.arange(len(negatives))
         item = TrackedObject(
             object_id,

@@ -145,9 +145,16 @@ class Tracking:
 
     # --- points come and go ---------------------------------------------------------------
 
-    def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
-        """Start tracking points; see :meth:`PointTracker.add_points`."""
-        ids = self.tracker.add_points(xy, frame)
+    def add_points(self, xy: np.ndarray, frame: Frame, *, late: bool = False) -> np.ndarray:
+        """Start tracking points; see :meth:`PointTracker.add_points`.
+
+        Args:
+            xy: ``float32 (N, 2)`` pixels in ``frame``.
+            frame: of the history.
+            late: whether they catch up with the newest frame as :meth:`view` asks for them.
+        """
+        add = self.tracker.add_late_points if late else self.tracker.add_points
+        ids = add(xy, frame)
         if self._options.patch_filter:
             self._patches.add(ids, xy, frame)
         return ids

@@ -73,6 +73,15 @@ class PointTracker(ABC):
             FrameUnavailableError: ``frame`` is not in the history.
         """
 
+    def add_late_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
+        """Start tracking points of an earlier frame that need not be where they are now at once.
+
+        ``recall`` tracks them as far as it is asked. Once it has been asked for the newest frame,
+        they are in the results of ``step``. Where that would cost little, they may be tracked up
+        to the newest frame here. For arguments, the result and errors see :meth:`add_points`.
+        """
+        return self.add_points(xy, frame)
+
     @abstractmethod
     def remove_points(self, ids: np.ndarray) -> None:
         """Stop tracking points, by ids ``int64 (N,)``; ids that are not tracked are ignored."""

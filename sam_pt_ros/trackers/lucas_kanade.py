@@ -156,7 +156,7 @@ class LucasKanade(PointTracker):
         self._next_id += len(points)
         self._points = added if self._points is None else self._points.joined(added)
         self._tracks = deque(
-            (_joined(t, late[t.index]) if t.index in late else t for t in self._tracks),
+            (t.joined(late[t.index]) if t.index in late else t for t in self._tracks),
             maxlen=self._tracks.maxlen,
         )
         return ids
@@ -357,14 +357,3 @@ def _similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     apart = np.linalg.norm((mean_a - mean_b).reshape(count, 3), axis=1) / _COLOUR_SCALE
     similarity: np.ndarray = structure * np.exp(-0.5 * apart**2)
     return similarity
-
-
-def _joined(first: PointTracks, second: PointTracks) -> PointTracks:
-    """The tracks of both sets of points in one frame."""
-    return PointTracks(
-        first.index,
-        np.concatenate([first.ids, second.ids]),
-        np.concatenate([first.xy, second.xy]),
-        np.concatenate([first.visible, second.visible]),
-        np.concatenate([first.confidence, second.confidence]),
-    )

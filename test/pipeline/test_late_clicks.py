@@ -344,3 +344,37 @@ def test_a_tracker_that_fails_once_does_not_cost_a_late_object() -> None:
     assert run.to(13).failed
     index = arrival(run)
     assert all(not run.results[i].problems for i in range(14, index + 1))
+
+
+def test_a_network_is_not_run_for_more_frames_than_there_is_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not even to track the points: on a CPU that would take seconds, or a minute."""
+    pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
+    from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
+    from support.cotracker_golden import light_tracker
+
+    tracker = light_tracker("streaming", iterations=1)
+    segmenter = SlowSegmenter(StoppedClock(), 0.0)
+    options = SamPtOptions(catch_up_budget=0.5, reinitialization="none", click_expansion=False)
+    made = SamPt(tracker, segmenter, options, segmenter.clock)
+    run = Run(made, tracker, segmenter, {})  # type: ignore[arg-type]
+    compute = StreamingEngine._compute
+
+    def in_a_second(engine: StreamingEngine, frame: int) -> None:
+        segmenter.clock.now += 1.0
+        compute(engine, frame)
+
+    monkeypatch.setattr(StreamingEngine, "_compute", in_a_second)
+    run.to(0)
+    run.pipeline.add_object(click(on(THING, 0)))
+    run.to(12)
+    assert click_late(run) == 2
+    for index in range(13, 22):  # two frames are made up for while another one comes
+        begin = seconds(run)
+        assert [item.object_id for item in run.to(index).objects] == [1]
+        assert seconds(run) - begin == 3, index
+    begin = seconds(run)
+    assert arrival(run, 2) == 22
+    run.to(23)
+    assert seconds(run) - begin == 3 + 1

@@ -604,7 +604,7 @@ def test_cotracker_without_room_answers_as_if_it_had_been_there(full: Full) -> N
 
     def run(without_room: int) -> list[np.ndarray]:
         made = tracker()
-        network = made._engine.network
+        network = made._main.engine.network
         compute = network.update
 
         def checked(*arguments: Any, **options: Any) -> Any:

@@ -165,6 +165,12 @@ class Stream:
         at = int(chosen[0, 0]) if index is None else index
         return self.tracker.add_points(chosen[:, 1:], self.frame(at))
 
+    def add_late(self, rows: Any, index: int) -> np.ndarray:
+        """Add golden queries at a frame of the past, which catch up when asked for; the ids."""
+        return self.tracker.add_late_points(
+            queries()[rows].reshape(-1, 3)[:, 1:], self.frame(index)
+        )
+
     def places(self, ids: np.ndarray, *indices: int) -> np.ndarray:
         """``(len(indices), N, 2)``."""
         return np.stack([self.tracker.recall(ids, index).xy for index in indices])
@@ -175,14 +181,14 @@ def tracks_in(made: CoTracker, index: int) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        found: np.ndarray = made._engine._tracks_in(index).numpy()
+        found: np.ndarray = made._main.engine._tracks_in(index).numpy()
     return found
 
 
 def state_bytes(made: CoTracker) -> int:
     """Bytes of the tensors that a tracker keeps for its points."""
     found = 0
-    for value in vars(made._engine).values():
+    for value in vars(made._main.engine).values():
         parts = value.values() if isinstance(value, dict) else value
         parts = parts if isinstance(value, (dict, tuple)) else [value]
         found += sum(p.numel() * p.element_size() for p in parts if hasattr(p, "element_size"))

@@ -49,7 +49,7 @@ class Engine(ABC):
         self.features_of = features_of
         self.capacity = capacity
         self.newest = -1
-        self.starts = np.zeros(0, np.int64)
+        self.starts: np.ndarray = np.zeros(0, np.int64)
         self._queries = cells.new_zeros(0, 2)
         self._support = cells.new_zeros(0, LEVELS, NEIGHBOURS, CHANNELS)
 

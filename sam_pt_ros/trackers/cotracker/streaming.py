@@ -50,6 +50,29 @@ class StreamingEngine(Engine):
     def final(self) -> int:
         return self.newest
 
+    @property
+    def done(self) -> int:
+        """The newest frame that has been computed; a number before the first if none has."""
+        return self._done
+
+    @torch.inference_mode()
+    def join(self, other: StreamingEngine) -> None:
+        """Take over the points of another engine of the same frames, behind the own ones.
+
+        Args:
+            other: has computed as many frames, and is not used any more. Its points attend to the
+                own ones from the next frame on, or where frames are computed again.
+        """
+        self._tracks, self._flows, self._embedded = (
+            torch.cat([self._tracks, other._tracks], 1),
+            torch.cat([self._flows, other._flows], 1),
+            torch.cat([self._embedded, other._embedded], 1),
+        )
+        self._queries = torch.cat([self._queries, other._queries])
+        self._support = torch.cat([self._support, other._support])
+        self.starts = np.concatenate([self.starts, other.starts])
+        self._done = other._done
+
     def _tracks_of(self, rows: np.ndarray, frame: int) -> Tensor:
         if (self.starts[rows] == frame).all():  # known without computing the frame again
             queries = self._queries[self._on_device(rows)]

@@ -93,6 +93,121 @@ def test_queries_in_the_past_may_come_in_any_order() -> None:
     assert one == pytest.approx(other, abs=EQUAL)
 
 
+# --- late, and catching up -----------------------------------------------------------------
+
+
+def counted(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The frames that any engine of the tracker computes from now on."""
+    from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
+
+    computed: list[int] = []
+    compute = StreamingEngine._compute
+
+    def count(engine: Any, frame: int) -> None:
+        computed.append(frame)
+        compute(engine, frame)
+
+    monkeypatch.setattr(StreamingEngine, "_compute", count)
+    return computed
+
+
+def test_late_points_cost_what_is_asked_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, old = begun("streaming")
+    stream.to(12)
+    computed = counted(stream, monkeypatch)
+    late = stream.add_late([6, 7], 2)
+    assert computed == []
+    stream.places(late, 2, 3, 4)
+    assert computed == [2, 3, 4]
+    stream.to(14)  # no frame is computed again for the others, or for them
+    assert computed == [2, 3, 4, 13, 14]
+    assert set(stream.answers[14].ids) == set(old)
+    stream.places(late, *range(5, 15))
+    assert computed == [2, 3, 4, 13, 14, *range(5, 15)]
+    stream.to(15)
+    assert computed[-1] == 15 and len(computed) == 16
+    assert set(stream.answers[15].ids) == {*old, *late}
+
+
+def test_late_points_are_where_they_would_be_alone_until_they_have_caught_up() -> None:
+    alone = Stream(tracker()).to(2)
+    ids = alone.add([6, 7], 2)
+    alone.to(14)
+    stream, old = begun("streaming")
+    stream.to(12)
+    late = stream.add_late([6, 7], 2)
+    stream.places(late, *range(2, 8))
+    stream.to(14)
+    found = stream.places(late, *range(2, 15))
+    assert found == pytest.approx(alone.places(ids, *range(2, 15)), abs=EQUAL)
+    untouched, same_old = begun("streaming")
+    untouched.to(14)
+    assert np.array_equal(
+        stream.places(old, *range(15)), untouched.places(same_old, *range(15))
+    ), "others are tracked as if there were none"
+    both = stream.tracker.recall(np.concatenate([late[:1], old, late[1:]]), 14)
+    assert both.ids.tolist() == [late[0], *old, late[1]]
+    # Frames that are computed again now know all of them, at their places.
+    stream.add([9], 10)
+    again = stream.places(late, 14)
+    assert again == pytest.approx(found[-1:], abs=2.0)
+
+
+def test_where_nothing_else_is_tracked_late_points_have_the_support_grid() -> None:
+    stream = Stream(tracker(support_grid=True)).to(6)
+    first, second = stream.add_late([6], 2), stream.add_late([7], 3)
+    assert [len(group.ids) for group in stream.tracker._late] == [37, 37]
+    stream.places(first, *range(2, 7))
+    stream.places(second, *range(3, 7))
+    stream.to(7)
+    assert stream.tracker._late == []
+    assert len(stream.tracker._main.ids) == 38  # one grid, and two points
+    assert stream.answers[7].ids.tolist() == [first[0], second[0]]
+    with_others, _ = begun("streaming", support_grid=True)
+    with_others.to(6).add_late([6], 2)
+    assert [len(group.ids) for group in with_others.tracker._late] == [1]
+
+
+def test_late_points_may_go_and_be_replaced_before_they_have_caught_up() -> None:
+    stream, old = begun("streaming", max_points=5)
+    stream.to(12)
+    late = stream.add_late([6, 7], 2)
+    with pytest.raises(UserError, match="6 points would exceed 'max_points', which is 5"):
+        stream.add_late([8], 2)
+    stream.places(late, *range(2, 8))
+    new = stream.tracker.replace_points(late, golden.queries()[[9], 1:], stream.frame(7))
+    assert [group.ids.tolist() for group in stream.tracker._late] == [new.tolist()]
+    with pytest.raises(KeyError):
+        stream.places(late, 7)
+    with pytest.raises(KeyError, match="added after frame 6"):
+        stream.places(new, 6)
+    assert stream.places(new, 7) == pytest.approx(golden.queries()[None, [9], 1:], abs=EQUAL)
+    stream.tracker.remove_points(new)
+    assert stream.tracker._late == []
+    stream.to(13)
+    assert stream.answers[13].ids.tolist() == old.tolist()
+
+
+@pytest.mark.parametrize(("mode", "index"), [("windowed", 4), ("streaming", 12)])
+def test_points_that_need_not_catch_up_are_like_any_other(mode: str, index: int) -> None:
+    found = []
+    for add in (Stream.add_late, Stream.add):
+        stream, _ = begun(mode)
+        stream.to(12)
+        ids = add(stream, [6, 7], index)
+        assert stream.tracker._late == []
+        stream.to(14)
+        found.append(stream.places(ids, 13, 14))
+    assert np.array_equal(*found)
+
+
+def test_a_reset_forgets_late_points() -> None:
+    stream, _ = begun("streaming")
+    stream.to(5).add_late([6], 2)
+    stream.tracker.reset(FrameHistory())
+    assert stream.tracker._late == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS, ids=["9-17", "17-9"])
 def test_queries_in_the_past_give_the_golden_tracks(order: list[range]) -> None:
@@ -126,7 +241,7 @@ def test_points_of_several_objects_that_begin_together_cost_one_frame_more(
 ) -> None:
     stream, _ = begun("streaming")
     stream.to(4)
-    engine: Any = stream.tracker._engine
+    engine: Any = stream.tracker._main.engine
     computed = []
     compute = engine._compute
     monkeypatch.setattr(engine, "_compute", lambda frame: computed.append(frame) or compute(frame))
@@ -284,7 +399,7 @@ def test_points_can_be_replaced_for_hours(mode: str) -> None:
         ids = new
     stream.to(38)
     assert np.isfinite(stream.places(ids, 38)).all()
-    assert len(stream.tracker._ids) == 3
+    assert len(stream.tracker._main.ids) == 3
 
 
 # --- what was asked -----------------------------------------------------------------------
@@ -320,7 +435,7 @@ def test_points_that_are_not_in_the_image_are_refused(mode: str, bad: tuple[floa
     stream, _ = begun(mode)
     with pytest.raises(UserError, match="not in the image of 160x120 pixels"):
         stream.tracker.add_points(np.array([(10, 10), bad], np.float32), stream.frame(0))
-    assert len(stream.tracker._ids) == 3
+    assert len(stream.tracker._main.ids) == 3
 
 
 def test_the_corners_of_the_image_are_in_it() -> None:
@@ -408,13 +523,13 @@ def test_support_points_help_unseen(mode: str) -> None:
     assert helped.xy.shape == plain.xy.shape
     assert np.abs(helped.xy - plain.xy)[2:, :3].max() > 0.01
     stream, ids = begun(mode, support_grid=True, max_points=3)
-    assert len(stream.tracker._ids) == 39
+    assert len(stream.tracker._main.ids) == 39
     stream.to(17)
     assert all(np.array_equal(t.ids, ids) for i, t in stream.answers.items() if i > 0)
     stream.tracker.remove_points(np.array([-1, 99]))
-    assert len(stream.tracker._ids) == 39, "support points cannot be removed by name"
+    assert len(stream.tracker._main.ids) == 39, "support points cannot be removed by name"
     stream.tracker.remove_points(ids)
-    assert len(stream.tracker._ids) == 0
+    assert len(stream.tracker._main.ids) == 0
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -442,7 +557,7 @@ def test_when_memory_runs_out_nothing_is_changed(
     """Whichever of the tensors that a click or a removal needs cannot be had."""
     stream, ids = begun(mode, support_grid=True)
     stream.to(17)
-    engine: Any = stream.tracker._engine
+    engine: Any = stream.tracker._main.engine
     with monkeypatch.context() as patch:
         calls = iter(range(100))
         join = torch.cat
@@ -454,13 +569,13 @@ def test_when_memory_runs_out_nothing_is_changed(
         patch.setattr(torch, "cat", cat)
         with contextlib.suppress(RuntimeError):
             stream.tracker.add_points(np.array([(9, 9)], np.float32), stream.frame(17))
-    if len(stream.tracker._ids) == 40:  # fewer were needed
+    if len(stream.tracker._main.ids) == 40:  # fewer were needed
         stream.tracker.remove_points(np.array([3]))
     with monkeypatch.context() as patch:
         patch.setattr(engine, "_kept", _fail)
         with pytest.raises(RuntimeError):
             stream.tracker.remove_points(ids[:1])
-    assert len(stream.tracker._ids) == len(engine.starts) == len(engine._queries) == 39
+    assert len(stream.tracker._main.ids) == len(engine.starts) == len(engine._queries) == 39
     assert stream.to(26).places(ids, 26) == pytest.approx(undisturbed(mode), abs=EQUAL)
 
 
