@@ -63,6 +63,9 @@ class ResultOutputs:
 
     def publish(self, result: TrackResult, header: Header, image: np.ndarray) -> None:
         """Publish what is known of an image, RGB ``uint8 (H, W, 3)``, and show it."""
+        # First, because who sees the result may click on it at once.
+        self._masks.add(result)
+        self.shown = result.stamp
         camera = self._camera_info.camera
         distance = self._canvas.distance
         view = Processed(result, header, image, camera, self.locator, distance)
@@ -75,8 +78,6 @@ class ResultOutputs:
 
     def published(self, result: TrackResult, header: Header, times: FrameTimes) -> None:
         """Remember what was published, and publish what it took."""
-        self.shown = result.stamp
-        self._masks.add(result)
         self.states = {item.object_id: item.state for item in result.objects}
         self._publishers.publish_performance(result, header, times)
 
