@@ -82,8 +82,8 @@ class SamPtOptions:
         "Maximum time in seconds per frame for points to catch up from a past frame. If it would "
         "take longer, points are resampled in the newest frame, and an object that was clicked on "
         "in a past frame catches up over several frames, by at least two in each; it has no "
-        "result before. The time of lucas_kanade does not count. 0 (in mode every_frame always): no "
-        "limit, so that results do not depend on the machine's speed.",
+        "result before. The time of lucas_kanade does not count. 0 (in mode every_frame always): "
+        "no limit, so that results do not depend on the machine's speed.",
         minimum=0.0,
         maximum=3600.0,
         runtime=True,
