@@ -25,6 +25,8 @@ from sam_pt_ros.interchange.images import ENCODINGS, decode_image, encode_jpeg
 
 SIZES = ((640, 480), (1280, 720))
 KEPT = 60
+BEHIND = {"nv12": 1, "nv21": 1, "i420": 1, "yuv420": 1, "yv12": 1, "nv24": 4}
+"""Bytes of the other planes, in halves of that of Y, by encoding."""
 Decoder = Callable[[SimpleNamespace], np.ndarray]
 
 
@@ -48,11 +50,8 @@ def messages(width: int, height: int) -> dict[str, tuple[Decoder, SimpleNamespac
     made: dict[str, tuple[Decoder, SimpleNamespace]] = {}
     for encoding in ENCODINGS:
         # The time does not depend on what the bytes mean.
-        behind = 2 * height if encoding == "nv24" else height // 2
-        planar = encoding in ("nv12", "nv21", "nv24", "i420", "yuv420", "yv12")
-        pixel = np.dstack([image, image, image])[
-            :, :, : 1 if planar else bytes_per_pixel(encoding)
-        ]
+        behind = height * BEHIND.get(encoding, 0) // 2
+        pixel = np.dstack([image, image, image])[:, :, : bytes_per_pixel(encoding)]
         data = np.ascontiguousarray(pixel)
         message = SimpleNamespace(
             encoding=encoding,
@@ -60,9 +59,7 @@ def messages(width: int, height: int) -> dict[str, tuple[Decoder, SimpleNamespac
             width=width,
             step=data.nbytes // height,
             is_bigendian=0,
-            data=of_bytes(
-                np.concatenate([data, data, data])[: height + behind] if planar else data
-            ),
+            data=of_bytes(np.concatenate([data, data, data])[: height + behind]),
         )
         made[encoding] = (decode_image, message)
     files = {"jpeg": encode_jpeg(image), "png": cv2.imencode(".png", image)[1]}
@@ -73,13 +70,16 @@ def messages(width: int, height: int) -> dict[str, tuple[Decoder, SimpleNamespac
 
 
 def bytes_per_pixel(encoding: str) -> int:
+    """Of the plane of Y if there are planes."""
+    if encoding in BEHIND:
+        return 1
     if encoding.startswith(("mono", "bayer")):
         return 2 if encoding.endswith("16") else 1
     if encoding in ("rgb8", "bgr8", "8UC3"):
         return 3
-    sizes = {"8UC1": 1, "8UC4": 4, "rgba8": 4, "bgra8": 4, "rgb16": 6, "bgr16": 6, "16UC3": 6}
-    sizes.update({"rgba16": 8, "bgra16": 8, "16UC4": 8})
-    return sizes.get(encoding, 2)
+    sizes = {1: ["8UC1"], 4: ["8UC4", "rgba8", "bgra8"], 6: ["rgb16", "bgr16", "16UC3"]}
+    sizes[8] = ["rgba16", "bgra16", "16UC4"]
+    return next((size for size, names in sizes.items() if encoding in names), 2)
 
 
 def measure(

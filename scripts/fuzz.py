@@ -133,7 +133,9 @@ def image_seeds() -> list[bytes]:
 
 def compressed_seeds() -> list[bytes]:
     picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    return [bytes(cv2.imencode(kind, picture)[1]) for kind in (".jpg", ".png")]
+    files = [bytes(cv2.imencode(kind, picture)[1]) for kind in (".jpg", ".png")]
+    formats = (b"jpeg", b"rgb8; jpeg compressed bgr8", b"bayer_rggb8; png compressed ")
+    return [said + b"|" + file for said in formats for file in files]
 
 
 def prompts_seeds() -> list[bytes]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.interchange.grey_levels import GreyLevels, upper_bits
+from sam_pt_ros.interchange.grey_levels import GreyLevels, reduce_to_8_bits
 from sam_pt_ros.interchange.images import BAYER, QUOTED, check_size
 from sam_pt_ros.interchange.jpeg_png import claimed_size, decode_file, is_jpeg, is_png
 
@@ -101,8 +101,7 @@ def decode_compressed(message: Any, levels: GreyLevels | None = None) -> np.ndar
             f"the compressed image of format {message.format[:QUOTED]!r} and {len(data)} bytes "
             f"cannot be decoded: {_why_not(data, said)}"
         )
-    if pixels.dtype == np.uint16:
-        pixels = upper_bits(pixels) if levels is None else levels.reduce(pixels)
+    pixels = reduce_to_8_bits(pixels, levels)
     if pixels.ndim == 2:
         grey_to_rgb = cv2.COLOR_GRAY2RGB if said.mosaic is None else said.mosaic
         return np.asarray(cv2.cvtColor(pixels, grey_to_rgb))

@@ -85,6 +85,16 @@ def _range_around(lowest: int, highest: int) -> tuple[int, int]:
     return high - width, high
 
 
+def reduce_to_8_bits(pixels: np.ndarray, levels: GreyLevels | None) -> np.ndarray:
+    """An image whose values are 16-bit, by ``levels`` or else by its upper 8 bits, as ``uint8``.
+
+    An image of another type is returned as it is.
+    """
+    if pixels.dtype != np.uint16:
+        return pixels
+    return upper_bits(pixels) if levels is None else levels.reduce(pixels)
+
+
 def upper_bits(values: np.ndarray) -> np.ndarray:
     """The upper 8 of 16 bits, ``uint8``, of the same shape."""
     return (values >> 8).astype(np.uint8)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.interchange.grey_levels import GreyLevels, upper_bits
+from sam_pt_ros.interchange.grey_levels import GreyLevels, reduce_to_8_bits
 from sam_pt_ros.interchange.jpeg_png import claimed_size, decode_file, is_jpeg, is_png
 from sam_pt_ros.paths import natural_order
 
@@ -56,8 +56,7 @@ def read_picture(path: Path, levels: GreyLevels | None = None) -> np.ndarray:
             f"{path}: cannot be read as a picture: it is damaged, cut off, or no picture; replace "
             "or remove it"
         )
-    if pixels.dtype == np.uint16:
-        pixels = upper_bits(pixels) if levels is None else levels.reduce(pixels)
+    pixels = reduce_to_8_bits(pixels, levels)
     if pixels.dtype != np.uint8:
         raise UserError(f"{path}: holds {pixels.dtype} values; convert it to 8 or 16 bits")
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))

@@ -266,9 +266,9 @@ class CameraSource(_Capture):
     def images(self) -> Iterator[StampedImage]:
         """The images, from now on."""
         newest = 0
-        for image in self._read():
+        for index, image in enumerate(self._read()):
             newest = max(time.time_ns(), newest + 1)
-            yield StampedImage.from_rgb(image, newest)
+            yield StampedImage.from_rgb(image, newest, index)
 
 
 class BagSource:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
@@ -18,6 +17,7 @@ from sam_pt_ros.ros.topic_types import publishers_of
 from sam_pt_ros.ros.topics import (
     SENSOR_DATA_QOS,
     create_input,
+    create_steady_timer,
     overridden_policies,
     own_events,
 )
@@ -121,9 +121,7 @@ class CameraInfoSubscription:
         chosen = {QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY}
         if not chosen & set(overridden_policies(node, self._topic)):
             self._follow_publishers()
-            # Not in ROS time, which may stand still.
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = node.create_timer(_GRAPH_PERIOD, self._follow_publishers, clock=steady)
+            self._timer = create_steady_timer(node, _GRAPH_PERIOD, self._follow_publishers)
 
     def destroy(self) -> None:
         """Stop listening."""

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -21,7 +20,7 @@ from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.health import Health, HealthSummary
 from sam_pt_ros.ros.image_input import ImageInput
-from sam_pt_ros.ros.topics import QOS_POLICIES
+from sam_pt_ros.ros.topics import QOS_POLICIES, create_steady_timer
 
 PERIOD = 1.0
 """Seconds between two messages."""
@@ -92,9 +91,7 @@ class Diagnostics:
             QoSProfile(depth=10),
             qos_overriding_options=QoSOverridingOptions(QOS_POLICIES),
         )
-        # Not the node's clock: a simulator's may stand still.
-        clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(PERIOD, self.publish, clock=clock)
+        self._timer = create_steady_timer(node, PERIOD, self.publish)
 
     def destroy(self) -> None:
         """Stop publishing."""

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -14,7 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.topic_types import full_name, is_named, other_types, publishers_of
-from sam_pt_ros.ros.topics import overridden_policies, own_events, policy_text
+from sam_pt_ros.ros.topics import create_steady_timer, overridden_policies, own_events, policy_text
 
 _LATEST_DEPTH = 5  # images that may wait for the executor; only the newest is processed
 _COMPRESSED = "/compressed"  # what image_transport appends to a topic
@@ -74,9 +73,7 @@ class ImageSubscription:
         self._reliability = ReliabilityPolicy.RELIABLE
         self._subscription = self._subscribe()
         self._follow_publishers()
-        # Not in ROS time, which may stand still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(_GRAPH_PERIOD, self._check, clock=steady)
+        self._timer = create_steady_timer(node, _GRAPH_PERIOD, self._check)
 
     @property
     def has_publishers(self) -> bool:

@@ -11,7 +11,6 @@ from contextlib import ExitStack, suppress
 from typing import Any, Protocol, TypeVar
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.task import Future
@@ -21,11 +20,11 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange import messages
 from sam_pt_ros.objects import PromptRequest
 from sam_pt_ros.ros.reporter import Reporter
+from sam_pt_ros.ros.topics import create_steady_timer
 from sam_pt_ros.ros.worker import Worker
 from sam_pt_ros.srv import AddObjects, RemoveObject
 
 _ANSWER_TIMEOUT = 30.0  # seconds that a request waits for the pipeline
-_STEADY = ClockType.STEADY_TIME  # ROS time may stand still
 
 _Answer = TypeVar("_Answer")
 
@@ -110,7 +109,7 @@ class Services:
             busy = future.cancel()  # once it has begun, the answer is its result
 
         future.add_done_callback(wake)
-        timer = self._node.create_timer(_ANSWER_TIMEOUT, give_up, clock=Clock(clock_type=_STEADY))
+        timer = create_steady_timer(self._node, _ANSWER_TIMEOUT, give_up)
         try:
             await done
             return future.result()

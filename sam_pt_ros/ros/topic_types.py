@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+
+from sam_pt_ros.ros.topics import create_steady_timer
 
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _PIXEL, _POINT = "geometry_msgs/msg/Point", "geometry_msgs/msg/PointStamped"
@@ -96,9 +97,7 @@ class TypeWatch:
         self._inputs = inputs
         self._found: dict[str, str] = {}
         self._said: dict[str, str] = {}
-        # Not in ROS time, which may stand still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(_GRAPH_PERIOD, self._check, clock=steady)
+        self._timer = create_steady_timer(node, _GRAPH_PERIOD, self._check)
 
     def destroy(self) -> None:
         """Stop watching."""

@@ -35,7 +35,11 @@ SENSOR_DATA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 _DEPTH = 10  # results that are kept for a subscription that is slower than the node
 _REPORT_DELAY = 0.5  # seconds
-_STEADY = ClockType.STEADY_TIME
+
+
+def create_steady_timer(node: Node, seconds: float, callback: Callable[[], None]) -> Any:
+    """A timer that does not follow ROS time, which may stand still."""
+    return node.create_timer(seconds, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def overridden_policies(node: Node, topic: str) -> list[QoSPolicyKind]:
@@ -85,8 +89,8 @@ def create_output(node: LifecycleNode, kind: Any, topic: str) -> Any:
             node.destroy_timer(timer)
             _report_mismatch(node, publisher, node.resolve_topic_name(topic), policy)
 
-        # Discovery names the subscription a little later. Not in ROS time, which may stand still.
-        timer = node.create_timer(_REPORT_DELAY, report, clock=Clock(clock_type=_STEADY))
+        # Discovery names the subscription a little later.
+        timer = create_steady_timer(node, _REPORT_DELAY, report)
 
     publisher = node.create_lifecycle_publisher(
         kind,

@@ -286,6 +286,16 @@ def test_others_do_not_restart_further_back_than_there_is_time_for() -> None:
     assert run.pipeline.counters.over_budget == 1
 
 
+def late_beside_another() -> Run:
+    """At frame 20, where object 1 is tracked, and object 2 has not caught up."""
+    run = make(budget=1e-9)
+    run.to(0)
+    run.pipeline.add_object(click(on(OCCLUDER, 0)))
+    run.to(20)
+    click_late(run, THING)
+    return run
+
+
 def restarted(run: Run, index: int) -> Any:
     """The result of a frame that objects restart in."""
     frame = SCENE.frame(index)
@@ -294,11 +304,7 @@ def restarted(run: Run, index: int) -> Any:
 
 
 def test_where_it_was_in_the_past_is_no_mask_to_restart_from() -> None:
-    run = make(budget=1e-9)
-    run.to(0)
-    run.pipeline.add_object(click(on(OCCLUDER, 0)))
-    run.to(20)
-    click_late(run, THING)
+    run = late_beside_another()
     run.to(25)
     result = restarted(run, 26)
     assert [item.object_id for item in result.objects] == [1]
@@ -307,11 +313,7 @@ def test_where_it_was_in_the_past_is_no_mask_to_restart_from() -> None:
 
 
 def test_other_models_are_not_asked_about_the_past() -> None:
-    run = make(budget=1e-9)
-    run.to(0)
-    run.pipeline.add_object(click(on(OCCLUDER, 0)))
-    run.to(20)
-    click_late(run, THING)
+    run = late_beside_another()
     run.pipeline.replace_backends(OracleTracker(SCENE), SlowSegmenter(StoppedClock(), 0.04))
     assert run.pipeline.flush() == []
     result = restarted(run, 21)

@@ -222,8 +222,8 @@ class CoTracker(PointTracker):
             return []
         first = max(self._answered + 1, self._frames.oldest)
         answers = []
+        main = self._main
         for each in range(first, index + 1):
-            main = self._main
             known = main.engine.starts <= each
             rows = np.flatnonzero(known & (main.ids != _SUPPORT))
             if len(rows) == 0 and known.any():
