@@ -20,6 +20,9 @@ DOUBLES = Path(__file__).with_name("modules")
 
 CAMERA = "camera_optical_frame"
 
+_AGAIN = 2.0
+"""Seconds after which a transform is told again; hearing it twice changes nothing."""
+
 
 def turn(axis: str, degrees: float) -> tuple[list[float], np.ndarray]:
     """A rotation about an axis, as quaternion x, y, z, w and as matrix."""
@@ -41,10 +44,11 @@ class Robot:
     def __init__(self, rig: Rig, double: bool = True) -> None:
         self._double = double
         self._heard = threading.Event()
+        self._awaited = Header()
         node = rig.listener
         if double:
             self._publisher = node.create_publisher(TransformStamped, "tf_double", 10)
-            node.create_subscription(Header, "tf_double/heard", lambda _: self._heard.set(), 10)
+            node.create_subscription(Header, "tf_double/heard", self._hear, 10)
         else:
             from tf2_msgs.msg import TFMessage
 
@@ -68,6 +72,10 @@ class Robot:
         self._tell(stamp, "base", CAMERA, offset, mount_turn)
         return lambda points: (np.asarray(points) @ mount.T + offset) @ base.T + xyz
 
+    def _hear(self, taken: Header) -> None:
+        if taken == self._awaited:
+            self._heard.set()
+
     def _tell(
         self, stamp: int, parent: str, child: str, shift: list[float], rotation: list[float]
     ) -> None:
@@ -79,8 +87,13 @@ class Robot:
         message.transform.rotation = Quaternion(x=x, y=y, z=z, w=w)
         if self._double:
             self._heard.clear()
+            self._awaited = message.header
+            deadline = time.monotonic() + TIMEOUT
             self._publisher.publish(message)
-            assert self._heard.wait(TIMEOUT), "the node does not hear transforms"
+            # The node may have heard it before its answers have found their way here.
+            while not self._heard.wait(_AGAIN):
+                assert time.monotonic() < deadline, "the node does not hear transforms"
+                self._publisher.publish(message)
         else:
             self._publisher.publish(self._tf_message(transforms=[message]))
             time.sleep(0.5)  # nobody says when it has been heard
