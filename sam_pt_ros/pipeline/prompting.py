@@ -10,7 +10,7 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.objects import NEGATIVE, POSITIVE
 from sam_pt_ros.pipeline.tracked_object import ObjectView
 from sam_pt_ros.points import PointTracks
-from sam_pt_ros.segmenters.base import Prompt
+from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 
 BORDER = np.float32(0.01)
 """Points nearer to the image's edge than this share of its side count as not visible."""
@@ -44,6 +44,8 @@ def build_prompt(
 ) -> Prompt:
     """An object's own visible points, positives first, then the others' positives as negatives.
 
+    What was clicked in this frame prompts at the image's edge, too.
+
     Args:
         view: the object in ``frame``.
         frame: the frame to segment.
@@ -53,7 +55,8 @@ def build_prompt(
         seed: of that choice, which depends on the object and the frame besides.
     """
     item, tracks = view.item, view.tracks
-    own = shown(tracks, frame.size)
+    clicked_now = (view.points.gestures != SAMPLED) & (view.points.starts == frame.index)
+    own = shown(tracks, frame.size) | clicked_now
     others = [xy for key, xy in sorted(positives.items()) if key != item.object_id]
     beside = np.concatenate([np.zeros((0, 2), np.float32), *others])
     if 0 < limit < len(beside):
@@ -62,6 +65,8 @@ def build_prompt(
     xy = np.concatenate([tracks.xy[own], beside])
     labels = np.full(len(xy), NEGATIVE, np.int32)
     labels[: np.count_nonzero(own)] = view.labels[own]
+    gestures = np.full(len(xy), SAMPLED, np.int64)
+    gestures[: np.count_nonzero(own)] = view.points.gestures[own]
     first = frame.index == item.start
     return Prompt(
         item.object_id,
@@ -70,4 +75,5 @@ def build_prompt(
         box=item.prompt.box if first else None,
         mask=item.prompt.mask if first else None,
         positives_first=bool((view.labels == NEGATIVE).any()),
+        gestures=gestures,
     )

@@ -211,12 +211,19 @@ class Restarts:
     # --- restarts -------------------------------------------------------------------------
 
     def restart(self, items: Sequence[TrackedObject]) -> None:
-        """Sample new points on the objects whose windows end now."""
+        """Sample new points on the objects whose windows end now, and on corrected ones.
+
+        Points that were sampled from the wrong mask contradict its correction.
+        """
         reinitialization = self._reinitialization
         if reinitialization is None or not items:
             return
         until = self._clock() + (self._options.catch_up_budget or math.inf)
         with self._stages.measure("reinitialization"):
+            for item in items:
+                newest = item.window.newest
+                if item.just_corrected and item.unmoved_window.mask_at(newest).area > MINIMUM_AREA:
+                    self._restart_at(newest, [item], until)
             by_id = {item.object_id: item for item in items}
             windows = {object_id: item.unmoved_window for object_id, item in by_id.items()}
             together: dict[int, list[TrackedObject]] = {}
@@ -299,7 +306,9 @@ class Restarts:
         begin = self._clock()
         positives, negatives = self.sample(mask.full(), frame, item.rng)
         self._sampling_seconds += self._clock() - begin
-        kept = item.points.where(np.isin(item.points.ids, self._kept_negatives(item, frame, mask)))
+        kept = item.points.where(np.isin(item.points.ids, self._kept(item, frame, mask)))
+        room = self._options.positive_points - np.count_nonzero(kept.labels == POSITIVE)
+        positives = positives[:room]
         leaving = np.setdiff1d(item.points.ids, kept.ids)
         xy = np.concatenate([positives, negatives])
         ids = self._tracking.replace_points(leaving, xy, frame)
@@ -308,12 +317,16 @@ class Restarts:
         item.resample(PointSet.starting(ids, labels, index), kept, index)
         self.counters.restarts += 1
 
-    def _kept_negatives(self, item: TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
-        """Ids, ``int64 (N,)``, of the clicked negatives that are visible and not on the mask."""
-        clicked = item.points.where(np.isin(item.points.ids, item.user_negatives))
-        tracks = self._tracking.recall(clicked.until(frame.index).ids, frame.index)
+    def _kept(self, item: TrackedObject, frame: Frame, mask: CroppedMask) -> np.ndarray:
+        """Ids, ``int64 (N,)``, of lasting points that are visible and on their side of a mask."""
+        clicked = item.points.lasting.until(frame.index)
+        tracks = self._tracking.recall(clicked.ids, frame.index)
         good = shown(tracks, frame.size)
         columns, rows = np.rint(tracks.xy[good]).astype(np.int64).T
         height, width = frame.size
-        good[good] = ~mask.full()[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+        on = mask.full()[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+        good[good] = on == (clicked.labels[good] == POSITIVE)
+        # Who clicks again and again does not keep points from being sampled anew.
+        positives = np.flatnonzero(good & (clicked.labels == POSITIVE))
+        good[positives[: len(positives) - self._options.positive_points // 2]] = False
         return tracks.ids[good]

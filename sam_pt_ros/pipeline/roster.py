@@ -18,7 +18,7 @@ from sam_pt_ros.pipeline.restarts import Restarts
 from sam_pt_ros.pipeline.segmentation import Segmentation
 from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject
 from sam_pt_ros.pipeline.tracking import Tracking
-from sam_pt_ros.segmenters.base import Prompt
+from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.weights.memory import free_memory, is_out_of_memory
 
 
@@ -122,7 +122,9 @@ class Roster:
         labels = np.full(len(xy), NEGATIVE, np.int32)
         labels[: len(positives) + len(sampled)] = POSITIVE
         ids = self._tracking.add_points(xy, frame, late=self._restarts.budget > 0)
-        clicked = len(positives) + len(sampled) + np.arange(len(negatives))
+        gestures = np.full(len(ids), SAMPLED)
+        gestures[: len(positives)] = 0
+        gestures[len(positives) + len(sampled) :][: len(negatives)] = 0
         item = TrackedObject(
             object_id,
             request.label,
@@ -132,8 +134,7 @@ class Roster:
             MaskWindow(frame.index, first=True),
             last_seen=frame.index - 1,
             seen=None if prompt.mask is None else CroppedMask.cut(prompt.mask, (0, 0), frame.size),
-            points=PointSet.starting(ids, labels, frame.index),
-            user_negatives=ids[clicked],
+            points=PointSet(ids, labels, np.full(len(ids), frame.index), gestures),
         )
         self._objects[object_id] = item
         self._late[object_id] = frame.index
@@ -162,7 +163,8 @@ class Roster:
         enough = (prompt.labels == POSITIVE).sum() >= self._options.positive_points
         if prompt.box is None and (enough or not self._options.click_expansion):
             return None
-        asked = Prompt(object_id, prompt.points, prompt.labels, box=prompt.box)
+        gesture = np.zeros(len(prompt.labels))
+        asked = Prompt(object_id, prompt.points, prompt.labels, box=prompt.box, gestures=gesture)
         return self._segmentation.propose(frame, asked).mask
 
     def extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> Callable[[], None]:

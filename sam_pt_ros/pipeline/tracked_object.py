@@ -11,6 +11,7 @@ from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt
 from sam_pt_ros.pipeline.moved_masks import Anchor
 from sam_pt_ros.pipeline.reinitialization import MaskWindow
 from sam_pt_ros.points import PointTracks
+from sam_pt_ros.segmenters.base import SAMPLED
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,33 +22,50 @@ class PointSet:
         ids: ``int64 (N,)``, the tracker's.
         labels: ``int32 (N,)``, 1 positive, 0 negative.
         starts: ``int64 (N,)``, index of the frame that each was added in.
+        gestures: ``int64 (N,)``, which of the user's gestures set each, from 0; ``SAMPLED`` for
+            points that were sampled.
     """
 
     ids: np.ndarray
     labels: np.ndarray
     starts: np.ndarray
+    gestures: np.ndarray
 
     @classmethod
-    def starting(cls, ids: np.ndarray, labels: np.ndarray, start: int) -> PointSet:
-        """Points that were all added in the frame ``start``."""
-        return cls(ids, labels, np.full(len(ids), start, np.int64))
+    def starting(
+        cls, ids: np.ndarray, labels: np.ndarray, start: int, gesture: int = SAMPLED
+    ) -> PointSet:
+        """Points that were all added in the frame ``start``, by one gesture or sampled."""
+        one = np.ones(len(ids), np.int64)
+        return cls(ids, labels, start * one, gesture * one)
 
     def __add__(self, other: PointSet) -> PointSet:
         """Both, positives first."""
-        ids, labels, starts = (
+        ids, labels, starts, gestures = (
             np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ("ids", "labels", "starts")
+            for name in ("ids", "labels", "starts", "gestures")
         )
         order = np.argsort(labels != POSITIVE, kind="stable")
-        return PointSet(ids[order], labels[order], starts[order])
+        return PointSet(ids[order], labels[order], starts[order], gestures[order])
 
     def where(self, chosen: np.ndarray) -> PointSet:
         """Those that ``chosen``, ``bool (N,)``, picks."""
-        return PointSet(self.ids[chosen], self.labels[chosen], self.starts[chosen])
+        return PointSet(
+            self.ids[chosen], self.labels[chosen], self.starts[chosen], self.gestures[chosen]
+        )
 
     def until(self, index: int) -> PointSet:
         """Those that had been added by that frame."""
         return self.where(self.starts <= index)
+
+    @property
+    def lasting(self) -> PointSet:
+        """Those that outlive a restart: what a person set beside the object, and corrections.
+
+        The points that an object was started from make room for others.
+        """
+        beside = (self.gestures != SAMPLED) & (self.labels == NEGATIVE)
+        return self.where(beside | (self.gestures > 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +73,6 @@ class Snapshot:
     """The part of an object's state that an attempt may change, to be restored if it fails."""
 
     points: PointSet
-    user_negatives: np.ndarray
     lost: bool
     window: MaskWindow
     anchor: Anchor | None
@@ -76,7 +93,7 @@ class TrackedObject:
         last_seen: index of the newest frame with a mask; before there is one, of the frame
             before the first.
         points: its query points.
-        user_negatives: ids of the negatives that were clicked: they outlive a restart.
+        gestures: number of the user's gestures so far.
         mask: in its newest frame; None before its first.
         seen: its mask in the frame ``last_seen``; None before it has one.
         lost: whether no mask of a whole horizon could be sampled from, and none since.
@@ -93,7 +110,7 @@ class TrackedObject:
     window: MaskWindow
     last_seen: int
     points: PointSet
-    user_negatives: np.ndarray
+    gestures: int = 1
     mask: CroppedMask | None = None
     seen: CroppedMask | None = None
     lost: bool = False
@@ -166,24 +183,28 @@ class TrackedObject:
             labels: ``int32 (N,)``, 1 positive, 0 negative.
             index: of the frame that they were clicked in.
         """
-        self.points = self.points + PointSet.starting(ids, labels, index)
-        self.user_negatives = np.concatenate([self.user_negatives, ids[labels == NEGATIVE]])
+        self.points = self.points + PointSet.starting(ids, labels, index, self.gestures)
+        self.gestures += 1  # never used twice, even if the gesture is undone
         self.lost = False
 
     def inform(self, index: int) -> None:
         """Sample only from masks of the frame ``index`` and later: earlier ones lack a click."""
         self.window = replace(self.window, informed=index)
 
+    @property
+    def just_corrected(self) -> bool:
+        """Whether the newest mask is the first one that knows of a click."""
+        return self.window.informed == self.window.newest
+
     def resample(self, sampled: PointSet, kept: PointSet, index: int) -> None:
         """Begin a new window with new points.
 
         Args:
             sampled: the new points.
-            kept: clicked negatives that stay.
+            kept: clicked points that stay.
             index: of the frame that they were sampled in.
         """
         self.points = sampled + kept
-        self.user_negatives = kept.ids
         self._begin_window(index)
 
     def keep_points(self) -> None:
@@ -204,14 +225,11 @@ class TrackedObject:
 
     def snapshot(self) -> Snapshot:
         """Its state now, for :meth:`restore` and :meth:`restore_masks`."""
-        return Snapshot(
-            self.points, self.user_negatives, self.lost, self.window, self.anchor, self.moved
-        )
+        return Snapshot(self.points, self.lost, self.window, self.anchor, self.moved)
 
     def restore(self, before: Snapshot) -> None:
         """Undo what has changed since the snapshot."""
-        self.points, self.user_negatives = before.points, before.user_negatives
-        self.lost = before.lost
+        self.points, self.lost = before.points, before.lost
         self.restore_masks(before)
 
     def restore_masks(self, before: Snapshot) -> None:
@@ -226,14 +244,20 @@ class ObjectView:
     Attributes:
         item: the object.
         tracks: where its points are.
-        labels: ``int32 (N,)`` of ``tracks``, 1 positive, 0 negative.
+        points: the same points, as the object knows them.
     """
 
     item: TrackedObject
     tracks: PointTracks
-    labels: np.ndarray
+    points: PointSet
+
+    @property
+    def labels(self) -> np.ndarray:
+        """``int32 (N,)`` of ``tracks``, 1 positive, 0 negative."""
+        return self.points.labels
 
     @classmethod
     def without_points(cls, item: TrackedObject, index: int) -> ObjectView:
         """The tracker says nothing about its points in the frame ``index``."""
-        return cls(item, PointTracks.empty(index), np.zeros(0, np.int32))
+        none = np.zeros(len(item.points.ids), np.bool_)
+        return cls(item, PointTracks.empty(index), item.points.where(none))

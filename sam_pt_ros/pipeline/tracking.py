@@ -137,7 +137,7 @@ class Tracking:
         """An object's points in the frame of ``tracks``; those that lack there are recalled."""
         points = item.points.until(tracks.index)
         found = self._filtered(self.tracker.tracks_of(points.ids, tracks), points.ids)
-        return ObjectView(item, found, points.labels)
+        return ObjectView(item, found, points)
 
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:
         """Where points, by id, ``int64 (N,)``, were in an earlier frame."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,13 @@ import numpy as np
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.options import NoOptions
+
+SAMPLED = -1
+"""In place of a gesture's number: no person set the point."""
+
+
+def _no_gestures() -> np.ndarray:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +35,10 @@ class Prompt:
         mask: ``bool (H, W)``, the object as drawn by the user in this frame, or None.
         positives_first: whether the object has negative points of its own, visible or not.
             Segmenters with several passes then use only the positive points in the first.
+        gestures: ``int64 (N,)``: which gesture of a person set the point. The object's gestures
+            are numbered in the order in which they were made; what was given together has one
+            number. ``SAMPLED`` for points that were sampled, and for those of other objects.
+            Empty: all are ``SAMPLED``.
     """
 
     object_id: int
@@ -36,6 +47,7 @@ class Prompt:
     box: np.ndarray | None = None
     mask: np.ndarray | None = None
     positives_first: bool = True
+    gestures: np.ndarray = field(default_factory=_no_gestures)
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, np.float32).reshape(-1, 2)
@@ -44,8 +56,23 @@ class Prompt:
             raise ValueError(f"{len(points)} points need as many labels, got {labels.shape}")
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "labels", labels)
+        gestures = np.asarray(self.gestures, np.int64)
+        if len(gestures) == 0:
+            gestures = np.full(len(points), SAMPLED, np.int64)
+        if gestures.shape != (len(points),):
+            raise ValueError(f"{len(points)} points need as many gestures, got {gestures.shape}")
+        object.__setattr__(self, "gestures", gestures)
         if self.box is not None:
             object.__setattr__(self, "box", np.asarray(self.box, np.float32).reshape(4))
+
+    def where(self, chosen: np.ndarray) -> Prompt:
+        """The prompt with only those points that ``chosen``, ``bool (N,)``, picks."""
+        return replace(
+            self,
+            points=self.points[chosen],
+            labels=self.labels[chosen],
+            gestures=self.gestures[chosen],
+        )
 
 
 class Deadline:

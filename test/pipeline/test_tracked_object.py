@@ -9,6 +9,7 @@ from sam_pt_ros.masks import CroppedMask, MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt
 from sam_pt_ros.pipeline.reinitialization import MaskWindow
 from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject
+from sam_pt_ros.segmenters.base import SAMPLED
 
 SIZE = (8, 8)
 SQUARE = np.full(SIZE, -1.0, np.float32)
@@ -18,8 +19,8 @@ MASK = CroppedMask.cut(SQUARE > 0, (0, 0), SIZE)
 EMPTY = CroppedMask.empty(SIZE)
 
 
-def points(*ids: int, labels: int = 1, start: int = 10) -> PointSet:
-    return PointSet.starting(np.array(ids), np.full(len(ids), labels, np.int32), start)
+def points(*ids: int, labels: int = 1, start: int = 10, gesture: int = SAMPLED) -> PointSet:
+    return PointSet.starting(np.array(ids), np.full(len(ids), labels, np.int32), start, gesture)
 
 
 @pytest.fixture
@@ -33,8 +34,7 @@ def item() -> TrackedObject:
         np.random.default_rng(0),
         MaskWindow(10, first=True),
         last_seen=9,
-        points=points(1, 2) + points(3, labels=0),
-        user_negatives=np.array([3]),
+        points=points(1, 2) + points(3, labels=0, gesture=0),
     )
 
 
@@ -101,19 +101,21 @@ def test_without_reinitialization_no_masks_are_kept(item: TrackedObject) -> None
     assert item.window.masks == [] and item.mask is MASK
 
 
-def test_clicked_negatives_are_known_and_bring_a_lost_object_back(item: TrackedObject) -> None:
+def test_clicks_last_and_bring_a_lost_object_back(item: TrackedObject) -> None:
     item.give_up()
     item.add_clicked_points(np.array([7, 8]), np.array([0, 1], np.int32), 12)
     assert item.points.ids.tolist() == [1, 2, 8, 3, 7]  # positives first
     assert item.points.starts.tolist() == [10, 10, 12, 10, 12]
-    assert item.user_negatives.tolist() == [3, 7] and not item.lost
+    assert item.points.gestures.tolist() == [SAMPLED, SAMPLED, 1, 0, 1]
+    assert item.points.lasting.ids.tolist() == [8, 3, 7] and not item.lost
 
 
 def test_resampling_begins_a_window_at_the_frame_that_was_sampled(item: TrackedObject) -> None:
     for index in range(10, 14):
         observe(item, index, moved=index in (11, 13))
     item.resample(points(20, 21, start=12), item.points.where(item.points.ids == 3), 12)
-    assert item.points.ids.tolist() == [20, 21, 3] and item.user_negatives.tolist() == [3]
+    assert item.points.ids.tolist() == [20, 21, 3]
+    assert item.points.lasting.ids.tolist() == [3]
     assert (item.window.start, len(item.window.masks)) == (12, 2)
     assert item.moved == {13} and not item.window.first
 
@@ -132,7 +134,7 @@ def test_a_snapshot_undoes_a_click(item: TrackedObject) -> None:
     item.add_clicked_points(np.array([7]), np.array([0], np.int32), 10)
     item.inform(11)
     item.restore(before)
-    assert item.points.ids.tolist() == [1, 2, 3] and item.user_negatives.tolist() == [3]
+    assert item.points.ids.tolist() == [1, 2, 3] and item.gestures == 2
     assert item.lost and item.window.informed == -1
 
 

@@ -26,6 +26,13 @@ def on(points: np.ndarray, beside: np.ndarray = NO_POINTS, object_id: int = 1) -
     return Prompt(object_id, np.concatenate([points, beside]), labels)
 
 
+def clicked(sampled: np.ndarray, xy: np.ndarray, label: int) -> Prompt:
+    """Sampled points on the thing, and a click."""
+    points = np.concatenate([sampled, xy[None]])
+    labels = np.array([1] * len(sampled) + [label])
+    return Prompt(1, points, labels, gestures=np.array([-1] * len(sampled) + [1]))
+
+
 def ask(segmenter: ClassicalSegmenter, frame: Frame, prompt: Prompt) -> MaskPrediction:
     segmenter.set_image(frame)
     return segmenter.predict([prompt])[0]
@@ -148,10 +155,11 @@ def test_a_negative_point_carves_its_part_away() -> None:
     before = ask(segmenter, frame, on(points)).mask
     assert (before & right).sum() > 0.8 * right.sum()
     click = np.array([[210.0, 120.0]], np.float32)
-    carved = ask(segmenter, later(frame, 1), on(grid(left), click)).mask
+    # The points that were sampled on the right still claim it.
+    carved = ask(segmenter, later(frame, 1), clicked(points, click[0], 0)).mask
     assert not carved[120, 210]
-    assert (carved & right).sum() < 0.5 * right.sum()
-    assert (carved & left).sum() > 0.8 * left.sum()
+    assert (carved & right).sum() < 0.2 * right.sum()
+    assert (carved & left).sum() > 0.95 * (before & left).sum()
 
 
 def test_a_positive_point_adds_its_part() -> None:
@@ -160,9 +168,10 @@ def test_a_positive_point_adds_its_part() -> None:
     before = ask(segmenter, frame, on(grid(left))).mask
     assert (before & right).sum() < 0.2 * right.sum()
     click = np.array([[195.0, 120.0]], np.float32)
-    grown = ask(segmenter, later(frame, 1), on(np.concatenate([grid(left), click]))).mask
+    grown = ask(segmenter, later(frame, 1), clicked(grid(left), click[0], 1)).mask
     assert grown[120, 195]
-    assert (grown & right).sum() > 0.15 * right.sum()
+    assert (grown & right).sum() > 0.4 * right.sum()
+    assert (grown & ~left & ~right).sum() < 0.05 * right.sum()
 
 
 def test_masks_are_never_the_whole_image() -> None:

@@ -68,9 +68,8 @@ class Replay:
             MaskWindow(-1),
             -1,
             points,
-            points.ids,
         )
-        return ObjectView(tracked, tracks, self.labels())
+        return ObjectView(tracked, tracks, points)
 
     def frame(self, index: int) -> list[MaskPrediction]:
         """The masks of all objects; what was asked for each is in ``calls``."""

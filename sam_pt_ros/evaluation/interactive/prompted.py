@@ -265,6 +265,7 @@ class PromptedObject:
             np.array([(point.x, point.y) for point in placed], np.float32),
             labels,
             positives_first=bool((labels == NEGATIVE).any()),
+            gestures=np.array([point.number for point in placed], np.int64),
         )
         self._segmenter.set_image(frame)
         (prediction,) = self._segmenter.predict([prompt])

@@ -75,11 +75,11 @@ class Histograms:
         """Histograms of a crop, weighted by the object's probability, ``float32 (h, w)``."""
         inside = probability.reshape(-1)
         outside = 1 - inside
-        whole = [_histogram(bins.whole, weight, _GLOBAL_BINS) for weight in (outside, inside)]
+        whole = [distribution(bins, weight) for weight in (outside, inside)]
         shape = (_CELLS, _CELLS, *_LOCAL_BINS)
         local = [_histogram(bins.local, weight, shape) for weight in (outside, inside)]
         return cls(
-            np.stack([h / max(float(h.sum()), 1e-6) for h in whole]),
+            np.stack(whole),
             np.stack(local) / max(float(inside.sum()), 1e-6),
         )
 
@@ -112,6 +112,20 @@ class Appearance:
         whole = _ratio(model.whole, _FLOOR / 200)
         local = _ratio(model.local, 2e-5)
         return whole[bins.whole].reshape(shape), local[bins.local].reshape(shape)
+
+
+def distribution(bins: Bins, weight: np.ndarray) -> np.ndarray:
+    """The global histogram of weighted pixels; it sums to 1.
+
+    Args:
+        bins: of the crop.
+        weight: ``float32 (h, w)`` or flat, of each pixel.
+
+    Returns:
+        ``float32 (bins,)``.
+    """
+    counts = _histogram(bins.whole, weight.reshape(-1), _GLOBAL_BINS)
+    return np.asarray(counts / max(float(counts.sum()), 1e-6))
 
 
 def _ratio(model: np.ndarray, floor: float) -> np.ndarray:

@@ -7,9 +7,8 @@ import numpy as np
 
 _CORE = 2.0  # radius around a point that is certain, working pixels
 _CORE_EVIDENCE = 6.0
-_CORRECTED_CORE = 12.0  # the same for a correction
+_CLICKED_CORE = 12.0  # the same for a point that was clicked
 _COLOUR_SCALE = 14.0  # distance in 8-bit Lab over which a point's evidence fades
-_WIDE_COLOUR_SCALE = 32.0  # the same for a correction
 _TEXTURE = 5  # width of the window over which colours are averaged, working pixels
 _SPREAD = 0.10  # reach of a point's evidence, in object sizes
 _BELIEF_ZERO = (
@@ -19,7 +18,6 @@ _BELIEF_SLOPE = 8.0
 _BELIEF_LIMITS = (-6.0, 3.0)
 _LINKED_SLOPE = 3.0  # slope for a few clicks, which say less about the extent
 _WIDE_SPREAD = 0.3  # reach of a point that contradicts the expectation
-_CORRECTION = 14.0  # weight of a correction
 _DISSENT = 2.0  # weight of a tracked point that contradicts the expectation: it may have drifted
 
 
@@ -30,7 +28,7 @@ def point_evidence(
     size: float,
     known: np.ndarray,
     strength: float,
-    corrections: np.ndarray,
+    clicked: np.ndarray,
 ) -> np.ndarray:
     """Evidence for the object around points. It fades with distance and with colour difference.
 
@@ -42,7 +40,7 @@ def point_evidence(
         known: ``float32 (h, w)``, probability of the object without the points. A point that
             contradicts it reaches farther.
         strength: evidence next to a point.
-        corrections: ``bool (N,)``, points just added by a user. They prevail over ``known``.
+        clicked: ``bool (N,)``, points that a person set, which are certain.
 
     Returns:
         ``float32 (h, w)``.
@@ -51,8 +49,9 @@ def point_evidence(
     smooth = cv2.blur(lab, (_TEXTURE, _TEXTURE)).astype(np.float32)
     field = np.zeros((height, width), np.float32)
     core = np.zeros((height, width), np.float32)
-    for (x, y), label, correction in zip(
-        points.tolist(), labels.tolist(), corrections.tolist(), strict=True
+    certain = np.where(clicked, _CLICKED_CORE, _CORE_EVIDENCE)
+    for (x, y), label, sure in zip(
+        points.tolist(), labels.tolist(), certain.tolist(), strict=True
     ):
         column, row = round(x), round(y)
         if not (0 <= column < width and 0 <= row < height):
@@ -65,19 +64,14 @@ def point_evidence(
         part = slice(top, row + reach + 1), slice(left, column + reach + 1)
         difference = smooth[part] - smooth[row, column]
         apart = np.einsum("ijk,ijk->ij", difference, difference)
-        tolerance = _WIDE_COLOUR_SCALE if contradicts and correction else _COLOUR_SCALE
         dy = np.square(np.arange(top, top + apart.shape[0], dtype=np.float32) - y)
         dx = np.square(np.arange(left, left + apart.shape[1], dtype=np.float32) - x)
         away = dy[:, None] + dx[None, :]
-        word = np.exp(-away / (2 * spread**2) - apart / (2 * tolerance**2))
-        prevails = contradicts and correction
-        emphasis = _CORRECTION if prevails else _DISSENT if contradicts else 1.0
-        field[part] += emphasis * sign * word
-        core[part] += (away <= _CORE**2) * sign
-    limit = _CORRECTION if corrections.any() else _DISSENT
-    field = np.clip(field, -limit, limit) * strength
-    certain = _CORRECTED_CORE if corrections.any() else _CORE_EVIDENCE
-    return np.where(core != 0, np.sign(core) * certain, field).astype(np.float32)
+        word = np.exp(-away / (2 * spread**2) - apart / (2 * _COLOUR_SCALE**2))
+        field[part] += (_DISSENT if contradicts else 1.0) * sign * word
+        core[part] += (away <= _CORE**2) * sign * sure
+    field = np.clip(field, -_DISSENT, _DISSENT) * strength
+    return np.where(core != 0, core.clip(-_CLICKED_CORE, _CLICKED_CORE), field).astype(np.float32)
 
 
 def spacing(points: np.ndarray) -> float:

@@ -21,10 +21,8 @@ _SMOOTHNESS = 3.0
 _POINT_STRENGTH = 1.5
 _GLOBAL_WEIGHT = 0.8
 _LOCAL_WEIGHT = 0.2
-_MARGIN = 0.5
-_EARLIER_WEIGHT = 2.5
-_EARLIER_BLUR = 1.5  # working pixels
-_EARLIER_SPREAD = 0.3
+_ROUGH_WEIGHT = 2.5
+_ROUGH_BLUR = 1.5  # working pixels
 _SAMPLED = 12  # number of positive points from which they are assumed to cover the object
 _CLICKED_SIZE = 70.0  # size to which an object with only a few clicks is scaled, working pixels
 _REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around a few clicks, in image diagonals
@@ -45,16 +43,13 @@ class Seed:
     appearance: Appearance
 
 
-def seed(
-    frame: Frame, prompt: Prompt, object_size: float, earlier: Seed | None = None
-) -> Seed | None:
+def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
     """Segment an object in the frame of its first prompt; None if nothing is found.
 
     Args:
         frame: the frame.
         prompt: the prompt.
         object_size: size to which the object is scaled, working pixels.
-        earlier: result of an earlier prompt for the same frame, which is refined.
     """
     if prompt.mask is not None and prompt.mask.any():
         return _from_mask(frame, prompt.mask, object_size)
@@ -64,35 +59,21 @@ def seed(
         return _from_box(frame, prompt, (x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5), object_size)
     if len(positives) == 0:
         return None
-    if earlier is not None:
-        return _from_earlier(frame, prompt, earlier, object_size)
     if len(positives) >= _SAMPLED:
         return _from_points(frame, prompt, spacing(positives), object_size)[0]
     diagonal = float(np.hypot(*frame.size))
     # The extent of the object is only estimated here, for which a coarser scale is good enough.
     size = min(object_size, _CLICKED_SIZE)
     tried = [_from_points(frame, prompt, r * diagonal, size) for r in _REACHES]
-    return max(tried, key=lambda found: found[1])[0]
-
-
-def _window(
-    box: tuple[float, float, float, float], object_size: float, image_size: tuple[int, int]
-) -> tuple[Window, float]:
-    """The window around a box (edges, image pixels), and the size of the box in working pixels."""
-    x0, y0, x1, y1 = box
-    width, height = max(x1 - x0, 4.0), max(y1 - y0, 4.0)
-    size = float(np.sqrt(width * height))
-    margin = _MARGIN * max(width, height)
-    scale = min(object_size / size, 1.5)
-    around = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
-    return Window.around(around, scale, image_size), size * scale
+    rough = max(tried, key=lambda found: found[1])[0]
+    return None if rough is None else _finer(frame, prompt, rough, object_size)
 
 
 def _from_mask(frame: Frame, mask: np.ndarray, object_size: float) -> Seed:
     """A seed from a mask drawn by the user, ``bool (H, W)``."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     box = (x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5)
-    window, size = _window(box, object_size, frame.size)
+    window, size = Window.of_object(box, object_size, frame.size)
     whole = Window(-0.5, -0.5, frame.width, frame.height, 1.0)
     smooth = cv2.blur(mask.astype(np.float32), (1 + 2 * int(0.25 / window.scale),) * 2)
     probability = window.resample(smooth, whole)
@@ -106,7 +87,7 @@ def _from_box(
     frame: Frame, prompt: Prompt, box: tuple[float, float, float, float], object_size: float
 ) -> Seed | None:
     """A seed from a box (edges, image pixels)."""
-    window, size = _window(box, object_size, frame.size)
+    window, size = Window.of_object(box, object_size, frame.size)
     corners = window.to_working(np.array([box[:2], box[2:]]))
     (left, top), (right, bottom) = corners
     x = (np.arange(window.width) - (left + right) / 2) / max((right - left) / 2, 1)
@@ -118,22 +99,15 @@ def _from_box(
     return found[0]
 
 
-def _from_earlier(frame: Frame, prompt: Prompt, earlier: Seed, object_size: float) -> Seed | None:
-    """Refine a seed by points that were given later."""
-    positives = prompt.points[prompt.labels == 1]
-    inner = bounding_box(earlier.probability)
+def _finer(frame: Frame, prompt: Prompt, rough: Seed, object_size: float) -> Seed | None:
+    """A seed that was found at a coarse scale, refined."""
+    inner = bounding_box(rough.probability)
     assert inner is not None
-    corners = earlier.window.to_image(np.array([inner[:2], inner[2:]]))
-    x0, y0 = np.minimum(corners[0], positives.min(axis=0)).tolist()
-    x1, y1 = np.maximum(corners[1], positives.max(axis=0)).tolist()
-    window, size = _window((x0, y0, x1, y1), object_size, frame.size)
-    belief = 2 * window.resample(earlier.probability, earlier.window) - 1
-    belief = _EARLIER_WEIGHT * cv2.GaussianBlur(belief, (0, 0), _EARLIER_BLUR)
-    if len(positives) >= _SAMPLED:
-        reach = spacing(positives) * window.scale
-        belief += _EARLIER_SPREAD * spread_belief(
-            window.to_working(positives), reach, window.shape
-        )
+    corners = rough.window.to_image(np.array([inner[:2], inner[2:]]))
+    x0, y0, x1, y1 = corners.ravel().tolist()
+    window, size = Window.of_object((x0, y0, x1, y1), object_size, frame.size)
+    belief = 2 * window.resample(rough.probability, rough.window) - 1
+    belief = _ROUGH_WEIGHT * cv2.GaussianBlur(belief, (0, 0), _ROUGH_BLUR)
     return _refine(frame, window, size, prompt, belief)[0]
 
 
@@ -145,7 +119,7 @@ def _from_points(
     x0, y0 = positives.min(axis=0) - reach
     x1, y1 = positives.max(axis=0) + reach
     box = (float(x0), float(y0), float(x1), float(y1))
-    window, size = _window(box, object_size, frame.size)
+    window, size = Window.of_object(box, object_size, frame.size)
     belief = spread_belief(
         window.to_working(positives),
         reach * window.scale,

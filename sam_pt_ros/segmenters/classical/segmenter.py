@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
-from sam_pt_ros.segmenters.base import Prompt, Segmenter
+from sam_pt_ros.segmenters.base import SAMPLED, Prompt, Segmenter
+from sam_pt_ros.segmenters.classical.corrections import new_gestures, obey, with_clicks
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
-from sam_pt_ros.segmenters.classical.seeding import Seed, seed
+from sam_pt_ros.segmenters.classical.seeding import seed
 from sam_pt_ros.segmenters.classical.state import Memory, State
 from sam_pt_ros.segmenters.classical.tracking import start, track
 
@@ -55,38 +57,67 @@ class ClassicalSegmenter(Segmenter):
         """Predict one object's mask; ``earlier`` holds all objects' states before this frame."""
         before = earlier.get(prompt.object_id)
         if before is None or prompt.mask is not None:
-            found = seed(
-                frame, prompt, self.options.object_size, self._earlier_answer(prompt, frame)
-            )
-            if found is None:
-                return MaskPrediction.nothing(frame.size)
-            state = start(found, frame, prompt)
+            state = self._started(prompt, frame)
         else:
             rivals = [
                 other
                 for object_id, other in earlier.items()
                 if object_id != prompt.object_id and other is not None and not other.hidden
             ]
-            state = track(before, frame, prompt, rivals, self.options)
+            known = prompt.where(prompt.gestures <= before.obeyed)
+            state = track(before, frame, known, rivals, self.options)
+        if state is None:
+            return MaskPrediction.nothing(frame.size)
+        for gesture in new_gestures(state, prompt):
+            state = self._obeying(state, frame, prompt, gesture)
         self._memories[prompt.object_id] = Memory(before, state)
-        return _prediction(state, frame)
+        return _prediction(state, frame, prompt)
 
-    def _earlier_answer(self, prompt: Prompt, frame: Frame) -> Seed | None:
-        """The result of an earlier prompt for the object's first frame, if this is that frame."""
+    def _started(self, prompt: Prompt, frame: Frame) -> State | None:
+        """The state in the object's first frame, from its first gesture; None: nothing is found.
+
+        An object that has started in this frame is not started again by the points that were
+        sampled from its mask, but by the loss of a gesture, which was undone.
+        """
+        newest = int(prompt.gestures.max(initial=SAMPLED))
         memory = self._memories.get(prompt.object_id)
-        if memory is None or memory.before is not None or memory.now.index != frame.index:
-            return None
-        return Seed(memory.now.window, memory.now.probability, memory.now.appearance)
+        if (
+            memory is not None
+            and memory.before is None
+            and memory.now.index == frame.index
+            and memory.now.obeyed <= newest
+            and prompt.mask is None
+        ):
+            return memory.now
+        positives = prompt.gestures[(prompt.gestures != SAMPLED) & (prompt.labels == 1)]
+        first = int(positives.min(initial=newest))
+        return self._seeded(prompt.where(prompt.gestures <= first), frame, first)
+
+    def _seeded(self, prompt: Prompt, frame: Frame, gesture: int) -> State | None:
+        """The state of an object that starts from a prompt, which ends with this gesture."""
+        found = seed(frame, prompt, self.options.object_size)
+        return None if found is None else start(found, frame, prompt, gesture)
+
+    def _obeying(self, state: State, frame: Frame, prompt: Prompt, gesture: int) -> State:
+        """The state after one more gesture."""
+        if not state.hidden:
+            return obey(state, frame, prompt, gesture, self.options.object_size)
+        # The object is not where it was expected. A click on it says where it is.
+        found = self._seeded(prompt.where(prompt.gestures == gesture), frame, gesture)
+        if found is None:
+            return replace(state, obeyed=gesture)
+        appearance = state.appearance.corrected(found.appearance.first)
+        return replace(found, appearance=appearance)
 
 
-def _prediction(state: State, frame: Frame) -> MaskPrediction:
-    """The mask at image resolution."""
+def _prediction(state: State, frame: Frame, prompt: Prompt) -> MaskPrediction:
+    """The mask at image resolution, with every click on its side."""
     if state.hidden:
         return MaskPrediction.nothing(frame.size)
     logits, origin = state.window.enlarge(_LOGIT * (2 * state.probability - 1), frame.size)
     inside = state.probability > 0.5
     certainty = float(np.abs(2 * state.probability[inside] - 1).mean()) if inside.any() else 0.0
     completeness = min(state.area / state.usual_area, 1.0)
-    return MaskPrediction(
-        np.maximum(logits, -_LOGIT), origin, frame.size, certainty * np.sqrt(completeness)
-    )
+    score = certainty * np.sqrt(completeness)
+    prediction = MaskPrediction(np.maximum(logits, -_LOGIT), origin, frame.size, score)
+    return with_clicks(prediction, prompt)

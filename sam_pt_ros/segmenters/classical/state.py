@@ -27,7 +27,7 @@ class State:
         appearance: colour model.
         points: ``float32 (N, 2)``, positive points given with that frame, image pixels.
         negatives: ``float32 (M, 2)``, negative points given with that frame, image pixels.
-        most_points: largest numbers of positive and of negative points given at once so far.
+        obeyed: number of the newest gesture that its mask knows of.
         index: index of the newest frame in which the object was searched.
         hidden: frames since ``frame`` in which it was not seen.
         doubts: consecutive frames with signs that it is hidden.
@@ -46,7 +46,7 @@ class State:
     appearance: Appearance
     points: np.ndarray
     negatives: np.ndarray
-    most_points: tuple[int, int]
+    obeyed: int
     index: int
     hidden: int = 0
     doubts: int = 0

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.segmenters.base import Prompt
+from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.segmenters.classical import views
 from sam_pt_ros.segmenters.classical.colour import Bins, Histograms, to_lab
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
@@ -42,8 +42,6 @@ _LOST_AREA = 0.06  # area relative to the usual area below which the object coun
 _MAX_SHARE = 0.9  # largest area of an object, relative to the image
 _SHRUNK = 0.7  # area relative to the usual area below which remembered views are searched
 _MAX_DOUBTS = 2
-_MAX_NEW = 3  # largest number of points that a user adds at once
-_NEW_DISTANCE = 0.15  # from all points of the previous frame, in object sizes
 _STRANGE_SPEED = 0.4  # change of the velocity, relative to it, ...
 _STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, above which motion is strange
 _TRUSTED_POINTS = 3  # number of positive points whose simultaneous loss raises a doubt
@@ -78,8 +76,15 @@ class Expectation:
     velocity: np.ndarray
 
 
-def start(found: Seed, frame: Frame, prompt: Prompt) -> State:
-    """The state of an object after its first frame."""
+def start(found: Seed, frame: Frame, prompt: Prompt, obeyed: int) -> State:
+    """The state of an object in its first frame.
+
+    Args:
+        found: its mask.
+        frame: the frame.
+        prompt: its prompt there.
+        obeyed: number of the newest gesture from which the mask was made.
+    """
     box, area = _extent(found.probability, found.window)
     assert box is not None
     size = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
@@ -94,7 +99,7 @@ def start(found: Seed, frame: Frame, prompt: Prompt) -> State:
         appearance=found.appearance,
         points=prompt.points[prompt.labels == 1],
         negatives=prompt.points[prompt.labels == 0],
-        most_points=_counts(prompt),
+        obeyed=obeyed,
         index=frame.index,
         views=(View.of(frame, found.window, found.probability, size),),
     )
@@ -151,9 +156,6 @@ def track(
         if not shrunk:
             velocity = before.velocity + _VELOCITY_RATE * (expectation.velocity - before.velocity)
             state = replace(state, velocity=velocity)
-    if _new_points(before, prompt).any():
-        corrected = Histograms.of(bins, probability)
-        state = replace(state, appearance=state.appearance.corrected(corrected))
     return _remember_view(replace(state, doubts=doubts))
 
 
@@ -212,31 +214,6 @@ def _moves_strangely(before: State, expected: Expectation) -> bool:
     return apart > max(_STRANGE_SPEED * usual, _STRANGE_SHIFT * before.size)
 
 
-def _new_points(before: State, prompt: Prompt) -> np.ndarray:
-    """Which points of a prompt a user has just added, ``bool (N,)``.
-
-    New points are few, are not near a point of the same label in the previous frame, and raise
-    the number of points to a new maximum. A tracked point that reappears does not do that.
-    """
-    fresh = np.zeros(len(prompt.points), np.bool_)
-    most = before.most_points
-    for label, old, known in ((1, before.points, most[0]), (0, before.negatives, most[1])):
-        chosen = np.flatnonzero(prompt.labels == label)
-        if len(chosen) <= known:
-            continue
-        apart = np.linalg.norm(prompt.points[chosen, None] - old[None], axis=2)
-        away = apart.min(axis=1, initial=np.inf) > _NEW_DISTANCE * before.size
-        if np.count_nonzero(away) <= _MAX_NEW:
-            fresh[chosen[away]] = True
-    return fresh
-
-
-def _counts(prompt: Prompt) -> tuple[int, int]:
-    """Numbers of positive and of negative points of a prompt."""
-    on = int(np.count_nonzero(prompt.labels == 1))
-    return on, len(prompt.labels) - on
-
-
 def _search_box(before: State, frame: Frame) -> tuple[float, float, float, float]:
     """Box in which to search a hidden object: in turns where it was heading and last seen."""
     heading = before.velocity * before.hidden
@@ -282,7 +259,7 @@ def _decide(
             expected.size,
             carried,
             options.point_weight,
-            _new_points(before, prompt),
+            prompt.gestures != SAMPLED,
         )
     )
     if len(positives) >= _SAMPLED:
@@ -305,7 +282,6 @@ def _seen(
     area: float,
 ) -> State:
     """The state of an object that was seen, before its appearance is updated."""
-    on, beside = _counts(prompt)
     return replace(
         before,
         frame=frame,
@@ -315,7 +291,6 @@ def _seen(
         area=area,
         points=prompt.points[prompt.labels == 1],
         negatives=prompt.points[prompt.labels == 0],
-        most_points=(max(before.most_points[0], on), max(before.most_points[1], beside)),
         hidden=0,
         doubts=0,
         index=frame.index,

@@ -10,6 +10,8 @@ import numpy as np
 from sam_pt_ros.frames import Frame
 
 _PYRAMID = "classical/pyramid"
+_MARGIN = 0.5  # around an object that is segmented from scratch, relative to its longer side
+_MAX_SCALE = 1.5  # working pixels per image pixel
 _MIN_SIDE = 16  # working pixels; OpenCV's dense flow fails or crashes below 12
 
 
@@ -52,6 +54,31 @@ class Window:
         left, top = min(left, right - least), min(top, bottom - least)
         width, height = round((right - left) * scale), round((bottom - top) * scale)
         return cls(left, top, max(width, _MIN_SIDE), max(height, _MIN_SIDE), scale)
+
+    @classmethod
+    def of_object(
+        cls,
+        box: tuple[float, float, float, float],
+        object_size: float,
+        image_size: tuple[int, int],
+    ) -> tuple[Window, float]:
+        """A window with a wide margin around an object that is segmented from scratch.
+
+        Args:
+            box: edges of the object: x min, y min, x max, y max, image pixels.
+            object_size: size to which the object is scaled, working pixels.
+            image_size: height, width of the image.
+
+        Returns:
+            The window, and the size of the box in working pixels.
+        """
+        x0, y0, x1, y1 = box
+        width, height = max(x1 - x0, 4.0), max(y1 - y0, 4.0)
+        size = float(np.sqrt(width * height))
+        margin = _MARGIN * max(width, height)
+        scale = min(object_size / size, _MAX_SCALE)
+        around = (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
+        return cls.around(around, scale, image_size), size * scale
 
     @property
     def shape(self) -> tuple[int, int]:
