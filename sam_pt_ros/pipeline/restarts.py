@@ -222,6 +222,7 @@ class Restarts:
         with self._stages.measure("reinitialization"):
             for item in items:
                 newest = item.window.newest
+                self._begun = False
                 if item.just_corrected and item.unmoved_window.mask_at(newest).area > MINIMUM_AREA:
                     self._restart_at(newest, [item], until)
             by_id = {item.object_id: item for item in items}
@@ -237,6 +238,7 @@ class Restarts:
                     item.give_up()
                 item.keep_points()
             over_budget = self.counters.over_budget
+            self._begun = False
             for index, group in sorted(together.items()):
                 self._restart_at(index, group, until)
             if self.counters.over_budget > over_budget and self._catch_up_seconds is not None:
@@ -261,6 +263,9 @@ class Restarts:
         begin, self._sampling_seconds = self._clock(), 0.0
         begun = []
         for item in items:
+            if self._begun and self._may_wait(item, until):
+                continue
+            self._begun = True
             try:
                 if not late:
                     self._resample(item, index)
@@ -279,6 +284,16 @@ class Restarts:
             self._observe_again(begun, index, newest)
         elapsed = self._clock() - begin - self._sampling_seconds
         self._catch_up_seconds = elapsed / (newest - index)
+
+    def _may_wait(self, item: TrackedObject, until: float) -> bool:
+        """Whether an object's points are sampled anew in the next frame, for lack of time.
+
+        Many objects that restart in one frame would hold it up. Its window goes on meanwhile, as
+        long as the history reaches back to where it began.
+        """
+        frames = item.window.newest - item.window.start + 1
+        known = self._options.history_length - self._tracking.lag - 1
+        return self._clock() > until and frames < known
 
     def _observe_again(self, items: Sequence[TrackedObject], index: int, newest: int) -> None:
         """Predict the masks since a restart anew; if that fails, the published ones stay."""

@@ -11,7 +11,7 @@ import pytest
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.masks import MaskPrediction
-from sam_pt_ros.objects import ObjectPrompt, ObjectState
+from sam_pt_ros.objects import ObjectPrompt, ObjectState, PromptRequest
 from sam_pt_ros.options import NoOptions
 from sam_pt_ros.pipeline import Counters, SamPt, SamPtOptions
 from sam_pt_ros.pipeline.reinitialization import MINIMUM_AREA
@@ -20,7 +20,13 @@ from sam_pt_ros.segmenters.base import Prompt, Segmenter
 from sam_pt_ros.trackers import create_tracker
 from sam_pt_ros.trackers.base import PointTracker
 from support import cotracker_golden
-from support.doubles import ColourSegmenter, OracleSegmenter, OracleTracker
+from support.doubles import (
+    ColourSegmenter,
+    ConstantSegmenter,
+    OracleSegmenter,
+    OracleTracker,
+    StoppedClock,
+)
 from support.pipeline_run import SCENE, Run, click, digest, make, on
 from support.scene import OCCLUDER, THING, Scene, overlap
 
@@ -740,3 +746,57 @@ def test_nothing_is_kept_per_frame_beyond_the_history(variant: str) -> None:
     assert early > 12 * 64 * 64 * 16, "the features of the history are not there"
     assert late < early + 20_000
     assert pipeline.counters.restarts > 200
+
+
+def test_many_objects_do_not_restart_in_one_frame() -> None:
+    """Sampling points takes time; who has waited comes first, and none waits for long."""
+    clock = StoppedClock()
+    masks = {
+        number: np.full((SCENE.height, SCENE.width), -1.0, np.float32) for number in range(1, 6)
+    }
+    for number, logits in masks.items():
+        logits[10:30, 15 * number : 15 * number + 10] = 1.0
+    pipeline = SamPt(
+        OracleTracker(SCENE),
+        ConstantSegmenter(masks),
+        SamPtOptions(reinitialization_horizon=8, catch_up_budget=0.1, click_expansion=False),
+        clock,
+    )
+    image = SCENE.frame(0).image
+    pipeline.process(image, 0)
+    pipeline.apply([PromptRequest(click((15 * n + 5, 20)), n) for n in masks])
+    sample = pipeline._restarts.sample
+
+    def slow(*arguments: Any) -> Any:
+        clock.take(0.04)
+        return sample(*arguments)
+
+    pipeline._restarts.sample = slow  # type: ignore[method-assign]
+    restarts = []
+    for index in range(1, 10):
+        pipeline.process(image, index)
+        restarts.append(pipeline.counters.restarts)
+    assert restarts == [0, 0, 0, 0, 0, 0, 3, 5, 5]
+    assert pipeline.counters.over_budget == 0
+    starts = {n: item_of(pipeline, n).window.start for n in masks}
+    assert set(starts.values()) == {7}, "from the frame in which all windows ended"
+
+
+def test_points_sampled_from_a_wrong_mask_go_with_its_correction() -> None:
+    wrong, right = (np.full((SCENE.height, SCENE.width), -1.0, np.float32) for _ in range(2))
+    wrong[10:40, 20:100] = 1.0
+    right[10:40, 20:60] = 1.0
+    run = make(ConstantSegmenter({1: wrong}), reinitialization_horizon=20)
+    run.to(0)
+    run.pipeline.add_object(click((30, 25)))
+    before = run.to(3).object(1)
+    assert (before.points.xy[before.point_labels == 1][:, 0] > 60).any()
+    run.pipeline.add_prompts(1, click(beside=[(80, 25)]))
+    run.pipeline.segmenter = ConstantSegmenter({1: right})
+    run.to(4)
+    item = item_of(run.pipeline, 1)
+    assert item.window.start == 4 and run.pipeline.counters.restarts == 1
+    after = run.to(5).object(1)
+    on = after.points.xy[after.point_labels == 1]
+    assert len(on) == 16 and (on[:, 0] < 60).all()
+    assert [80.0, 25.0] in after.points.xy[after.point_labels == 0].tolist()
