@@ -28,7 +28,7 @@ from sam_pt_ros.objects import ObjectPrompt, ObjectState
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "test"))
 
-from support.photo_scenes import LENGTH, SCENARIOS, THINGS, PhotoScene  # noqa: E402
+from support.photo_scenes import LENGTH, SCENARIOS, THINGS, PhotoScene, Picture  # noqa: E402
 
 DAVIS = "DAVIS 2016"
 LIE = 0.3
@@ -51,7 +51,7 @@ class Run:
         tracking: ``bool (N,)``, whether the state is TRACKING.
         score: ``float (N,)``, 0 to 1.
         iou: ``float (N,)``, 0 where nothing of the thing is seen.
-        seen: ``float (N,)``, how much of it is seen, relative to the first frame.
+        seen: ``float (N,)``, how much of it is seen, 0 to 1.
     """
 
     scenario: str
@@ -96,23 +96,22 @@ class Run:
             yield int(found[0]) if len(found) else None
 
 
-def follow(config: Path, name: str, pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> Run:
-    """Follow a thing from its true mask through pictures and their truth."""
+def follow(config: Path, name: str, pictures: Iterable[Picture]) -> Run:
+    """Follow a thing from its true mask through pictures."""
     pipeline = load_configuration(config).create()
     rows: list[tuple[bool, float, float, float]] = []
-    whole = 0
-    for index, (image, truth) in enumerate(pictures):
+    for index, picture in enumerate(pictures):
+        image, truth = picture.image, picture.truth
         (result,) = pipeline.process(image, index * 40_000_000)
         if index == 0:
             pipeline.add_object(ObjectPrompt(mask=truth))
-            whole = int(truth.sum())
             continue
         found = result.object(1)
         mask = found.mask.full()
         union = int((mask | truth).sum())
         iou = float((mask & truth).sum()) / union if union else 0.0
         tracking = found.state is ObjectState.TRACKING
-        rows.append((tracking, found.score, iou, truth.sum() / whole))
+        rows.append((tracking, found.score, iou, picture.share))
     tracking, score, iou, seen = (np.array(column) for column in zip(*rows, strict=True))
     return Run(name, tracking, score, iou, seen)
 
@@ -121,19 +120,19 @@ def scenario(config: Path, job: tuple[str, int]) -> Run:
     """One thing in one scenario."""
     cv2.setNumThreads(1)
     scene = PhotoScene(*job)
-    pictures = (scene.at(index) for index in range(LENGTH))
-    return follow(config, job[0], ((p.image, p.truth) for p in pictures))
+    return follow(config, job[0], (scene.at(index) for index in range(LENGTH)))
 
 
 def sequence(config: Path, root: Path, name: str) -> Run:
     """A sequence of DAVIS 2016."""
     cv2.setNumThreads(1)
 
-    def pictures() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def pictures() -> Iterator[Picture]:
         for path in sorted((root / "JPEGImages" / "480p" / name).glob("*.jpg")):
             truth = root / "Annotations" / "480p" / name / f"{path.stem}.png"
             image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-            yield image, cv2.imread(str(truth), cv2.IMREAD_GRAYSCALE) > 127
+            mask = cv2.imread(str(truth), cv2.IMREAD_GRAYSCALE) > 127
+            yield Picture(image, mask, float(mask.any()))  # how much is hidden is not known
 
     return follow(config, DAVIS, pictures())
 

@@ -62,10 +62,17 @@ _HIDING = ("carphone_pristine.mp4:5", "grace_hopper.jpg", "bigbuckbunny.mp4:60",
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A frame: RGB ``uint8 (H, W, 3)``, and what is seen of the thing, ``bool (H, W)``."""
+    """A frame.
+
+    Attributes:
+        image: RGB ``uint8 (H, W, 3)``.
+        truth: ``bool (H, W)``, what is seen of the thing.
+        share: how much of the whole thing that is, 0 to 1.
+    """
 
     image: np.ndarray
     truth: np.ndarray
+    share: float
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ class PhotoScene:
         cut = _photograph(photograph)[y : y + h, x : x + w]
         self._skin = cv2.resize(cut, (2 * _SIDE, 2 * _SIDE), interpolation=cv2.INTER_AREA)
         self._shape = _blob(thing)
+        self._area = float(self._shape.sum()) / 4  # at scale 1
 
     def at(self, index: int) -> Picture:
         """A frame, from 0 to ``LENGTH - 1``."""
@@ -151,7 +159,10 @@ class PhotoScene:
             image = cv2.blur(image, (moment.blur, 1))
         rng = np.random.default_rng(index)
         image = image * moment.light + rng.normal(0, 2, image.shape)
-        return Picture(np.clip(image, 0, 255).astype(np.uint8), seen > 0.5)
+        truth = seen > 0.5
+        whole = self._area * (moment.thing.scale * moment.zoom) ** 2
+        share = min(float(truth.sum()) / whole, 1.0)
+        return Picture(np.clip(image, 0, 255).astype(np.uint8), truth, share)
 
     def _with(
         self, image: np.ndarray, seen: np.ndarray, pose: Pose, own: bool

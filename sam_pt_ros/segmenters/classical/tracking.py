@@ -17,6 +17,7 @@ from sam_pt_ros.segmenters.classical.motion import Motion
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
 from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spacing, spread_belief
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
+from sam_pt_ros.segmenters.classical.search import search
 from sam_pt_ros.segmenters.classical.seeding import Seed
 from sam_pt_ros.segmenters.classical.state import State
 from sam_pt_ros.segmenters.classical.views import Sighting, View
@@ -50,9 +51,6 @@ _VIEW_PERIOD = 8  # frames between remembered views
 _WHOLE = 0.8  # area relative to the usual area from which a view is remembered
 _RIGID_INLIERS = 10
 _REAPPEARED = 0.2  # area relative to the usual area from which a hidden object counts as found
-_SEARCH_MARGIN = 0.8  # margin around a searched place, in object sizes
-_SEARCH_GROWTH = 0.3  # growth of the margin, relative to the distance the object may have moved
-_SEARCH_FRAMES = 30  # after which the margin around the last seen place has doubled
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,10 +186,7 @@ def _look_for(
     options: ClassicalOptions,
 ) -> State:
     """Search a hidden object."""
-    box = _search_box(before, frame)
-    sighting = views.find(before.views, frame, box)
-    if sighting is None:
-        sighting = views.find_whole(before.views[-1], frame, box)
+    sighting = search(before, frame)
     if sighting is None:
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     expectation = _from_sighting(sighting, before, frame, options)
@@ -212,19 +207,6 @@ def _moves_strangely(before: State, expected: Expectation) -> bool:
     apart = float(np.linalg.norm(expected.velocity - before.velocity))
     usual = float(np.linalg.norm(before.velocity))
     return apart > max(_STRANGE_SPEED * usual, _STRANGE_SHIFT * before.size)
-
-
-def _search_box(before: State, frame: Frame) -> tuple[float, float, float, float]:
-    """Box in which to search a hidden object: in turns where it was heading and last seen."""
-    heading = before.velocity * before.hidden
-    x0, y0, x1, y1 = before.box
-    margin = _SEARCH_MARGIN * before.size
-    if before.hidden % 2:
-        margin += _SEARCH_GROWTH * float(np.linalg.norm(heading))
-        x = float(np.clip((x0 + x1) / 2 + heading[0], 0, frame.width - 1))
-        y = float(np.clip((y0 + y1) / 2 + heading[1], 0, frame.height - 1))
-        return _grown((x, y, x, y), before.size / 2 + margin)
-    return _grown((x0, y0, x1, y1), margin * (1 + before.hidden / _SEARCH_FRAMES))
 
 
 def _decide(

@@ -23,12 +23,11 @@ _MAX_PIXELS = 90_000  # largest searched region, pixels
 _CONTRAST = 0.02  # threshold of SIFT; lower gives more keypoints
 _RATIO = 0.8  # of Lowe's test
 _TOLERANCE = 3.0  # working pixels
-_MIN_INLIERS = 6
+MIN_INLIERS = 6
 _SCALES = (0.6, 1.7)  # allowed scale of the object relative to the view
 _COLOUR_TOLERANCE = 22.0  # distance in 8-bit Lab within which pixels agree
 _TEMPLATE_SIZE = 24  # size to which an object is scaled for template matching, pixels
 _MIN_TEMPLATE = 5
-_ANGLES = tuple(range(-40, 41, 10))  # degrees
 _SURE = 0.7  # smallest agreement of a template match; wrong places are below 0.5
 _MIN_CORRELATION = (
     0.35  # smallest correlation of luminance, so that a plain object is not found on a plain wall
@@ -98,6 +97,9 @@ def find(
     views: tuple[View, ...],
     frame: Frame,
     box: tuple[float, float, float, float],
+    *,
+    inliers: int = MIN_INLIERS,
+    pixels: int = _MAX_PIXELS,
 ) -> Sighting | None:
     """Find the best matching view in a box.
 
@@ -105,22 +107,26 @@ def find(
         views: at least one view.
         frame: the frame.
         box: edges x min, y min, x max, y max, image pixels.
+        inliers: number of keypoints that must agree on a transform.
+        pixels: to which the box is reduced at most.
 
     Returns:
         The sighting; None if no view matches.
     """
     scale = views[-1].window.scale
-    pixels = (box[2] - box[0]) * (box[3] - box[1]) * scale**2
-    scale *= min(1.0, float(np.sqrt(_MAX_PIXELS / max(pixels, 1.0))))
+    area = (box[2] - box[0]) * (box[3] - box[1]) * scale**2
+    scale *= min(1.0, float(np.sqrt(pixels / max(area, 1.0))))
     window = Window.around(box, scale, frame.size)
     rgb = window.crop(frame)
     places, descriptors = _keypoints(rgb, None)
-    if len(places) < _MIN_INLIERS:
+    if len(places) < MIN_INLIERS:
         return None
     best: Sighting | None = None
     for view in views:
         found = _match(view, window, rgb, places, descriptors)
-        if found is not None and (best is None or found.inliers > best.inliers):
+        if found is None or found.inliers < inliers:
+            continue
+        if best is None or found.inliers > best.inliers:
             best = found
     return best
 
@@ -139,11 +145,11 @@ def _match(
 ) -> Sighting | None:
     """Match a view with the keypoints of a region; None if too few agree on a transform."""
     known, wanted = view.keypoints
-    if len(known) < _MIN_INLIERS:
+    if len(known) < MIN_INLIERS:
         return None
     pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(wanted, descriptors, k=2)
     good = [p[0] for p in pairs if len(p) == 2 and p[0].distance < _RATIO * p[1].distance]
-    if len(good) < _MIN_INLIERS:
+    if len(good) < MIN_INLIERS:
         return None
     transform, inlier = cv2.estimateAffinePartial2D(
         known[[m.queryIdx for m in good]],
@@ -151,7 +157,7 @@ def _match(
         method=cv2.RANSAC,
         ransacReprojThreshold=_TOLERANCE,
     )
-    if transform is None or int(inlier.sum()) < _MIN_INLIERS:
+    if transform is None or int(inlier.sum()) < MIN_INLIERS:
         return None
     zoom = float(np.hypot(transform[0, 0], transform[1, 0]))
     zoom *= view.window.scale / window.scale
@@ -177,17 +183,18 @@ def _sighting(
 
 
 def find_whole(
-    view: View, frame: Frame, box: tuple[float, float, float, float]
+    view: View, frame: Frame, box: tuple[float, float, float, float], angle: float
 ) -> Sighting | None:
-    """Find a wholly visible view in a box, possibly rotated but of the same size.
+    """Find a wholly visible view in a box, turned by an angle but of the same size.
 
-    This serves objects without distinctive keypoints, such as stripes. It tries every position and
-    several angles at low resolution. A match must agree in colours and in structure.
+    This serves objects without distinctive keypoints, such as stripes. It tries every position at
+    low resolution. A match must agree in colours and in structure.
 
     Args:
         view: the view.
         frame: the frame.
         box: edges x min, y min, x max, y max, image pixels.
+        angle: degrees, counter-clockwise.
 
     Returns:
         The sighting; None if there is no match.
@@ -196,27 +203,21 @@ def find_whole(
     window = Window.around(box, scale, frame.size)
     rgb = window.crop(frame)
     height, width = view.probability.shape
-    shrink = scale / view.window.scale
-    best: tuple[float, np.ndarray] | None = None
-    for angle in _ANGLES:
-        turn = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, shrink)
-        probability = cv2.warpAffine(view.probability, turn, (width, height))
-        x, y, w, h = cv2.boundingRect((probability > 0.5).astype(np.uint8))
-        if w < _MIN_TEMPLATE or h < _MIN_TEMPLATE or w > window.width or h > window.height:
-            continue
-        part = slice(y, y + h), slice(x, x + w)
-        template = cv2.warpAffine(view.rgb, turn, (width, height))[part]
-        mask = (probability[part] > 0.5).astype(np.float32)
-        apart = cv2.matchTemplate(rgb, template, cv2.TM_SQDIFF, mask=cv2.merge([mask] * 3))
-        least, _, place, _ = cv2.minMaxLoc(apart / float(mask.sum()))
-        if best is None or least < best[0]:
-            moved = turn.copy()
-            moved[:, 2] += place[0] - x, place[1] - y
-            best = least, moved
-    if best is None:
+    turn = cv2.getRotationMatrix2D(
+        (width / 2 - 0.5, height / 2 - 0.5), angle, scale / view.window.scale
+    )
+    probability = cv2.warpAffine(view.probability, turn, (width, height))
+    x, y, w, h = cv2.boundingRect((probability > 0.5).astype(np.uint8))
+    if w < _MIN_TEMPLATE or h < _MIN_TEMPLATE or w > window.width or h > window.height:
         return None
-    sighting = _sighting(view, window, rgb, best[1], 0)
-    moved = cv2.warpAffine(view.rgb, best[1], (window.width, window.height))
+    part = slice(y, y + h), slice(x, x + w)
+    template = cv2.warpAffine(view.rgb, turn, (width, height))[part]
+    mask = (probability[part] > 0.5).astype(np.float32)
+    apart = cv2.matchTemplate(rgb, template, cv2.TM_SQDIFF, mask=cv2.merge([mask] * 3))
+    place = cv2.minMaxLoc(apart)[2]
+    turn[:, 2] += place[0] - x, place[1] - y
+    sighting = _sighting(view, window, rgb, turn, 0)
+    moved = cv2.warpAffine(view.rgb, turn, (window.width, window.height))
     alike = _correlation(moved, rgb, sighting.whole > 0.5)
     return sighting if sighting.agreement > _SURE and alike > _MIN_CORRELATION else None
 
