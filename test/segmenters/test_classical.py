@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -207,3 +208,26 @@ def test_objects_can_be_replayed_one_after_the_other(hiding: scenes.Scene) -> No
         prompt = on(seen_points(hiding, index))
         found = ask(segmenter, hiding.frames[index], prompt)
         assert np.array_equal(found.logits, ask(alone, hiding.frames[index], prompt).logits)
+
+
+def test_a_thing_that_comes_near_may_fill_the_image() -> None:
+    """The target does not disappear on arrival."""
+    skin = scenes.texture((300, 300), 2, (190, 120, 90))
+    ground = scenes.texture(scenes.SIZE, 1, (70, 110, 80))
+    height, width = scenes.SIZE
+    segmenter = new_segmenter()
+    shares = []
+    for index in range(60):
+        scale = 0.4 * 1.035**index
+        matrix = np.array(
+            [[scale, 0, width / 2 - 150 * scale], [0, scale, height / 2 - 150 * scale]]
+        )
+        cover = cv2.warpAffine(np.ones((300, 300), np.uint8), matrix, (width, height)) > 0
+        image = np.where(cover[..., None], cv2.warpAffine(skin, matrix, (width, height)), ground)
+        y, x = np.mgrid[-1:2, -1:2] * 0.6
+        points = np.stack([x.ravel(), y.ravel()], axis=1) * 150 * scale + (width / 2, height / 2)
+        inside = ((points > 2) & (points < (width - 3, height - 3))).all(axis=1)
+        prompt = on(points[inside].astype(np.float32))
+        shares.append(ask(segmenter, Frame(image, index, index), prompt).mask.mean())
+    assert cover.all() and shares[-1] > 0.95
+    assert min(shares[20:]) > 0.3

@@ -40,7 +40,8 @@ _WARY_AREA_RATE = 0.01
 _WHOLLY_SEEN = 0.8  # agreement above which no part of the object is hidden
 _MIN_AREA = 16  # image pixels
 _LOST_AREA = 0.06  # area relative to the usual area below which the object counts as hidden
-_MAX_SHARE = 0.9  # largest area of an object, relative to the image
+_MAX_SHARE = 0.9  # largest area of an object, relative to the image, ...
+_GROWTH = 1.2  # ... unless it was nearly as large: relative to the previous area
 _SHRUNK = 0.7  # area relative to the usual area below which remembered views are searched
 _MAX_DOUBTS = 2
 _STRANGE_SPEED = 0.4  # change of the velocity, relative to it, ...
@@ -299,7 +300,9 @@ def _hide(before: State, frame: Frame) -> State:
 def _is_object(area: float, before: State, frame: Frame) -> bool:
     """Whether a mask's area is plausible for the object."""
     least = max(_MIN_AREA, _LOST_AREA * before.usual_area)
-    return least <= area <= _MAX_SHARE * frame.height * frame.width
+    # What comes near may fill the image, but not at once: that would be the background.
+    most = max(_MAX_SHARE * frame.height * frame.width, _GROWTH * before.area)
+    return least <= area <= most
 
 
 def _remember_view(state: State) -> State:
