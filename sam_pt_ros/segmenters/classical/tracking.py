@@ -47,6 +47,7 @@ _MAX_DOUBTS = 2
 _STRANGE_SPEED = 0.4  # change of the velocity, relative to it, ...
 _STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, above which motion is strange
 _TRUSTED_POINTS = 3  # number of positive points whose simultaneous loss raises a doubt
+_CONTINUED = 0.6  # share of the expected mask that a view must cover
 _VIEW_WEIGHT = 1.5  # weight of a view that was found, relative to that of the motion
 _VIEW_PERIOD = 8  # frames between remembered views
 _WHOLE = 0.8  # area relative to the usual area from which a view is remembered
@@ -132,6 +133,8 @@ def track(
     suspicious = before.rigid and (shrunk or before.recovering or before.doubts > 0)
     if suspicious:
         sighting = views.find(before.views, frame, _grown(before.box, 0.5 * before.size))
+        if sighting is not None and not _covers(sighting, expectation):
+            sighting = None  # another one that looks the same
         if sighting is not None:
             expectation = _with_sighting(expectation, sighting)
     probability, bins = _decide(before, frame, prompt, rivals, options, expectation)
@@ -319,6 +322,14 @@ def _remember_view(state: State) -> State:
     kept = (state.views[0], *state.views[1:][-1:], view)
     rigid = again is not None and again.inliers >= _RIGID_INLIERS
     return replace(state, views=kept, rigid=rigid)
+
+
+def _covers(sighting: Sighting, expected: Expectation) -> bool:
+    """Whether a view was found where the object is expected: objects do not jump."""
+    carried = expected.carried > 0.5
+    whole = expected.window.resample(sighting.whole, sighting.window) > 0.5
+    shared = np.count_nonzero(carried & whole)
+    return shared >= _CONTINUED * np.count_nonzero(carried)
 
 
 def _with_sighting(expected: Expectation, sighting: Sighting) -> Expectation:
