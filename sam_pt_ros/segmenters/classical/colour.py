@@ -128,6 +128,22 @@ def distribution(bins: Bins, weight: np.ndarray) -> np.ndarray:
     return np.asarray(counts / max(float(counts.sum()), 1e-6))
 
 
+def chroma_histogram(lab: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Histogram of colours without their lightness, which changes with the light.
+
+    Args:
+        lab: ``uint8 (h, w, 3)``, from :func:`to_lab`.
+        weight: ``float32 (h, w)``, of each pixel.
+
+    Returns:
+        ``float32 (32, 32)``, by a and b; it sums to 1.
+    """
+    a, b = lab[..., 1].ravel() >> 3, lab[..., 2].ravel() >> 3
+    counts = np.bincount(a.astype(np.int32) * 32 + b, weight.ravel(), 32 * 32)
+    shares = (counts / max(float(counts.sum()), 1e-6)).astype(np.float32).reshape(32, 32)
+    return cv2.GaussianBlur(shares, (3, 3), 0)
+
+
 def _ratio(model: np.ndarray, floor: float) -> np.ndarray:
     """Log ratio of histograms ``(2, bins)``: on the object over around it, ``(bins,)``."""
     ratio: np.ndarray = np.log((model[1] + floor) / (model[0] + floor))

@@ -12,11 +12,13 @@ from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.segmenters.classical.click_region import CORE, click_region
 from sam_pt_ros.segmenters.classical.colour import Appearance, Bins, Histograms, to_lab
+from sam_pt_ros.segmenters.classical.evidence import CERTAIN
 from sam_pt_ros.segmenters.classical.regions import bounding_box
 from sam_pt_ros.segmenters.classical.state import State
 from sam_pt_ros.segmenters.classical.views import View
 from sam_pt_ros.segmenters.classical.window import Window
 
+_STILL_WRONG = 0.7  # factor on the probability that the first mask is wrong, per correction
 _DOT = 2  # radius around a click that is on its side, image pixels
 _DOT_LOGIT = 8.0  # more than any pixel of another object
 
@@ -138,6 +140,8 @@ def _learned(
         usual_area=area,
         appearance=Appearance(seen, seen) if began else state.appearance.corrected(seen),
         views=(View.of(frame, window, probability, extent),),
+        evidence=CERTAIN.at(frame.index),
+        first_certainty=1 - (1 - state.first_certainty) * _STILL_WRONG,
         rigid=False,
         recovering=False,
         doubts=0,

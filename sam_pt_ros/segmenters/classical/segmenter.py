@@ -115,9 +115,6 @@ def _prediction(state: State, frame: Frame, prompt: Prompt) -> MaskPrediction:
     if state.hidden:
         return MaskPrediction.nothing(frame.size)
     logits, origin = state.window.enlarge(_LOGIT * (2 * state.probability - 1), frame.size)
-    inside = state.probability > 0.5
-    certainty = float(np.abs(2 * state.probability[inside] - 1).mean()) if inside.any() else 0.0
-    completeness = min(state.area / state.usual_area, 1.0)
-    score = certainty * np.sqrt(completeness)
+    score = state.evidence.probability * state.first_certainty
     prediction = MaskPrediction(np.maximum(logits, -_LOGIT), origin, frame.size, score)
     return with_clicks(prediction, prompt)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.classical.colour import Appearance
+from sam_pt_ros.segmenters.classical.evidence import Evidence
 from sam_pt_ros.segmenters.classical.views import View
 from sam_pt_ros.segmenters.classical.window import Window
 
@@ -33,6 +34,8 @@ class State:
         doubts: consecutive frames with signs that it is hidden.
         recovering: whether it was found again but not yet seen as a whole.
         views: remembered views, the first one and the latest ones.
+        evidence: what speaks for the mask.
+        first_certainty: probability that the first mask was right, 0 to 1.
         rigid: whether the previous view was found again when the last one was remembered.
     """
 
@@ -47,6 +50,8 @@ class State:
     points: np.ndarray
     negatives: np.ndarray
     obeyed: int
+    evidence: Evidence
+    first_certainty: float
     index: int
     hidden: int = 0
     doubts: int = 0

@@ -13,6 +13,8 @@ from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.segmenters.classical import views
 from sam_pt_ros.segmenters.classical.colour import Bins, Histograms, to_lab
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
+from sam_pt_ros.segmenters.classical.evidence import CERTAIN, NOTHING
+from sam_pt_ros.segmenters.classical.identity import examine
 from sam_pt_ros.segmenters.classical.motion import Motion
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
 from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spacing, spread_belief
@@ -48,6 +50,11 @@ _STRANGE_SPEED = 0.4  # change of the velocity, relative to it, ...
 _STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, above which motion is strange
 _TRUSTED_POINTS = 3  # number of positive points whose simultaneous loss raises a doubt
 _CONTINUED = 0.6  # share of the expected mask that a view must cover
+_DOUBTFUL = 0.4  # probability of the evidence below which an object may be hidden, ...
+_IMPOSSIBLE = 0.02  # ... and below which it is
+_CONVINCING = 0.5  # probability from which a hidden object counts as found
+_SURE = 0.8  # probability from which other signs are no doubts
+_SWOLLEN = 2.5  # area relative to the usual area from which a mask may be that of something else
 _VIEW_WEIGHT = 1.5  # weight of a view that was found, relative to that of the motion
 _VIEW_PERIOD = 8  # frames between remembered views
 _WHOLE = 0.8  # area relative to the usual area from which a view is remembered
@@ -100,6 +107,8 @@ def start(found: Seed, frame: Frame, prompt: Prompt, obeyed: int) -> State:
         points=prompt.points[prompt.labels == 1],
         negatives=prompt.points[prompt.labels == 0],
         obeyed=obeyed,
+        evidence=CERTAIN.at(frame.index),
+        first_certainty=found.certainty,
         index=frame.index,
         views=(View.of(frame, found.window, found.probability, size),),
     )
@@ -141,14 +150,20 @@ def track(
     box, area = _extent(probability, expectation.window)
     if box is None or not _is_object(area, before, frame):
         return _hide(before, frame)
-    doubts = 0
+    state = _seen(before, frame, prompt, expectation, probability, box, area)
+    evidence = examine(state, frame, before.evidence, before.usual_area)
+    sure = evidence.probability
+    doubtful = sure < _DOUBTFUL
     if sighting is None:
         missed = suspicious and _moves_strangely(before, expectation)
-        vanished = len(before.points) >= _TRUSTED_POINTS and not (prompt.labels == 1).any()
-        doubts = before.doubts + 1 if missed or vanished else 0
-    if doubts > _MAX_DOUBTS:
+        trusted = len(before.points) >= _TRUSTED_POINTS or before.doubts > 0
+        vanished = trusted and not (prompt.labels == 1).any()
+        swollen = area > _SWOLLEN * before.usual_area
+        doubtful |= missed or ((vanished or swollen) and sure < _SURE)
+    doubts = before.doubts + 1 if doubtful else 0
+    if doubts > _MAX_DOUBTS or sure < _IMPOSSIBLE:
         return _hide(before, frame)
-    state = _seen(before, frame, prompt, expectation, probability, box, area)
+    state = replace(state, evidence=evidence)
     if sighting is not None and sighting.agreement > _WHOLLY_SEEN:
         whole = _extent(sighting.whole, sighting.window)[1]
         recovering = state.recovering and area < _WHOLE * whole
@@ -203,7 +218,10 @@ def _look_for(
     ):
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     seen = _seen(before, frame, prompt, expectation, probability, found, area)
-    return replace(seen, recovering=True)
+    evidence = examine(seen, frame, NOTHING, before.usual_area)
+    if evidence.probability < _CONVINCING:
+        return replace(before, hidden=before.hidden + 1, index=frame.index)
+    return replace(seen, evidence=evidence, recovering=True)
 
 
 def _moves_strangely(before: State, expected: Expectation) -> bool:
@@ -314,6 +332,7 @@ def _remember_view(state: State) -> State:
     if (
         state.index - latest.index < _VIEW_PERIOD
         or state.doubts
+        or state.evidence.probability < _SURE
         or state.area < _WHOLE * state.usual_area
     ):
         return state

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters.classical.colour import chroma_histogram, to_lab
 from sam_pt_ros.segmenters.classical.window import Window
 
 _SIZE = 90  # size to which an object is scaled in a view, pixels
@@ -24,6 +25,8 @@ _CONTRAST = 0.02  # threshold of SIFT; lower gives more keypoints
 _RATIO = 0.8  # of Lowe's test
 _TOLERANCE = 3.0  # working pixels
 MIN_INLIERS = 6
+_LEAST_MATCHES = 4  # to count them
+_MATCH_MARGIN = 0.15  # around the object, in object sizes
 _SCALES = (0.6, 1.7)  # allowed scale of the object relative to the view
 _COLOUR_TOLERANCE = 22.0  # distance in 8-bit Lab within which pixels agree
 _TEMPLATE_SIZE = 24  # size to which an object is scaled for template matching, pixels
@@ -72,6 +75,11 @@ class View:
         """Keypoints: positions ``float32 (N, 2)`` and descriptors ``float32 (N, 128)``."""
         mask = cv2.erode((self.probability > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8))
         return _keypoints(self.rgb, mask)
+
+    @cached_property
+    def chroma(self) -> np.ndarray:
+        """Colours of the object, from :func:`.chroma_histogram`."""
+        return chroma_histogram(to_lab(self.rgb), self.probability)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +152,31 @@ def _match(
     view: View, window: Window, rgb: np.ndarray, places: np.ndarray, descriptors: np.ndarray
 ) -> Sighting | None:
     """Match a view with the keypoints of a region; None if too few agree on a transform."""
+    fitted = _fitted(view, places, descriptors, MIN_INLIERS)
+    if fitted is None:
+        return None
+    transform, inliers = fitted
+    zoom = float(np.hypot(transform[0, 0], transform[1, 0]))
+    zoom *= view.window.scale / window.scale
+    if not _SCALES[0] < zoom < _SCALES[1]:
+        return None
+    sighting = _sighting(view, window, rgb, transform, inliers)
+    return sighting if sighting.agreement >= _MIN_AGREEMENT else None
+
+
+def _fitted(
+    view: View, places: np.ndarray, descriptors: np.ndarray, least: int
+) -> tuple[np.ndarray, int] | None:
+    """The similarity transform of a view's keypoints to others, and how many agree on it.
+
+    None if fewer than ``least`` agree.
+    """
     known, wanted = view.keypoints
-    if len(known) < MIN_INLIERS:
+    if min(len(known), len(places)) < least:
         return None
     pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(wanted, descriptors, k=2)
     good = [p[0] for p in pairs if len(p) == 2 and p[0].distance < _RATIO * p[1].distance]
-    if len(good) < MIN_INLIERS:
+    if len(good) < least:
         return None
     transform, inlier = cv2.estimateAffinePartial2D(
         known[[m.queryIdx for m in good]],
@@ -157,14 +184,9 @@ def _match(
         method=cv2.RANSAC,
         ransacReprojThreshold=_TOLERANCE,
     )
-    if transform is None or int(inlier.sum()) < MIN_INLIERS:
+    if transform is None or int(inlier.sum()) < least:
         return None
-    zoom = float(np.hypot(transform[0, 0], transform[1, 0]))
-    zoom *= view.window.scale / window.scale
-    if not _SCALES[0] < zoom < _SCALES[1]:
-        return None
-    sighting = _sighting(view, window, rgb, transform, int(inlier.sum()))
-    return sighting if sighting.agreement >= _MIN_AGREEMENT else None
+    return transform, int(inlier.sum())
 
 
 def _sighting(
@@ -180,6 +202,25 @@ def _sighting(
     agreement = float((agree * whole).sum() / max(float(whole.sum()), 1.0))
     seen = (whole * np.clip(2 * agree - 0.2, 0, 1)).astype(np.float32)
     return Sighting(inliers, agreement, window, seen, whole)
+
+
+def matching_keypoints(
+    view: View, frame: Frame, box: tuple[float, float, float, float], size: float
+) -> int:
+    """How many keypoints of a view are found again in a box, moved, turned and scaled together.
+
+    Args:
+        view: the view.
+        frame: the frame.
+        box: edges of the object: x min, y min, x max, y max, image pixels.
+        size: size of the object, image pixels.
+    """
+    margin = _MATCH_MARGIN * size
+    around = box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
+    window = Window.around(around, min(_SIZE / max(size, 4.0), _MAX_SCALE), frame.size)
+    places, descriptors = _keypoints(window.crop(frame), None)
+    fitted = _fitted(view, places, descriptors, _LEAST_MATCHES)
+    return 0 if fitted is None else fitted[1]
 
 
 def find_whole(
