@@ -62,7 +62,9 @@ class ClassicalSegmenter(Segmenter):
             rivals = [
                 other
                 for object_id, other in earlier.items()
-                if object_id != prompt.object_id and other is not None and not other.hidden
+                if object_id != prompt.object_id
+                and other is not None
+                and not (other.hidden or other.doubted)
             ]
             known = prompt.where(prompt.gestures <= before.obeyed)
             state = track(before, frame, known, rivals, self.options)
@@ -112,7 +114,7 @@ class ClassicalSegmenter(Segmenter):
 
 def _prediction(state: State, frame: Frame, prompt: Prompt) -> MaskPrediction:
     """The mask at image resolution, with every click on its side."""
-    if state.hidden:
+    if state.hidden or state.doubted:
         return MaskPrediction.nothing(frame.size)
     logits, origin = state.window.enlarge(_LOGIT * (2 * state.probability - 1), frame.size)
     score = state.evidence.probability * state.first_certainty

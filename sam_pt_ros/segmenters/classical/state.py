@@ -12,6 +12,13 @@ from sam_pt_ros.segmenters.classical.evidence import Evidence
 from sam_pt_ros.segmenters.classical.views import View
 from sam_pt_ros.segmenters.classical.window import Window
 
+MAX_DOUBTS = 2
+"""Frames in a row with signs that an object is hidden after which it counts as hidden."""
+
+
+_BELIEVED = 0.1
+"""Probability of the evidence below which a mask is not published."""
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -32,6 +39,7 @@ class State:
         index: index of the newest frame in which the object was searched.
         hidden: frames since ``frame`` in which it was not seen.
         doubts: consecutive frames with signs that it is hidden.
+        unsure: consecutive frames in which the evidence spoke against the mask.
         recovering: whether it was found again but not yet seen as a whole.
         views: remembered views, the first one and the latest ones.
         evidence: what speaks for the mask.
@@ -55,9 +63,15 @@ class State:
     index: int
     hidden: int = 0
     doubts: int = 0
+    unsure: int = 0
     recovering: bool = False
     views: tuple[View, ...] = ()
     rigid: bool = False
+
+    @property
+    def doubted(self) -> bool:
+        """Whether its mask is followed, but not believed to show the object any more."""
+        return self.unsure > MAX_DOUBTS and self.evidence.probability < _BELIEVED
 
     @property
     def size(self) -> float:

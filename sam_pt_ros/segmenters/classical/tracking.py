@@ -21,7 +21,7 @@ from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spaci
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
 from sam_pt_ros.segmenters.classical.search import search
 from sam_pt_ros.segmenters.classical.seeding import Seed
-from sam_pt_ros.segmenters.classical.state import State
+from sam_pt_ros.segmenters.classical.state import MAX_DOUBTS, State
 from sam_pt_ros.segmenters.classical.views import Sighting, View
 from sam_pt_ros.segmenters.classical.window import Window
 
@@ -45,13 +45,13 @@ _LOST_AREA = 0.06  # area relative to the usual area below which the object coun
 _MAX_SHARE = 0.9  # largest area of an object, relative to the image, ...
 _GROWTH = 1.2  # ... unless it was nearly as large: relative to the previous area
 _SHRUNK = 0.7  # area relative to the usual area below which remembered views are searched
-_MAX_DOUBTS = 2
 _STRANGE_SPEED = 0.4  # change of the velocity, relative to it, ...
 _STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, above which motion is strange
 _TRUSTED_POINTS = 3  # number of positive points whose simultaneous loss raises a doubt
 _CONTINUED = 0.6  # share of the expected mask that a view must cover
 _DOUBTFUL = 0.4  # probability of the evidence below which an object may be hidden, ...
-_IMPOSSIBLE = 0.02  # ... and below which it is
+_PATIENCE = 40  # frames in which a mask that is not believed is followed all the same
+_IMPOSSIBLE = 1e-5  # ... and below which it is
 _CONVINCING = 0.5  # probability from which a hidden object counts as found
 _SURE = 0.8  # probability from which other signs are no doubts
 _SWOLLEN = 2.5  # area relative to the usual area from which a mask may be that of something else
@@ -135,6 +135,10 @@ def track(
     """
     if before.hidden:
         return _look_for(before, frame, prompt, rivals, options)
+    if before.unsure > MAX_DOUBTS and before.unsure % 2:
+        found = _look_for(replace(before, hidden=before.unsure), frame, prompt, rivals, options)
+        if not found.hidden:
+            return found
     expectation = _follow(before, frame, prompt, options)
     sighting: Sighting | None = None
     expected_area = _extent(expectation.carried, expectation.window)[1]
@@ -153,22 +157,21 @@ def track(
     state = _seen(before, frame, prompt, expectation, probability, box, area)
     evidence = examine(state, frame, before.evidence, before.usual_area)
     sure = evidence.probability
-    doubtful = sure < _DOUBTFUL
-    if sighting is None:
-        missed = suspicious and _moves_strangely(before, expectation)
-        trusted = len(before.points) >= _TRUSTED_POINTS or before.doubts > 0
-        vanished = trusted and not (prompt.labels == 1).any()
-        swollen = area > _SWOLLEN * before.usual_area
-        doubtful |= missed or ((vanished or swollen) and sure < _SURE)
-    doubts = before.doubts + 1 if doubtful else 0
-    if doubts > _MAX_DOUBTS or sure < _IMPOSSIBLE:
+    missed = sighting is None and suspicious and _moves_strangely(before, expectation)
+    trusted = len(before.points) >= _TRUSTED_POINTS or before.unsure > 0
+    vanished = trusted and not (prompt.labels == 1).any()
+    swollen = area > _SWOLLEN * before.usual_area
+    unlikely = sure < _DOUBTFUL or (sure < _SURE and sighting is None and (vanished or swollen))
+    doubts = before.doubts + 1 if missed else 0
+    unsure = before.unsure + 1 if unlikely else 0
+    if doubts > MAX_DOUBTS or unsure > _PATIENCE or sure < _IMPOSSIBLE:
         return _hide(before, frame)
-    state = replace(state, evidence=evidence)
+    state = replace(state, evidence=evidence, unsure=unsure)
     if sighting is not None and sighting.agreement > _WHOLLY_SEEN:
         whole = _extent(sighting.whole, sighting.window)[1]
         recovering = state.recovering and area < _WHOLE * whole
         state = replace(state, usual_area=whole, recovering=recovering)
-    elif sighting is None and doubts == 0:
+    elif sighting is None and doubts == unsure == 0:
         state = _learn(state, bins)
         if not shrunk:
             velocity = before.velocity + _VELOCITY_RATE * (expectation.velocity - before.velocity)
@@ -297,6 +300,7 @@ def _seen(
         negatives=prompt.points[prompt.labels == 0],
         hidden=0,
         doubts=0,
+        unsure=0,
         index=frame.index,
     )
 
@@ -315,7 +319,7 @@ def _learn(state: State, bins: Bins) -> State:
 
 def _hide(before: State, frame: Frame) -> State:
     """The state of an object that is hidden from this frame on."""
-    return replace(before, hidden=1, doubts=0, index=frame.index)
+    return replace(before, hidden=1, doubts=0, unsure=0, index=frame.index)
 
 
 def _is_object(area: float, before: State, frame: Frame) -> bool:
@@ -332,7 +336,7 @@ def _remember_view(state: State) -> State:
     if (
         state.index - latest.index < _VIEW_PERIOD
         or state.doubts
-        or state.evidence.probability < _SURE
+        or state.evidence.probability < _CONVINCING
         or state.area < _WHOLE * state.usual_area
     ):
         return state
