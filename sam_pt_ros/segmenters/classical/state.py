@@ -16,10 +16,6 @@ MAX_DOUBTS = 2
 """Frames in a row with signs that an object is hidden after which it counts as hidden."""
 
 
-_BELIEVED = 0.1
-"""Probability of the evidence below which a mask is not published."""
-
-
 @dataclass(frozen=True, eq=False)
 class State:
     """The state of an object after one frame; immutable, so that a frame can be repeated.
@@ -71,7 +67,7 @@ class State:
     @property
     def doubted(self) -> bool:
         """Whether its mask is followed, but not believed to show the object any more."""
-        return self.unsure > MAX_DOUBTS and self.evidence.probability < _BELIEVED
+        return self.unsure > MAX_DOUBTS
 
     @property
     def size(self) -> float:

@@ -49,11 +49,12 @@ _STRANGE_SPEED = 0.4  # change of the velocity, relative to it, ...
 _STRANGE_SHIFT = 0.02  # ... or in object sizes per frame, above which motion is strange
 _TRUSTED_POINTS = 3  # number of positive points whose simultaneous loss raises a doubt
 _CONTINUED = 0.6  # share of the expected mask that a view must cover
-_DOUBTFUL = 0.4  # probability of the evidence below which an object may be hidden, ...
+_DOUBTFUL = 0.1  # probability of the evidence below which an object may be hidden, ...
 _PATIENCE = 40  # frames in which a mask that is not believed is followed all the same
+_LEARNABLE = 0.4  # probability from which the models are updated
 _IMPOSSIBLE = 1e-5  # ... and below which it is
 _CONVINCING = 0.5  # probability from which a hidden object counts as found
-_SURE = 0.8  # probability from which other signs are no doubts
+_SURE = 0.5  # probability from which other signs are no doubts
 _SWOLLEN = 2.5  # area relative to the usual area from which a mask may be that of something else
 _VIEW_WEIGHT = 1.5  # weight of a view that was found, relative to that of the motion
 _VIEW_PERIOD = 8  # frames between remembered views
@@ -135,7 +136,7 @@ def track(
     """
     if before.hidden:
         return _look_for(before, frame, prompt, rivals, options)
-    if before.unsure > MAX_DOUBTS and before.unsure % 2:
+    if before.doubted and before.unsure % 2:
         found = _look_for(replace(before, hidden=before.unsure), frame, prompt, rivals, options)
         if not found.hidden:
             return found
@@ -171,7 +172,7 @@ def track(
         whole = _extent(sighting.whole, sighting.window)[1]
         recovering = state.recovering and area < _WHOLE * whole
         state = replace(state, usual_area=whole, recovering=recovering)
-    elif sighting is None and doubts == unsure == 0:
+    elif sighting is None and doubts == 0 and sure > _LEARNABLE:
         state = _learn(state, bins)
         if not shrunk:
             velocity = before.velocity + _VELOCITY_RATE * (expectation.velocity - before.velocity)
