@@ -34,19 +34,19 @@ def search(before: State, frame: Frame) -> Sighting | None:
     """Look for a hidden object in the part of the image whose turn it is.
 
     In turns: near where it was seen last, near where it was heading, in a tile of the whole
-    image. Near places are also compared with the newest view as a whole: upright where it was
-    heading, at one of several angles where it was seen last.
+    image, near where it was heading. Near places are also compared with the newest view as a
+    whole: upright where it was heading, at one of several angles where it was seen last.
     """
-    turn, part = divmod(before.hidden - 1, 3)
+    turn, part = divmod(before.hidden - 1, 4)
     if part == 2:
         boxes = tiles(before, frame)
         box = boxes[turn % len(boxes)]
         return views.find(before.views, frame, box, inliers=_FAR_INLIERS, pixels=_TILE)
-    box = _nearby(before, frame, heading=part == 1)
+    box = _nearby(before, frame, heading=part != 0)
     sighting = views.find(before.views, frame, box, pixels=_NEAR)
     if sighting is not None:
         return sighting
-    angle = 0 if part == 1 else _ANGLES[turn % len(_ANGLES)]
+    angle = 0 if part else _ANGLES[turn % len(_ANGLES)]
     return views.find_whole(before.views[-1], frame, box, angle)
 
 
