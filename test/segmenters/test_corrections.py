@@ -74,7 +74,8 @@ def test_every_clicked_pixel_is_on_its_side(clicks: list[Click]) -> None:
     together = ask(create_segmenter("classical"), clicks)
     assert np.array_equal(mask, together), "as if all had been given at once"
     moved = ask(segmenter, clicks, Frame(PATCHES.image, 1, 1))
-    assert all(sides(moved, clicks)), "as long as they are tracked"
+    # As long as they are tracked, unless the object counts as hidden and has no mask at all.
+    assert all(sides(moved, clicks)) or not moved.any()
 
 
 def test_clicks_side_by_side_have_their_own_pixels() -> None:

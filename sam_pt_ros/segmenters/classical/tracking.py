@@ -151,12 +151,12 @@ def track(
             sighting = None  # another one that looks the same
         if sighting is not None:
             expectation = _with_sighting(expectation, sighting)
-    probability, bins = _decide(before, frame, prompt, rivals, options, expectation)
+    probability, bins, lab = _decide(before, frame, prompt, rivals, options, expectation)
     box, area = _extent(probability, expectation.window)
     if box is None or not _is_object(area, before, frame):
         return _hide(before, frame)
     state = _seen(before, frame, prompt, expectation, probability, box, area)
-    evidence = examine(state, frame, before.evidence, before.usual_area)
+    evidence = examine(state, frame, lab, before.evidence, before.usual_area)
     sure = evidence.probability
     missed = sighting is None and suspicious and _moves_strangely(before, expectation)
     trusted = len(before.points) >= _TRUSTED_POINTS or before.unsure > 0
@@ -213,7 +213,7 @@ def _look_for(
     if sighting is None:
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     expectation = _from_sighting(sighting, before, frame, options)
-    probability, _ = _decide(before, frame, prompt, rivals, options, expectation)
+    probability, _, lab = _decide(before, frame, prompt, rivals, options, expectation)
     found, area = _extent(probability, expectation.window)
     if (
         found is None
@@ -222,7 +222,7 @@ def _look_for(
     ):
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     seen = _seen(before, frame, prompt, expectation, probability, found, area)
-    evidence = examine(seen, frame, NOTHING, before.usual_area)
+    evidence = examine(seen, frame, lab, NOTHING, before.usual_area)
     if evidence.probability < _CONVINCING:
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     return replace(seen, evidence=evidence, recovering=True)
@@ -242,11 +242,12 @@ def _decide(
     rivals: Sequence[State],
     options: ClassicalOptions,
     expected: Expectation,
-) -> tuple[np.ndarray, Bins]:
+) -> tuple[np.ndarray, Bins, np.ndarray]:
     """Combine the expectation, colours, motion and points.
 
     Returns:
-        The object's probability, ``float32 (h, w)``, and the histogram bins of the window.
+        The object's probability, ``float32 (h, w)``; the histogram bins of the window; and its
+        crop in Lab, ``uint8 (h, w, 3)``.
     """
     window, carried = expected.window, expected.carried
     lab = to_lab(window.crop(frame))
@@ -277,7 +278,7 @@ def _decide(
         evidence -= _RIVAL_WEIGHT * window.resample(rival.probability, rival.window)
     weights = contrast_weights(lab.astype(np.float32))
     probability = cut(evidence, weights, options.smoothness, carried, options.iterations)
-    return connected(probability, carried, points, prompt.labels), bins
+    return connected(probability, carried, points, prompt.labels), bins, lab
 
 
 def _seen(
