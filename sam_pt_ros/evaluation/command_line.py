@@ -139,10 +139,11 @@ def _add_jobs(group: Container) -> None:
     )
     group.add_argument(
         "--start",
-        choices=("points", "click", "mask"),
+        choices=("points", "click", "box", "mask"),
         default="points",
         help="how an object is started: with points sampled from its first mask (default), with "
-        "one click on the innermost pixel of that mask, or with the mask itself",
+        "one click on the innermost pixel of that mask, with its bounding box, or with the mask "
+        "itself",
     )
     group.add_argument(
         "--engine",

@@ -13,10 +13,11 @@ from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.pipeline.point_selection import select_points
 
-Start = Literal["points", "click", "mask"]
+Start = Literal["points", "click", "box", "mask"]
 STARTS: Mapping[Start, str] = {
     "points": "query points sampled from the first mask, as in the paper",
     "click": "one click on the innermost pixel of the first mask",
+    "box": "the bounding box of the first mask",
     "mask": "the first mask itself",
 }
 
@@ -44,6 +45,9 @@ def first_prompt(
         raise UserError("the object's first mask is empty; check its annotation")
     if start == "mask":
         return ObjectPrompt(mask=mask)
+    if start == "box":
+        x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+        return ObjectPrompt(box=np.array([x, y, x + width - 1, y + height - 1]))
     if start == "click":
         return ObjectPrompt(inner_point(mask)[None], np.array([POSITIVE], np.int32))
     on = select_points(

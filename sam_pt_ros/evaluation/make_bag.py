@@ -60,8 +60,12 @@ class MakeBagOptions:
     def __post_init__(self) -> None:
         if self.start and not self.clicks:
             raise UserError("--start says when to click; give clicks with --click")
-        if self.prompt == "mask":
-            raise UserError("a bag holds clicks, not masks; use the prompt 'points' or 'click'")
+        others = {"box": "boxes", "mask": "masks"}
+        if self.prompt in others:
+            raise UserError(
+                f"a bag holds clicks, not {others[self.prompt]}; use the prompt 'points' or "
+                "'click'"
+            )
         if not 0.001 <= self.rate <= 1000:
             raise UserError(f"--rate must be 0.001 to 1000 frames per second, got {self.rate:g}")
 

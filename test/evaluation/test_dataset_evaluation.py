@@ -507,7 +507,7 @@ def test_a_test_set_makes_a_submission_and_no_figures(
     assert [row.scored for row in read_rows(out / "scores.csv", ScoreRow)] == [0, 0]
 
 
-@pytest.mark.parametrize("start", ["click", "mask"])
+@pytest.mark.parametrize("start", ["click", "box", "mask"])
 def test_other_ways_to_start_are_other_results(
     root: Path, evaluated: Evaluated, tmp_path: Path, start: str
 ) -> None:
@@ -553,7 +553,7 @@ def bad(root: Path) -> Iterator[tuple[list[str], str]]:
     yield [*there, "--engine", "threads"], "invalid choice: 'threads'"
     yield [*there, "--workers", "0"], "must be a whole number, 1 or more; got '0'"
     yield [*there, "--seeds", "0"], "must be a whole number, 1 or more; got '0'"
-    yield [*there, "--start", "box"], "invalid choice: 'box'"
+    yield [*there, "--start", "circle"], "invalid choice: 'circle'"
     yield [*there, "--config", str(root / "none.yaml")], "none.yaml"
     yield (
         [*there, "--out", str(root / "JPEGImages/480p/disc/00000.png")],

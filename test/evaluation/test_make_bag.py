@@ -167,6 +167,7 @@ def test_a_frame_that_cannot_be_read_is_left_out_with_its_truth(
     [
         ({"start": 1.0}, "give clicks with --click"),
         ({"prompt": "mask"}, "a bag holds clicks, not masks"),
+        ({"prompt": "box"}, "a bag holds clicks, not boxes"),
         ({"rate": 0.0}, "--rate must be"),
     ],
 )

@@ -374,6 +374,15 @@ def test_a_click_is_one_point_and_a_mask_is_the_mask() -> None:
     assert len(shown.points) == 0
 
 
+def test_a_box_bounds_the_mask_with_its_outermost_pixels() -> None:
+    mask = np.zeros((120, 160), np.bool_)
+    mask[20:41, 30:61] = True
+    mask[41, 45] = True
+    box = pointed_at("box", mask)
+    assert box.box.tolist() == [30, 20, 60, 41]
+    assert len(box.points) == 0 and box.mask is None
+
+
 @pytest.mark.parametrize("start", STARTS)
 def test_there_is_nothing_to_point_at_in_an_empty_mask(start: Start) -> None:
     with pytest.raises(UserError, match="empty"):
@@ -386,7 +395,7 @@ def test_one_pixel_can_be_pointed_at(start: Start, pixel: tuple[int, int]) -> No
     mask = np.zeros((120, 160), np.bool_)
     mask[pixel] = True
     prompt = pointed_at(start, mask)
-    if start != "mask":
+    if start in ("points", "click"):
         positive = prompt.points[prompt.labels == POSITIVE]
         assert {tuple(point) for point in positive} == {(pixel[1], pixel[0])}
 
