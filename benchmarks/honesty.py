@@ -21,14 +21,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.objects import ObjectPrompt, ObjectState
+from sam_pt_ros.evaluation.datasets.davis import open_davis2016
+from sam_pt_ros.evaluation.sequences import VideoSequence
+from sam_pt_ros.objects import ObjectState
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "test"))
 
-from support.photo_scenes import LENGTH, SCENARIOS, THINGS, PhotoScene, Picture  # noqa: E402
+from support.photo_scenes import (  # noqa: E402
+    LENGTH,
+    SCENARIOS,
+    THINGS,
+    PhotoScene,
+    Picture,
+    follow,
+)
 
 DAVIS = "DAVIS 2016"
 LIE = 0.3
@@ -96,45 +104,34 @@ class Run:
             yield int(found[0]) if len(found) else None
 
 
-def follow(config: Path, name: str, pictures: Iterable[Picture]) -> Run:
-    """Follow a thing from its true mask through pictures."""
-    pipeline = load_configuration(config).create()
-    rows: list[tuple[bool, float, float, float]] = []
-    for index, picture in enumerate(pictures):
-        image, truth = picture.image, picture.truth
-        (result,) = pipeline.process(image, index * 40_000_000)
-        if index == 0:
-            pipeline.add_object(ObjectPrompt(mask=truth))
-            continue
-        found = result.object(1)
-        mask = found.mask.full()
-        union = int((mask | truth).sum())
-        iou = float((mask & truth).sum()) / union if union else 0.0
-        tracking = found.state is ObjectState.TRACKING
-        rows.append((tracking, found.score, iou, picture.share))
+def judge(config: Path, name: str, pictures: Iterable[Picture]) -> Run:
+    """Follow a thing from its true mask through pictures, and note what is said of it."""
+    cv2.setNumThreads(1)
+    rows = [
+        (found.state is ObjectState.TRACKING, found.score, iou, picture.share)
+        for picture, found, iou in follow(config, pictures)
+    ]
     tracking, score, iou, seen = (np.array(column) for column in zip(*rows, strict=True))
-    return Run(name, tracking, score, iou, seen)
+    return Run(name, tracking, score, np.where(seen > 0, iou, 0.0), seen)
 
 
 def scenario(config: Path, job: tuple[str, int]) -> Run:
     """One thing in one scenario."""
-    cv2.setNumThreads(1)
     scene = PhotoScene(*job)
-    return follow(config, job[0], (scene.at(index) for index in range(LENGTH)))
+    return judge(config, job[0], (scene.at(index) for index in range(LENGTH)))
 
 
-def sequence(config: Path, root: Path, name: str) -> Run:
-    """A sequence of DAVIS 2016."""
-    cv2.setNumThreads(1)
+def annotated(config: Path, video: VideoSequence) -> Run:
+    """A sequence of DAVIS 2016; how much of the object is hidden is not known."""
 
     def pictures() -> Iterator[Picture]:
-        for path in sorted((root / "JPEGImages" / "480p" / name).glob("*.jpg")):
-            truth = root / "Annotations" / "480p" / name / f"{path.stem}.png"
-            image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-            mask = cv2.imread(str(truth), cv2.IMREAD_GRAYSCALE) > 127
-            yield Picture(image, mask, float(mask.any()))  # how much is hidden is not known
+        for index in range(len(video.images)):
+            labels = video.truth(index)
+            if labels is not None:
+                mask = labels == 1
+                yield Picture(video.image(index), mask, float(mask.any()))
 
-    return follow(config, DAVIS, pictures())
+    return judge(config, DAVIS, pictures())
 
 
 def row(name: str, runs: Sequence[Run]) -> str:
@@ -214,8 +211,8 @@ def main(arguments: list[str] | None = None) -> int:
         with ProcessPoolExecutor(options.workers) as pool:
             runs = list(pool.map(partial(scenario, options.config), jobs))
             if options.root is not None:
-                found = sorted(p.name for p in (options.root / "JPEGImages" / "480p").iterdir())
-                runs += pool.map(partial(sequence, options.config, options.root), found)
+                videos = open_davis2016(options.root, "val", None).sequences
+                runs += pool.map(partial(annotated, options.config), videos)
     except (UserError, OSError) as error:
         print(f"benchmarks.honesty: {error}", file=sys.stderr)
         return 2

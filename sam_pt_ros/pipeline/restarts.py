@@ -95,6 +95,7 @@ class Restarts:
         """Begin a new stream."""
         self.answered.reset()
         self._catch_up_seconds: float | None = None  # per frame, the last time
+        self._begun = False  # whether one has restarted in this frame: others may wait
         self._sampling_seconds = 0.0  # independent of the number of frames to catch up with
         self.begin_frame()
 

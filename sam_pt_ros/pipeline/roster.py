@@ -122,9 +122,8 @@ class Roster:
         labels = np.full(len(xy), NEGATIVE, np.int32)
         labels[: len(positives) + len(sampled)] = POSITIVE
         ids = self._tracking.add_points(xy, frame, late=self._restarts.budget > 0)
-        gestures = np.full(len(ids), SAMPLED)
-        gestures[: len(positives)] = 0
-        gestures[len(positives) + len(sampled) :][: len(negatives)] = 0
+        groups = [len(each) for each in (positives, sampled, negatives, beside)]
+        gestures = np.repeat([0, SAMPLED, 0, SAMPLED], groups)
         item = TrackedObject(
             object_id,
             request.label,

@@ -18,27 +18,19 @@ from sam_pt_ros.segmenters.classical.search import _nearby, tiles
 from sam_pt_ros.segmenters.classical.segmenter import ClassicalSegmenter
 from sam_pt_ros.segmenters.classical.state import State
 from support import classical_scenes as scenes
-from support.photo_scenes import PhotoScene, Picture
+from support.photo_scenes import PhotoScene, Picture, follow
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "classical.yaml"
 MS = 1_000_000
 
 
-def follow(
+def film(
     name: str, last: int, thing: int = 0
 ) -> Iterator[tuple[int, Picture, ObjectResult, float]]:
-    """Frame by frame: index, picture, result and IoU of a thing that starts from its mask."""
+    """A scenario's frames from the second on: index, picture, result of the thing, IoU."""
     scene = PhotoScene(name, thing)
-    pipeline = load_configuration(CONFIG).create()
-    for index in range(last):
-        picture = scene.at(index)
-        (result,) = pipeline.process(picture.image, index * 40 * MS)
-        if index == 0:
-            pipeline.add_object(ObjectPrompt(mask=picture.truth))
-            continue
-        found = result.object(1)
-        mask = found.mask.full()
-        iou = float((mask & picture.truth).sum()) / max(int((mask | picture.truth).sum()), 1)
+    followed = follow(CONFIG, (scene.at(index) for index in range(last)))
+    for index, (picture, found, iou) in enumerate(followed, start=1):
         yield index, picture, found, iou
 
 
@@ -46,7 +38,7 @@ def follow(
 def test_what_hides_a_thing_is_not_taken_for_it(thing: int) -> None:
     lies = [
         index
-        for index, picture, found, _ in follow("hidden for 100 frames", 70, thing)
+        for index, picture, found, _ in film("hidden for 100 frames", 70, thing)
         if picture.share == 0 and found.state is ObjectState.TRACKING
     ]
     assert lies == []
@@ -55,7 +47,7 @@ def test_what_hides_a_thing_is_not_taken_for_it(thing: int) -> None:
 def test_the_background_is_not_taken_for_a_thing_that_vanished() -> None:
     lies = [
         index
-        for index, picture, found, _ in follow("vanishes before its background", 60)
+        for index, picture, found, _ in film("vanishes before its background", 60)
         if picture.share == 0 and found.state is ObjectState.TRACKING
     ]
     assert lies == [index for index in lies if index < 40 + 5]
@@ -64,7 +56,7 @@ def test_the_background_is_not_taken_for_a_thing_that_vanished() -> None:
 def test_a_thing_is_found_again_elsewhere_and_larger() -> None:
     in_view = [
         (index, iou)
-        for index, picture, _, iou in follow("returns elsewhere", 125)
+        for index, picture, _, iou in film("returns elsewhere", 125)
         if index > 80 and picture.share > 0.25
     ]
     soon = [iou for index, iou in in_view if index < in_view[0][0] + 30]

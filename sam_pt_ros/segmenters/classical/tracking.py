@@ -18,7 +18,7 @@ from sam_pt_ros.segmenters.classical.identity import examine
 from sam_pt_ros.segmenters.classical.motion import Motion
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
 from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spacing, spread_belief
-from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
+from sam_pt_ros.segmenters.classical.regions import bounding_box, centre, connected
 from sam_pt_ros.segmenters.classical.search import search
 from sam_pt_ros.segmenters.classical.seeding import Seed
 from sam_pt_ros.segmenters.classical.state import MAX_DOUBTS, State
@@ -93,7 +93,7 @@ def start(found: Seed, frame: Frame, prompt: Prompt, obeyed: int) -> State:
         prompt: its prompt there.
         obeyed: number of the newest gesture from which the mask was made.
     """
-    box, area = _extent(found.probability, found.window)
+    box, area = found.window.extent(found.probability)
     assert box is not None
     size = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
     return State(
@@ -106,7 +106,6 @@ def start(found: Seed, frame: Frame, prompt: Prompt, obeyed: int) -> State:
         velocity=np.zeros(2),
         appearance=found.appearance,
         points=prompt.points[prompt.labels == 1],
-        negatives=prompt.points[prompt.labels == 0],
         obeyed=obeyed,
         evidence=CERTAIN.at(frame.index),
         first_certainty=found.certainty,
@@ -142,7 +141,7 @@ def track(
             return found
     expectation = _follow(before, frame, prompt, options)
     sighting: Sighting | None = None
-    expected_area = _extent(expectation.carried, expectation.window)[1]
+    expected_area = expectation.window.extent(expectation.carried)[1]
     shrunk = min(expected_area, before.area) < _SHRUNK * before.usual_area
     suspicious = before.rigid and (shrunk or before.recovering or before.doubts > 0)
     if suspicious:
@@ -152,7 +151,7 @@ def track(
         if sighting is not None:
             expectation = _with_sighting(expectation, sighting)
     probability, bins, lab = _decide(before, frame, prompt, rivals, options, expectation)
-    box, area = _extent(probability, expectation.window)
+    box, area = expectation.window.extent(probability)
     if box is None or not _is_object(area, before, frame):
         return _hide(before, frame)
     state = _seen(before, frame, prompt, expectation, probability, box, area)
@@ -169,7 +168,7 @@ def track(
         return _hide(before, frame)
     state = replace(state, evidence=evidence, unsure=unsure)
     if sighting is not None and sighting.agreement > _WHOLLY_SEEN:
-        whole = _extent(sighting.whole, sighting.window)[1]
+        whole = sighting.window.extent(sighting.whole)[1]
         recovering = state.recovering and area < _WHOLE * whole
         state = replace(state, usual_area=whole, recovering=recovering)
     elif sighting is None and doubts == 0 and sure > _LEARNABLE:
@@ -195,7 +194,7 @@ def _follow(before: State, frame: Frame, prompt: Prompt, options: ClassicalOptio
         window,
         carried,
         motion.evidence(carried),
-        _centre(carried),
+        centre(carried),
         before.size * window.scale,
         shift + motion.median(carried) / window.scale,
     )
@@ -214,7 +213,7 @@ def _look_for(
         return replace(before, hidden=before.hidden + 1, index=frame.index)
     expectation = _from_sighting(sighting, before, frame, options)
     probability, _, lab = _decide(before, frame, prompt, rivals, options, expectation)
-    found, area = _extent(probability, expectation.window)
+    found, area = expectation.window.extent(probability)
     if (
         found is None
         or not _is_object(area, before, frame)
@@ -299,7 +298,6 @@ def _seen(
         box=box,
         area=area,
         points=prompt.points[prompt.labels == 1],
-        negatives=prompt.points[prompt.labels == 0],
         hidden=0,
         doubts=0,
         unsure=0,
@@ -366,7 +364,7 @@ def _with_sighting(expected: Expectation, sighting: Sighting) -> Expectation:
         expected,
         carried=np.where(whole > 0.5, seen, np.minimum(expected.carried, 0.5)).astype(np.float32),
         cue=_VIEW_WEIGHT * (2 * seen - 1),
-        centre=_centre(whole),
+        centre=centre(whole),
     )
 
 
@@ -384,7 +382,7 @@ def _from_sighting(
     whole = window.resample(sighting.whole, sighting.window)
     seen = window.resample(sighting.probability, sighting.window)
     return Expectation(
-        window, seen, _VIEW_WEIGHT * (2 * seen - 1), _centre(whole), size * scale, before.velocity
+        window, seen, _VIEW_WEIGHT * (2 * seen - 1), centre(whole), size * scale, before.velocity
     )
 
 
@@ -409,25 +407,6 @@ def _next_window(
     scale = min(object_size / max(before.size, 4.0), _MAX_SCALE)
     around = _grown((x0 + dx, y0 + dy, x1 + dx, y1 + dy), margin)
     return Window.around(around, scale, image_size)
-
-
-def _extent(
-    probability: np.ndarray, window: Window
-) -> tuple[tuple[float, float, float, float] | None, float]:
-    """Box (edges) and area of an object, image pixels; None and 0 if it is empty."""
-    box = bounding_box(probability)
-    if box is None:
-        return None, 0.0
-    (x0, y0), (x1, y1) = window.to_image(np.array([box[:2], box[2:]])).tolist()
-    return (x0, y0, x1, y1), float(np.count_nonzero(probability > 0.5)) / window.scale**2
-
-
-def _centre(probability: np.ndarray) -> np.ndarray:
-    """Centre of the box above 0.5, or of the crop if that is empty; ``(2,)`` working pixels."""
-    box = bounding_box(probability)
-    if box is None:
-        return np.array(probability.shape[::-1]) / 2
-    return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
 
 
 def _grown(

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from sam_pt_ros.frames import Frame
+from sam_pt_ros.segmenters.classical.regions import bounding_box
 
 _PYRAMID = "classical/pyramid"
 _MARGIN = 0.5  # around an object that is segmented from scratch, relative to its longer side
@@ -101,6 +102,20 @@ class Window:
     def to_image(self, xy: np.ndarray) -> np.ndarray:
         """Convert working pixels ``(N, 2)`` to image pixels, ``float32 (N, 2)``."""
         return ((np.asarray(xy) + 0.5) / self.scale + (self.x, self.y)).astype(np.float32)
+
+    def extent(
+        self, probability: np.ndarray
+    ) -> tuple[tuple[float, float, float, float] | None, float]:
+        """Box (edges) and area of an object, image pixels; None and 0 if it is empty.
+
+        Args:
+            probability: ``float32 (height, width)`` in this window, above 0.5 on the object.
+        """
+        box = bounding_box(probability)
+        if box is None:
+            return None, 0.0
+        (x0, y0), (x1, y1) = self.to_image(np.array([box[:2], box[2:]])).tolist()
+        return (x0, y0, x1, y1), float(np.count_nonzero(probability > 0.5)) / self.scale**2
 
     def crop(self, frame: Frame) -> np.ndarray:
         """The frame in this window, RGB ``uint8 (height, width, 3)``; the border is replicated."""
