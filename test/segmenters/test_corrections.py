@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -149,6 +150,15 @@ def test_a_click_says_where_a_hidden_thing_is() -> None:
     moved = np.roll(PATCHES.image, (40, 130), axis=(0, 1))
     mask = ask(segmenter, [(150, 90, 1), (285, 130, 1)], Frame(moved, 4, 4))
     assert mask[130, 285] and mask[105:155, 255:305].mean() > 0.6
+
+
+def test_a_correction_brings_back_a_mask_that_was_not_believed() -> None:
+    segmenter = create_segmenter("classical")
+    ask(segmenter, [(150, 90, 1)])
+    memory = segmenter._memories[1]
+    segmenter._memories[1] = replace(memory, now=replace(memory.now, unsure=3))
+    assert segmenter._memories[1].now.doubted
+    assert ask(segmenter, [(150, 90, 1), (210, 150, 1)])[150, 210]
 
 
 def test_sampled_points_are_no_orders() -> None:

@@ -72,6 +72,7 @@ def obey(state: State, frame: Frame, prompt: Prompt, gesture: int, object_size: 
         rigid=False,
         recovering=False,
         doubts=0,
+        unsure=0,
     )
 
 
