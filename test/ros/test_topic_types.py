@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point, PointStamped
+from rcl_interfaces.srv import GetParameters
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sam_pt_ros.msg import PointPromptArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from sam_pt_ros.ros.topic_types import TypeWatch, other_types, publishers_of, type_name
 from support.listening import Listening
-from support.rig import Camera, Rig
+from support.rig import TIMEOUT, Camera, Rig
 from support.spinning import Logged, spin_until
 
 KINDS = {
@@ -240,10 +242,23 @@ def test_every_input_of_the_node_says_so_and_hears_the_right_type_afterwards(
 
 
 def make_wrong(rig: Rig) -> Callable[[], None]:
-    """Another process, as far as the node knows, with a publisher of each; call it to end it."""
+    """Another process, as far as the node knows, with a publisher of each; call it to end it.
+
+    The publishers are made once the node has answered. Fast DDS asks for a type that it does not
+    know when it discovers the first publisher of it, and does not ask again: where the answer is
+    lost because discovery is not done, the node never hears of the publishers of that type.
+    """
     context = Context()
     context.init(domain_id=rig.domain)
     node = Node("wrong", context=context)
+    client = node.create_client(GetParameters, "/sam_pt/get_parameters")
+    assert client.wait_for_service(TIMEOUT)
+    executor = SingleThreadedExecutor(context=context)
+    answer = client.call_async(GetParameters.Request(names=["tracker"]))
+    executor.add_node(node)
+    executor.spin_until_future_complete(answer, TIMEOUT)
+    assert answer.done()
+    executor.shutdown()
     for name, kind in WRONG.items():
         node.create_publisher(kind, f"/{name}", 1)
 
