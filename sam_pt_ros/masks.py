@@ -97,12 +97,15 @@ class MaskPrediction:
         image_size: height, width of the image.
         score: the segmenter's estimate of the mask's quality, 0 to 1; 0 if the object is not
             seen.
+        revised: whether the segmenter has decided anew what the object's prompt meant. Earlier
+            masks, and points that were sampled from them, may be wrong.
     """
 
     logits: np.ndarray
     origin: tuple[int, int]
     image_size: tuple[int, int]
     score: float
+    revised: bool = False
 
     def __post_init__(self) -> None:
         if self.logits.ndim != 2:

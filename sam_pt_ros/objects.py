@@ -134,6 +134,8 @@ class ObjectResult:
         age: frames since the object was started.
         frames_since_seen: frames since the object was last in state TRACKING; 0 exactly while
             TRACKING. Before the first such frame it counts from the frame before the start.
+        revised: whether the segmenter decided anew in this frame what the object's prompt meant;
+            the mask may be another than that of the frame before.
     """
 
     object_id: int
@@ -145,6 +147,7 @@ class ObjectResult:
     point_labels: np.ndarray
     age: int
     frames_since_seen: int
+    revised: bool = False
 
     @property
     def positives_visible(self) -> int:

@@ -135,14 +135,16 @@ class Observer:
                 moved=predict is None,
                 remember=self._horizon is not None,
             )
+            if prediction.revised:
+                view.item.inform(frame.index)
         objects = [
-            self._result(view, prediction.score, mask, frame.index)
+            self._result(view, prediction, mask, frame.index)
             for view, prediction, mask in zip(views, predictions, masks, strict=True)
         ]
         return Observation(label_image, tuple(objects))
 
     def _result(
-        self, view: ObjectView, score: float, mask: CroppedMask, index: int
+        self, view: ObjectView, prediction: MaskPrediction, mask: CroppedMask, index: int
     ) -> ObjectResult:
         item = view.item
         unseen = index - item.last_seen
@@ -150,12 +152,13 @@ class Observer:
             item.object_id,
             item.label,
             _state(mask, item.lost or unseen > self._options.lost_after),
-            float(score) if mask.area else 0.0,
+            float(prediction.score) if mask.area else 0.0,
             mask,
             view.tracks,
             view.labels,
             age=index - item.start,
             frames_since_seen=unseen,
+            revised=prediction.revised,
         )
 
 

@@ -12,10 +12,8 @@ from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.segmenters.classical.click_region import CORE, click_region
 from sam_pt_ros.segmenters.classical.colour import Appearance, Bins, Histograms, to_lab
-from sam_pt_ros.segmenters.classical.evidence import CERTAIN
 from sam_pt_ros.segmenters.classical.regions import centre
 from sam_pt_ros.segmenters.classical.state import State
-from sam_pt_ros.segmenters.classical.views import View
 from sam_pt_ros.segmenters.classical.window import Window
 
 _STILL_WRONG = 0.7  # factor on the probability that the first mask is wrong, per correction
@@ -51,28 +49,17 @@ def obey(state: State, frame: Frame, prompt: Prompt, gesture: int, object_size: 
     before = probability > 0.5
     for place, label in _Clicks(window, given, prompt.labels[prompt.gestures == gesture]).places:
         probability = _corrected(probability, place, label, clicks, lab)
-    state = replace(state, obeyed=gesture)
-    box, area = window.extent(probability)
-    if np.array_equal(before, probability > 0.5) or box is None:
+    state = replace(state, obeyed=gesture, fate=None)
+    if np.array_equal(before, probability > 0.5) or not (probability > 0.5).any():
         return state
     seen = Histograms.of(Bins.of(lab, centre(probability), size), probability)
     began = state.views[0].index == frame.index
-    extent = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
-    return replace(
-        state,
-        window=window,
-        probability=probability,
-        box=box,
-        area=area,
-        usual_area=area,
-        appearance=Appearance(seen, seen) if began else state.appearance.corrected(seen),
-        views=(View.of(frame, window, probability, extent),),
-        evidence=CERTAIN.at(frame.index),
-        first_certainty=1 - (1 - state.first_certainty) * _STILL_WRONG,
-        rigid=False,
-        recovering=False,
-        doubts=0,
-        unsure=0,
+    return state.anew(
+        frame,
+        window,
+        probability,
+        Appearance(seen, seen) if began else state.appearance.corrected(seen),
+        1 - (1 - state.first_certainty) * _STILL_WRONG,
     )
 
 

@@ -33,8 +33,8 @@ class Motion:
         return cls(flow.calc(now, before, None))
 
     def carry(self, values: np.ndarray) -> np.ndarray:
-        """Warp values of the previous crop, ``float32 (h, w)``, to the current one."""
-        height, width = values.shape
+        """Warp values of the previous crop, ``float32 (h, w[, c])``, to the current one."""
+        height, width = values.shape[:2]
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         return cv2.remap(
             values,
@@ -68,31 +68,33 @@ class Motion:
         Returns:
             ``float32 (h, w)``, -1 to 1; 0 where both fit equally.
         """
-        height, width = probability.shape
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], axis=-1)
         certain = np.ones((_CERTAIN, _CERTAIN), np.uint8)
-        inside = _affine(basis, self.back, cv2.erode(probability, certain))
-        outside = _affine(basis, self.back, 1 - cv2.dilate(probability, certain))
+        inside = fit_affine(self.back, cv2.erode(probability, certain))
+        outside = fit_affine(self.back, 1 - cv2.dilate(probability, certain))
         if inside is None or outside is None:
             return np.zeros_like(probability)
-        apart = [_product(basis, model) - self.back for model in (inside, outside)]
+        apart = [inside - self.back, outside - self.back]
         error = [np.sqrt(np.einsum("ijk,ijk->ij", d, d)) for d in apart]
         difference: np.ndarray = np.clip((error[1] - error[0]) / (2 * _ERROR_SCALE), -1, 1)
         return difference.astype(np.float32)
 
 
-def _affine(basis: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
+def fit_affine(
+    flow: np.ndarray, weight: np.ndarray, tolerance: float = _ERROR_SCALE
+) -> np.ndarray | None:
     """Fit an affine motion robustly.
 
     Args:
-        basis: ``float32 (h, w, 3)``: 1, x, y.
-        flow: ``float32 (h, w, 2)``.
+        flow: ``float32 (h, w, 2)``, working pixels.
         weight: ``float32 (h, w)``, above 0.5 for pixels to be used.
+        tolerance: error beyond which a pixel counts for less, working pixels.
 
     Returns:
-        ``(3, 2)``; None if there are too few pixels.
+        The fitted motion of all pixels, ``float32 (h, w, 2)``; None if there are too few to use.
     """
+    height, width = weight.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], axis=-1)
     a: np.ndarray = basis[::_GRID, ::_GRID].reshape(-1, 3)
     b: np.ndarray = flow[::_GRID, ::_GRID].reshape(-1, 2)
     w: np.ndarray = weight[::_GRID, ::_GRID].reshape(-1)
@@ -107,8 +109,8 @@ def _affine(basis: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> np.ndarr
         normal = _product(weighted.T, a) + 1e-3 * np.eye(3, dtype=np.float32)
         model = np.linalg.solve(normal, _product(weighted.T, b))
         error = np.square(_product(a, model) - b).sum(axis=1)
-        robust = w / (1 + error / _ERROR_SCALE**2)
-    return model
+        robust = w / (1 + error / tolerance**2)
+    return _product(basis, model)
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

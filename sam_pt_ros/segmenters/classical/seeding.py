@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical.colour import Appearance, Bins, Histograms, to_lab
+from sam_pt_ros.segmenters.classical.common_fate import Hypothesis
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
 from sam_pt_ros.segmenters.classical.point_evidence import point_evidence, spacing, spread_belief
 from sam_pt_ros.segmenters.classical.regions import bounding_box, connected
@@ -28,6 +30,7 @@ _SAMPLED = 12  # number of positive points from which they are assumed to cover 
 _CLICKED = 0.72  # from one click or a box
 _COVERED = 0.95  # from points that cover the object
 _CLICKED_SIZE = 70.0  # size to which an object with only a few clicks is scaled, working pixels
+_ALIKE = 0.85  # intersection over union from which two hypotheses are the same
 _REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around a few clicks, in image diagonals
 
 
@@ -40,12 +43,14 @@ class Seed:
         probability: ``float32 (h, w)``, probability of the object in the window.
         appearance: colour model.
         certainty: probability that the mask overlaps the object by at least half.
+        hypotheses: what the prompt may mean, one of which the mask shows; empty if it is plain.
     """
 
     window: Window
     probability: np.ndarray
     appearance: Appearance
     certainty: float
+    hypotheses: tuple[Hypothesis, ...] = ()
 
 
 def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
@@ -66,12 +71,53 @@ def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
         return None
     if len(positives) >= _SAMPLED:
         return _from_points(frame, prompt, spacing(positives), object_size)[0]
-    diagonal = float(np.hypot(*frame.size))
     # The extent of the object is only estimated here, for which a coarser scale is good enough.
-    size = min(object_size, _CLICKED_SIZE)
-    tried = [_from_points(frame, prompt, r * diagonal, size) for r in _REACHES]
-    rough = max(tried, key=lambda found: found[1])[0]
-    return None if rough is None else _finer(frame, prompt, rough, object_size)
+    tried = _extents(frame, prompt, min(object_size, _CLICKED_SIZE))
+    if not tried:
+        return None
+    found = _finer(frame, prompt, max(tried, key=lambda each: each.rating), object_size)
+    return None if found is None else replace(found, hypotheses=tuple(tried))
+
+
+def hypotheses(frame: Frame, prompt: Prompt, object_size: float) -> list[Hypothesis]:
+    """What a new object's prompt may mean, the likeliest first; those that differ.
+
+    Args:
+        frame: the frame.
+        prompt: the prompt.
+        object_size: size to which the object is scaled, working pixels.
+    """
+    positives = prompt.points[prompt.labels == 1]
+    plain = prompt.box is not None or prompt.mask is not None
+    if plain or not 0 < len(positives) < _SAMPLED:
+        found = seed(frame, prompt, object_size)
+        return [] if found is None else [Hypothesis(found.window, found.probability, 0.0)]
+    tried = _extents(frame, prompt, min(object_size, _CLICKED_SIZE))
+    distinct: list[Hypothesis] = []
+    for each in sorted(tried, key=lambda each: -each.rating):
+        if all(overlap(each, other) < _ALIKE for other in distinct):
+            distinct.append(each)
+    return distinct
+
+
+def overlap(one: Hypothesis | Seed, other: Hypothesis | Seed) -> float:
+    """Intersection over union of two masks, 0 to 1."""
+    first = one.probability > 0.5
+    second = one.window.resample(other.probability, other.window) > 0.5
+    shared = np.count_nonzero(first & second) / one.window.scale**2
+    areas = [each.window.extent(each.probability)[1] for each in (one, other)]
+    return shared / max(sum(areas) - shared, 1e-9)
+
+
+def _extents(frame: Frame, prompt: Prompt, object_size: float) -> list[Hypothesis]:
+    """Masks of different extents around a few clicks; those that are not empty."""
+    diagonal = float(np.hypot(*frame.size))
+    tried = [_from_points(frame, prompt, r * diagonal, object_size) for r in _REACHES]
+    return [
+        Hypothesis(found.window, found.probability, rating)
+        for found, rating in tried
+        if found is not None
+    ]
 
 
 def _from_mask(frame: Frame, mask: np.ndarray, object_size: float) -> Seed:
@@ -100,18 +146,17 @@ def _from_box(
     radius = np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)
     inside = (np.abs(x)[None, :] <= 1) & (np.abs(y)[:, None] <= 1)
     belief = np.where(inside, np.clip(2.5 * (1.0 - radius), -0.5, 2), -6).astype(np.float32)
-    found = _refine(frame, window, size, prompt, belief)
-    return found[0]
+    return refine(frame, window, size, prompt, belief)[0]
 
 
-def _finer(frame: Frame, prompt: Prompt, rough: Seed, object_size: float) -> Seed | None:
+def _finer(frame: Frame, prompt: Prompt, rough: Hypothesis, object_size: float) -> Seed | None:
     """A seed that was found at a coarse scale, refined."""
     box, _ = rough.window.extent(rough.probability)
     assert box is not None
     window, size = Window.of_object(box, object_size, frame.size)
     belief = 2 * window.resample(rough.probability, rough.window) - 1
     belief = _ROUGH_WEIGHT * cv2.GaussianBlur(belief, (0, 0), _ROUGH_BLUR)
-    return _refine(frame, window, size, prompt, belief)[0]
+    return refine(frame, window, size, prompt, belief)[0]
 
 
 def _from_points(
@@ -129,11 +174,16 @@ def _from_points(
         window.shape,
         linked=len(positives) < _SAMPLED,
     )
-    return _refine(frame, window, size, prompt, belief)
+    return refine(frame, window, size, prompt, belief)
 
 
-def _refine(
-    frame: Frame, window: Window, size: float, prompt: Prompt, belief: np.ndarray
+def refine(
+    frame: Frame,
+    window: Window,
+    size: float,
+    prompt: Prompt,
+    belief: np.ndarray,
+    cue: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[Seed | None, float]:
     """Turn a rough belief into a mask, by colours and contrast, and rate it.
 
@@ -143,6 +193,7 @@ def _refine(
         size: size of the object, working pixels.
         prompt: the prompt.
         belief: ``float32 (h, w)``, log odds of the object.
+        cue: more evidence, ``float32 (h, w)``, given the object's probability of the last round.
     """
     lab = to_lab(window.crop(frame))
     weights = contrast_weights(lab.astype(np.float32))
@@ -169,6 +220,8 @@ def _refine(
         seen = Histograms.of(bins, probability)
         whole, local = Appearance(seen, seen).evidence(bins, window.shape)
         evidence = _GLOBAL_WEIGHT * whole + _LOCAL_WEIGHT * local + belief + from_points
+        if cue is not None:
+            evidence += cue(probability)
         probability = cut(evidence, weights, _SMOOTHNESS, probability, _ITERATIONS)
         probability = connected(
             probability, (belief > 0).astype(np.float32), points, prompt.labels

@@ -13,6 +13,7 @@ from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.segmenters.base import SAMPLED, Prompt, Segmenter
 from sam_pt_ros.segmenters.classical.corrections import new_gestures, obey, with_clicks
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
+from sam_pt_ros.segmenters.classical.revision import revise
 from sam_pt_ros.segmenters.classical.seeding import seed
 from sam_pt_ros.segmenters.classical.state import Memory, State
 from sam_pt_ros.segmenters.classical.tracking import start, track
@@ -68,6 +69,7 @@ class ClassicalSegmenter(Segmenter):
             ]
             known = prompt.where(prompt.gestures <= before.obeyed)
             state = track(before, frame, known, rivals, self.options)
+            state = revise(state, frame, rivals, self.options)
         if state is None:
             return MaskPrediction.nothing(frame.size)
         for gesture in new_gestures(state, prompt):
@@ -118,5 +120,6 @@ def _prediction(state: State, frame: Frame, prompt: Prompt) -> MaskPrediction:
         return MaskPrediction.nothing(frame.size)
     logits, origin = state.window.enlarge(_LOGIT * (2 * state.probability - 1), frame.size)
     score = state.evidence.probability * state.first_certainty
-    prediction = MaskPrediction(np.maximum(logits, -_LOGIT), origin, frame.size, score)
+    revised = state.revised == frame.index
+    prediction = MaskPrediction(np.maximum(logits, -_LOGIT), origin, frame.size, score, revised)
     return with_clicks(prediction, prompt)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.classical.colour import Appearance
-from sam_pt_ros.segmenters.classical.evidence import Evidence
+from sam_pt_ros.segmenters.classical.common_fate import CommonFate
+from sam_pt_ros.segmenters.classical.evidence import CERTAIN, Evidence
 from sam_pt_ros.segmenters.classical.views import View
 from sam_pt_ros.segmenters.classical.window import Window
 
@@ -40,6 +41,9 @@ class State:
         evidence: what speaks for the mask.
         first_certainty: probability that the first mask was right, 0 to 1.
         rigid: whether the previous view was found again when the last one was remembered.
+        fate: how the surroundings of its first click have moved since; None once that is decided.
+        revised: index of the frame in which it was decided anew what its first click means; -1
+            before.
     """
 
     frame: Frame
@@ -61,6 +65,50 @@ class State:
     recovering: bool = False
     views: tuple[View, ...] = ()
     rigid: bool = False
+    fate: CommonFate | None = None
+    revised: int = -1
+
+    def anew(
+        self,
+        frame: Frame,
+        window: Window,
+        probability: np.ndarray,
+        appearance: Appearance,
+        first_certainty: float,
+    ) -> State:
+        """The state with another mask in a frame; what was learned from earlier ones is dropped.
+
+        Args:
+            frame: the frame, in which the object is seen.
+            window: window of the mask.
+            probability: ``float32 (h, w)`` in it, above 0.5 somewhere.
+            appearance: colour model.
+            first_certainty: probability that the mask is right, 0 to 1.
+
+        Raises:
+            ValueError: the mask is empty.
+        """
+        box, area = window.extent(probability)
+        if box is None:
+            raise ValueError("a state needs a mask that is not empty")
+        extent = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+        return replace(
+            self,
+            frame=frame,
+            window=window,
+            probability=probability,
+            box=box,
+            area=area,
+            usual_area=area,
+            appearance=appearance,
+            views=(View.of(frame, window, probability, extent),),
+            evidence=CERTAIN.at(frame.index),
+            first_certainty=first_certainty,
+            rigid=False,
+            recovering=False,
+            doubts=0,
+            unsure=0,
+        )
 
     @property
     def doubted(self) -> bool:

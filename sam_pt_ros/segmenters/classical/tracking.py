@@ -12,6 +12,7 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.segmenters.classical import views
 from sam_pt_ros.segmenters.classical.colour import Bins, Histograms, to_lab
+from sam_pt_ros.segmenters.classical.common_fate import CommonFate, Hypothesis
 from sam_pt_ros.segmenters.classical.cut import contrast_weights, cut
 from sam_pt_ros.segmenters.classical.evidence import CERTAIN, NOTHING
 from sam_pt_ros.segmenters.classical.identity import examine
@@ -96,6 +97,8 @@ def start(found: Seed, frame: Frame, prompt: Prompt, obeyed: int) -> State:
     box, area = found.window.extent(found.probability)
     assert box is not None
     size = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+    shown = Hypothesis(found.window, found.probability, 0.0)
+    watched = found.hypotheses
     return State(
         frame=frame,
         window=found.window,
@@ -111,6 +114,7 @@ def start(found: Seed, frame: Frame, prompt: Prompt, obeyed: int) -> State:
         first_certainty=found.certainty,
         index=frame.index,
         views=(View.of(frame, found.window, found.probability, size),),
+        fate=CommonFate.begin(frame, prompt, shown, watched) if watched else None,
     )
 
 
@@ -319,7 +323,7 @@ def _learn(state: State, bins: Bins) -> State:
 
 def _hide(before: State, frame: Frame) -> State:
     """The state of an object that is hidden from this frame on."""
-    return replace(before, hidden=1, doubts=0, unsure=0, index=frame.index)
+    return replace(before, hidden=1, doubts=0, unsure=0, index=frame.index, fate=None)
 
 
 def _is_object(area: float, before: State, frame: Frame) -> bool:
