@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
 import numpy as np
+
+NO_OBJECT = 0
+"""What no object has as its id."""
 
 MAX_OBJECT_ID = 65535
 """The largest id that a 16-bit label image can show."""
@@ -84,6 +87,9 @@ class CroppedMask:
             self.full().view(np.uint8), image_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
         return CroppedMask.cut(pixels.view(np.bool_), (0, 0), image_size)
+
+
+_ALIKE = 0.85  # intersection over union from which two masks show the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,3 +169,22 @@ def resolve_overlaps(
         for p, object_id in zip(predictions, object_ids, strict=True)
     ]
     return labels, masks
+
+
+def distinct(predictions: Iterable[MaskPrediction]) -> list[MaskPrediction]:
+    """The masks that are neither empty nor nearly the same as one with a higher score.
+
+    Returns:
+        The highest score first.
+    """
+    kept: list[MaskPrediction] = []
+    for each in sorted(predictions, key=lambda each: -each.score):
+        mask = each.mask
+        if mask.any() and all(_overlap(mask, other.mask) < _ALIKE for other in kept):
+            kept.append(each)
+    return kept
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two masks, ``bool (H, W)``, neither of them empty."""
+    return np.count_nonzero(one & other) / np.count_nonzero(one | other)

@@ -112,11 +112,14 @@ class PromptRequest:
         prompt: the prompt.
         object_id: 1 to 65535; None to start a new object with an automatic id.
         label: name of a new object, for people.
+        anew: whether an object that exists starts anew from the prompt, under the same id and
+            label; else points are added to it.
     """
 
     prompt: ObjectPrompt
     object_id: int | None = None
     label: str = ""
+    anew: bool = False
 
 
 @dataclass(frozen=True, eq=False)

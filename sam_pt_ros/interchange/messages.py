@@ -20,7 +20,7 @@ from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.geometry.space import Extent, SpatialResult
 from sam_pt_ros.interchange.images import decode_mask, encode_jpeg
 from sam_pt_ros.interchange.visualization import draw_overlay, object_colour
-from sam_pt_ros.masks import CroppedMask
+from sam_pt_ros.masks import CroppedMask, MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt, ObjectResult, ObjectState, PromptRequest, TrackResult
 from sam_pt_ros.options.node import CANVAS_DISTANCE
 
@@ -107,7 +107,9 @@ def request_from_prompt(message: Any) -> PromptRequest:
             box=_box(box) if box.width and box.height else None,
             mask=decode_mask(mask) if mask.width and mask.height else None,
         ),
-        label=message.label,
+        message.object_id or None,
+        message.label,
+        anew=bool(message.object_id),
     )
 
 
@@ -186,17 +188,35 @@ class ResultMessages:
     def masks(self, result: TrackResult, header: Any) -> Any:
         """The cropped masks of the objects that are seen: an ObjectMaskArray."""
         masks = [
-            self._make(
-                "sam_pt_ros/msg/ObjectMask",
-                object_id=item.object_id,
-                score=item.score,
-                roi=self._roi(item.mask),
-                mask=self.image(item.mask.pixels.astype(np.uint8) * 255, "mono8", header),
-            )
+            self.mask(item.mask, item.object_id, item.score, header)
             for item in result.objects
             if item.state is ObjectState.TRACKING
         ]
         return self._make(KINDS["masks"], header=header, masks=masks)
+
+    def hypotheses(
+        self, found: Iterable[MaskPrediction], object_id: int, header: Any
+    ) -> list[Any]:
+        """What the prompt of a new object may mean, as ObjectMasks in the same order."""
+        return [
+            self.mask(
+                CroppedMask.cut(each.logits > 0, each.origin, each.image_size),
+                object_id,
+                each.score,
+                header,
+            )
+            for each in found
+        ]
+
+    def mask(self, mask: CroppedMask, object_id: int, score: float, header: Any) -> Any:
+        """One mask, cut out: an ObjectMask."""
+        return self._make(
+            "sam_pt_ros/msg/ObjectMask",
+            object_id=object_id,
+            score=score,
+            roi=self._roi(mask),
+            mask=self.image(mask.pixels.astype(np.uint8) * 255, "mono8", header),
+        )
 
     def tracked_points(
         self,
@@ -432,6 +452,7 @@ class ResultMessages:
             points_total=item.positives_total,
             age=item.age,
             frames_since_seen=item.frames_since_seen,
+            revised=item.revised,
         )
 
     def _markers_of(

@@ -9,7 +9,7 @@ from functools import partial
 
 from sam_pt_ros.errors import UnknownObjectError, UserError
 from sam_pt_ros.frames import Frame, FrameHistory
-from sam_pt_ros.masks import MAX_OBJECT_ID, CroppedMask
+from sam_pt_ros.masks import MAX_OBJECT_ID, CroppedMask, MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt, PromptRequest
 from sam_pt_ros.pipeline.problems import Problems
 from sam_pt_ros.pipeline.roster import Roster
@@ -91,6 +91,34 @@ class Requests:
         self._waiting = [w for w in self._waiting if w.object_id != object_id]
         self._roster.drop(object_id)
 
+    def hypotheses(
+        self, prompt: ObjectPrompt, stamp: int | None
+    ) -> tuple[Frame, list[MaskPrediction]]:
+        """What a new object's prompt may mean; see :meth:`SamPt.hypotheses`."""
+        frame = self._frame_for(stamp)
+        if frame is None:
+            raise UserError("the image that was clicked on has not come yet; try again")
+        self._check(PromptRequest(prompt), 1, frame, True)
+        with self._stages.ignore():
+            return frame, self._roster.hypotheses(prompt, frame)
+
+    def undo(self, object_id: int) -> None:
+        """Take back the newest change of an object, or what waits to change it.
+
+        Raises:
+            UnknownObjectError: there is no such object.
+            UserError: as :meth:`Roster.undo`, or models do not know the newest frame.
+        """
+        self.check_known(object_id)
+        waiting = [w for w in self._waiting if w.object_id == object_id]
+        if waiting and not waiting[-1].starts:
+            self._waiting.remove(waiting[-1])
+            return
+        if waiting or self._held:
+            raise UserError(f"object {object_id} waits for its frame; remove it, or try again")
+        with self._stages.ignore():
+            self._roster.undo(object_id)
+
     # --- applying -------------------------------------------------------------------------
 
     def apply(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
@@ -112,6 +140,8 @@ class Requests:
                     elif start:
                         undo.append(partial(self._roster.drop, object_id))
                         self._roster.start(request, object_id, frame)
+                    elif request.anew:
+                        undo.append(self._roster.start_anew(request, object_id, frame))
                     else:
                         undo.append(self._roster.extend(request.prompt, object_id, frame))
             except Exception:
@@ -143,13 +173,15 @@ class Requests:
         self, request: PromptRequest, object_id: int, frame: Frame | None, starts: bool
     ) -> None:
         prompt = request.prompt
-        if starts:
+        if starts or request.anew:
             if not prompt.starts_object:
                 name = f" '{request.label}'" if request.label else ""
                 which = (
-                    f"object {object_id} is not tracked, and"
-                    if request.object_id
-                    else f"a new object{name}"
+                    f"a new object{name}"
+                    if not request.object_id
+                    else f"object {object_id}, which starts anew,"
+                    if request.anew
+                    else f"object {object_id} is not tracked, and"
                 )
                 raise UserError(f"{which} needs a positive point, a box or a mask to start from")
             if not 1 <= object_id <= MAX_OBJECT_ID:
@@ -162,7 +194,7 @@ class Requests:
         if frame is not None:
             prompt.check(frame)
             item = self._roster.get(object_id)
-            if item is not None and frame.index < item.start:
+            if item is not None and not request.anew and frame.index < item.start:
                 raise UserError(
                     f"object {object_id} starts later than the frame that was clicked on"
                 )
@@ -233,5 +265,7 @@ class Requests:
         self._check(request, object_id, frame, waiting.starts)
         if waiting.starts:
             self._roster.start(request, object_id, frame)
+        elif request.anew:
+            self._roster.start_anew(request, object_id, frame)
         else:
             self._roster.extend(request.prompt, object_id, frame)

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.frames import Frame
-from sam_pt_ros.masks import CroppedMask
+from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.masks import NO_OBJECT, CroppedMask, MaskPrediction
 from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
 from sam_pt_ros.pipeline.observation import Predict
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.pipeline.problems import Problems
+from sam_pt_ros.pipeline.prompting import shown
 from sam_pt_ros.pipeline.reinitialization import MaskWindow
 from sam_pt_ros.pipeline.restarts import Restarts
 from sam_pt_ros.pipeline.segmentation import Segmentation
 from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject
 from sam_pt_ros.pipeline.tracking import Tracking
+from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.weights.memory import free_memory, is_out_of_memory
+
+
+@dataclass(frozen=True, eq=False)
+class _Earlier:
+    """An object before a person changed it.
+
+    Attributes:
+        item: a copy of the object.
+        first: index of the first frame that it was not observed in.
+        tracks: where its points were in the frame before; None if there was no such frame.
+        memory: what the segmenter remembered of it.
+    """
+
+    item: TrackedObject
+    first: int
+    tracks: PointTracks | None
+    memory: Any
 
 
 class Roster:
@@ -27,6 +50,7 @@ class Roster:
 
     Args:
         options: of the pipeline.
+        history: the stream's frames.
         tracking: tracks their points.
         segmentation: finds what a click means.
         restarts: samples their first points, and lets them catch up.
@@ -36,12 +60,14 @@ class Roster:
     def __init__(
         self,
         options: SamPtOptions,
+        history: FrameHistory,
         tracking: Tracking,
         segmentation: Segmentation,
         restarts: Restarts,
         problems: Problems,
     ) -> None:
         self._options = options
+        self._history = history
         self._tracking = tracking
         self._segmentation = segmentation
         self._restarts = restarts
@@ -54,6 +80,7 @@ class Roster:
         # Those that were started in a past frame and have not caught up with the newest yet, with
         # the index of the first frame that they have not been observed in.
         self._late: dict[int, int] = {}
+        self._earlier: dict[int, list[_Earlier]] = {}  # what may be undone, the newest last
 
     @property
     def ids(self) -> list[int]:
@@ -162,29 +189,153 @@ class Roster:
         enough = (prompt.labels == POSITIVE).sum() >= self._options.positive_points
         if prompt.box is None and (enough or not self._options.click_expansion):
             return None
-        gesture = np.zeros(len(prompt.labels))
-        asked = Prompt(object_id, prompt.points, prompt.labels, box=prompt.box, gestures=gesture)
-        return self._segmentation.propose(frame, asked).mask
+        return self._segmentation.propose(frame, _first_prompt(prompt, object_id)).mask
+
+    def hypotheses(self, prompt: ObjectPrompt, frame: Frame) -> list[MaskPrediction]:
+        """What a new object's prompt may mean, the likeliest first."""
+        return self._segmentation.hypotheses(frame, _first_prompt(prompt, NO_OBJECT))
 
     def extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> Callable[[], None]:
         """Add clicked points to an object; returns what undoes it."""
         item = self._objects[object_id]
-        before = item.snapshot()
+        before, earlier = item.snapshot(), self._as_it_is(item)
         ids = self._tracking.add_points(prompt.points, frame)
         item.add_clicked_points(ids, prompt.labels, frame.index)
         item.inform(max(frame.index, self._restarts.answered.newest + 1))
+        self._remember(earlier)
 
         def undo() -> None:
+            self._earlier[object_id].remove(earlier)
             item.restore(before)
             self._tracking.remove_points(ids)
 
         return undo
 
+    def start_anew(
+        self, request: PromptRequest, object_id: int, frame: Frame
+    ) -> Callable[[], None]:
+        """Start an object that exists from another prompt; returns what undoes it.
+
+        Raises:
+            UserError: nothing was found in the box; the object stays as it is.
+        """
+        item, late = self._objects[object_id], self._late.get(object_id)
+        changes, earlier = self._earlier.get(object_id, []), self._as_it_is(item)
+        segmenter = self._segmentation.segmenter
+        segmenter.forget(object_id)
+        del self._objects[object_id]
+        try:
+            self.start(replace(request, label=item.label), object_id, frame)
+        except BaseException:
+            self.drop(object_id)
+            self._objects[object_id], self._earlier[object_id] = item, changes
+            if late is not None:
+                self._late[object_id] = late
+            segmenter.restore(object_id, earlier.memory)
+            raise
+        self._tracking.remove_points(item.points.ids)
+        self._earlier[object_id] = changes
+        self._remember(earlier)
+        return partial(self.undo, object_id)
+
+    # --- undoing --------------------------------------------------------------------------
+
+    def _as_it_is(self, item: TrackedObject) -> _Earlier:
+        """What is needed to bring an object back to what it is now."""
+        newest = self._restarts.answered.newest
+        first = self._late.get(item.object_id, newest + 1)
+        begun = item.points.until(first - 1)
+        return _Earlier(
+            copy.copy(item),
+            first,
+            self._tracking.recall(begun.ids, first - 1) if len(begun.ids) else None,
+            self._segmentation.segmenter.memory(item.object_id),
+        )
+
+    def _remember(self, earlier: _Earlier) -> None:
+        """Let a change be undone, as long as the history reaches back to it."""
+        object_id = earlier.item.object_id
+        known = [each for each in self._earlier.get(object_id, []) if self._reaches(each.first)]
+        self._earlier[object_id] = [*known, earlier]
+
+    def _reaches(self, index: int) -> bool:
+        """Whether the frame before ``index`` is held."""
+        return self._history.newest.index - (index - 1) < len(self._history)
+
+    def undo(self, object_id: int) -> None:
+        """Take back the newest change that a person made to an object.
+
+        It becomes what it was before, and catches up with the newest frame as a late one does.
+
+        Raises:
+            UserError: nothing was changed since it was started, or that is too long ago.
+        """
+        changes = self._earlier.get(object_id, [])
+        if not changes:
+            raise UserError(
+                f"object {object_id} has not been changed since it was started; remove it to take "
+                "back its first click"
+            )
+        earlier = changes[-1]
+        if not self._reaches(earlier.first):
+            raise UserError(
+                f"the newest change of object {object_id} is older than the {len(self._history)} "
+                "frames that are held, so it cannot be undone; 'history_length' sets their number"
+            )
+        item = copy.copy(earlier.item)
+        present = self._objects[object_id].points
+        missing = ~np.isin(item.points.ids, present.ids)
+        added = self._added_again(item.points.where(missing), earlier)
+        item.points = item.points.where(~missing) + added
+        self._tracking.remove_points(np.setdiff1d(present.ids, item.points.ids))
+        segmenter = self._segmentation.segmenter
+        segmenter.restore(object_id, earlier.memory)
+        first = earlier.first
+        if not segmenter.has_memory:
+            first = self._restarts.answered.newest + 1
+            item.rewind(first)
+        item.gestures = self._objects[object_id].gestures  # a number is never used twice
+        self._objects[object_id] = item
+        self._late[object_id] = first
+        changes.pop()
+        self._catch_up(object_id, self._segmentation.predict_each)
+
+    def _added_again(self, points: PointSet, earlier: _Earlier) -> PointSet:
+        """Points that are not tracked any more, tracked again from where they were.
+
+        Those that were not seen then are left out.
+        """
+        none = points.where(np.zeros(len(points.ids), np.bool_))
+        if earlier.tracks is None:
+            return none
+        frame = self._history.at(earlier.tracks.index)
+        seen = shown(earlier.tracks, frame.size)
+        back = np.isin(points.ids, earlier.tracks.ids[seen])
+        points = points.where(back)
+        if not len(points.ids):
+            return none
+        places = earlier.tracks.select(points.ids).xy
+        ids = self._tracking.add_points(places, frame, late=self._restarts.budget > 0)
+        return points.renamed(points.ids, ids)
+
     def drop(self, object_id: int) -> None:
         """Forget an object and all that parts remember of it; an unknown id is ignored."""
+        self._earlier.pop(object_id, None)
         item = self._objects.pop(object_id, None)
         self._late.pop(object_id, None)
         self._restarts.answered.forget(object_id)
         self._segmentation.segmenter.forget(object_id)
         if item is not None:
             self._tracking.remove_points(item.points.ids)  # last, because a tracker may fail
+
+
+def _first_prompt(prompt: ObjectPrompt, object_id: int) -> Prompt:
+    """What a segmenter is asked about a new object."""
+    return Prompt(
+        object_id,
+        prompt.points,
+        prompt.labels,
+        box=prompt.box,
+        mask=prompt.mask,
+        gestures=np.zeros(len(prompt.labels)),
+    )

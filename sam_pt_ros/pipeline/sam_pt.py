@@ -10,6 +10,7 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.objects import (
     REFINEMENT,
     SEGMENTATION,
@@ -82,7 +83,7 @@ class SamPt:
         self._restarts = Restarts(
             reinitialization, options, history, tracking, self._observer, stages, problems, clock
         )
-        self._roster = Roster(options, tracking, segmentation, self._restarts, problems)
+        self._roster = Roster(options, history, tracking, segmentation, self._restarts, problems)
         self._requests = Requests(history, self._roster, stages, problems)
         self.reset()
 
@@ -212,6 +213,38 @@ class SamPt:
     def remove_object(self, object_id: int) -> None:
         """Stop tracking an object; UnknownObjectError if there is no such one."""
         self._requests.remove(object_id)
+
+    def undo(self, object_id: int) -> None:
+        """Take back the newest points that were added to an object, or its newest start.
+
+        The object becomes what it was before that, and catches up with the newest frame as one
+        that was started in the past. As many changes can be undone as the history reaches back.
+
+        Raises:
+            UnknownObjectError: there is no such object.
+            UserError: nothing was changed since it was started, or that is too long ago.
+        """
+        self._requests.undo(object_id)
+
+    def hypotheses(
+        self, prompt: ObjectPrompt, *, stamp: int | None = None
+    ) -> tuple[Frame, list[MaskPrediction]]:
+        """What the prompt of a new object may mean; nothing is started.
+
+        To take another than the first, start the object from that mask, with the points.
+
+        Args:
+            prompt: as for :meth:`add_object`.
+            stamp: nanoseconds; the prompt refers to the frame nearest to it. None: to the newest.
+
+        Returns:
+            The frame, and masks that differ, the likeliest first. Their scores, 0 to 1, compare
+            them.
+
+        Raises:
+            UserError: there is no frame yet, or the prompt does not fit it.
+        """
+        return self._requests.hypotheses(prompt, stamp)
 
     # --- frame by frame -------------------------------------------------------------------
 

@@ -144,6 +144,12 @@ class Segmentation:
         self.segmenter.set_image(frame)
         return _checked(self.segmenter.propose([prompt]), [prompt], frame)[0]
 
+    def hypotheses(self, frame: Frame, prompt: Prompt) -> list[MaskPrediction]:
+        """What a new object's prompt may mean, the likeliest first."""
+        self.segmenter.set_image(frame)
+        found = self.segmenter.hypotheses(prompt)
+        return _checked(found, [prompt] * len(found), frame)
+
     def move(
         self, frame: Frame, views: Sequence[ObjectView], prompts: Sequence[Prompt]
     ) -> list[MaskPrediction | None]:

@@ -48,6 +48,13 @@ class PointSet:
         order = np.argsort(labels != POSITIVE, kind="stable")
         return PointSet(ids[order], labels[order], starts[order], gestures[order])
 
+    def renamed(self, old: np.ndarray, new: np.ndarray) -> PointSet:
+        """The same points, where the tracker has given those of the ids ``old`` new ids."""
+        ids = self.ids.copy()
+        for before, now in zip(old.tolist(), new.tolist(), strict=True):
+            ids[self.ids == before] = now
+        return replace(self, ids=ids)
+
     def where(self, chosen: np.ndarray) -> PointSet:
         """Those that ``chosen``, ``bool (N,)``, picks."""
         return PointSet(

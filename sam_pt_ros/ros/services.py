@@ -10,21 +10,28 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol, TypeVar
 
+from builtin_interfaces.msg import Time
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.task import Future
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange import messages
-from sam_pt_ros.objects import PromptRequest
+from sam_pt_ros.masks import NO_OBJECT, MaskPrediction
+from sam_pt_ros.msg import ObjectMask
+from sam_pt_ros.objects import ObjectPrompt, PromptRequest
+from sam_pt_ros.ros.message_classes import make_rclpy_message
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.topics import create_steady_timer
 from sam_pt_ros.ros.worker import Worker
-from sam_pt_ros.srv import AddObjects, RemoveObject
+from sam_pt_ros.srv import AddObjects, RemoveObject, SuggestMasks, Undo
 
 _ANSWER_TIMEOUT = 30.0  # seconds that a request waits for the pipeline
+
+_MESSAGES = messages.ResultMessages(make_rclpy_message)
 
 _Answer = TypeVar("_Answer")
 
@@ -46,6 +53,14 @@ class Control(Protocol):
     def add_objects(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
         """Start objects, in the worker's thread; their ids."""
 
+    def hypotheses(
+        self, prompt: ObjectPrompt, stamp: int | None
+    ) -> tuple[int, list[MaskPrediction]]:
+        """What a new object's prompt may mean, in the worker's thread; with the image's stamp."""
+
+    def undo(self, object_id: int) -> None:
+        """Take back the newest change of an object, in the worker's thread."""
+
     def remove_object(self, object_id: int) -> None:
         """Stop tracking an object, in the worker's thread; UserError if there is none."""
 
@@ -54,7 +69,10 @@ class Control(Protocol):
 
 
 class Services:
-    """Offers ``~/add_objects``, ``~/remove_object``, ``~/reset`` and ``~/enable``.
+    """Offers services: to add objects, to change and to remove them, to pause.
+
+    They are ``~/add_objects``, ``~/suggest_masks``, ``~/undo``, ``~/remove_object``, ``~/reset``
+    and ``~/enable``.
 
     Args:
         node: offers them.
@@ -73,6 +91,8 @@ class Services:
             made.callback(node.destroy_guard_condition, self._wake)
             for kind, name, callback, group in (
                 (AddObjects, "~/add_objects", self._add_objects, in_turn),
+                (SuggestMasks, "~/suggest_masks", self._suggest_masks, in_turn),
+                (Undo, "~/undo", self._undo, in_turn),
                 (RemoveObject, "~/remove_object", self._remove_object, in_turn),
                 (Trigger, "~/reset", self._reset, in_turn),
                 (SetBool, "~/enable", self._enable, None),
@@ -132,18 +152,62 @@ class Services:
     async def _add_objects(
         self, request: AddObjects.Request, response: AddObjects.Response
     ) -> AddObjects.Response:
-        def add() -> tuple[list[int], bool]:
+        def add() -> tuple[list[int], list[ObjectMask], bool]:
             if not request.objects:
                 raise UserError("the request holds no objects")
             requests = [messages.request_from_prompt(item) for item in request.objects]
             stamp = messages.prompt_stamp(request.header)
-            return self._control.add_objects(requests, stamp), self._control.has_images
+            ids, has_images = self._control.add_objects(requests, stamp), self._control.has_images
+            others: list[ObjectMask] = []
+            if request.want_alternatives:
+                with suppress(UserError):  # objects that wait for their image have none yet
+                    for object_id, each in zip(ids, requests, strict=True):
+                        others += self._masks(each.prompt, stamp, object_id)[1]
+            return ids, others, has_images
 
         try:
-            response.object_ids, has_images = await self.in_worker(add)
+            response.object_ids, response.alternatives, has_images = await self.in_worker(add)
             response.success = True
             done = "started" if has_images else "waiting for the first image to start"
             response.message = f"{done} object {', '.join(map(str, response.object_ids))}"
+            self._node.get_logger().info(response.message)
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    def _masks(
+        self, prompt: ObjectPrompt, stamp: int | None, object_id: int
+    ) -> tuple[Time, list[ObjectMask]]:
+        """What a prompt may mean, in the worker's thread; with the image's stamp."""
+        nanoseconds, found = self._control.hypotheses(prompt, stamp)
+        seconds, rest = divmod(nanoseconds, 1_000_000_000)
+        header = Header(stamp=Time(sec=seconds, nanosec=rest))
+        return header.stamp, _MESSAGES.hypotheses(found, object_id, header)
+
+    async def _suggest_masks(
+        self, request: SuggestMasks.Request, response: SuggestMasks.Response
+    ) -> SuggestMasks.Response:
+        def suggest() -> tuple[Time, list[ObjectMask]]:
+            prompt = messages.request_from_prompt(request.prompt).prompt
+            return self._masks(prompt, messages.prompt_stamp(request.header), NO_OBJECT)
+
+        try:
+            response.stamp, response.masks = await self.in_worker(suggest)
+            response.success = bool(response.masks)
+            response.message = (
+                f"the prompt may mean {len(response.masks)} regions"
+                if response.success
+                else "no object was found at the prompt; click on its middle, or drag a box"
+            )
+        except UserError as error:
+            response.message = str(error)
+        return response
+
+    async def _undo(self, request: Undo.Request, response: Undo.Response) -> Undo.Response:
+        try:
+            await self.in_worker(lambda: self._control.undo(request.object_id))
+            response.success = True
+            response.message = f"took back the newest change of object {request.object_id}"
             self._node.get_logger().info(response.message)
         except UserError as error:
             response.message = str(error)

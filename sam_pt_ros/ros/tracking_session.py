@@ -12,7 +12,8 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from sam_pt_ros.configuration import Configuration, describe_backend
-from sam_pt_ros.objects import PromptRequest
+from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.objects import ObjectPrompt, PromptRequest
 from sam_pt_ros.options import specs
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.pipeline.warm_up import warm_up
@@ -210,6 +211,17 @@ class TrackingSession:
     def add_objects(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
         """Start objects, in the worker's thread; their ids."""
         return self._click_reader.apply(requests, stamp)
+
+    def hypotheses(
+        self, prompt: ObjectPrompt, stamp: int | None
+    ) -> tuple[int, list[MaskPrediction]]:
+        """What a new object's prompt may mean, in the worker's thread; with the image's stamp."""
+        frame, found = self.pipeline.hypotheses(prompt, stamp=stamp)
+        return frame.stamp, found
+
+    def undo(self, object_id: int) -> None:
+        """Take back the newest change of an object, in the worker's thread."""
+        self.pipeline.undo(object_id)
 
     def remove_object(self, object_id: int) -> None:
         """Stop tracking an object, in the worker's thread; UserError if there is none."""

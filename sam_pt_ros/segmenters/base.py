@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.masks import MaskPrediction, distinct
 from sam_pt_ros.options import NoOptions
 
 SAMPLED = -1
@@ -146,6 +146,23 @@ class Segmenter(ABC):
         A single click may mean an object or a part of it. A segmenter may choose among candidates.
         """
         return self.predict(prompts)
+
+    def hypotheses(self, prompt: Prompt) -> list[MaskPrediction]:
+        """Masks that the prompt of a new object may mean, the likeliest first.
+
+        Nothing is remembered, and the id of the prompt means nothing. A part, the whole thing and
+        a group are typical. Scores compare the masks of one call.
+        """
+        found = self.propose([prompt])
+        self.forget(prompt.object_id)
+        return distinct(found)
+
+    def memory(self, object_id: int) -> Any:
+        """What is remembered of an object, for :meth:`restore`; None: nothing."""
+        return None
+
+    def restore(self, object_id: int, memory: Any) -> None:
+        """Remember of an object what :meth:`memory` gave, and nothing else."""
 
     def forget(self, object_id: int) -> None:
         """Free the memory of an object. Segmenters without a memory ignore this."""

@@ -30,7 +30,6 @@ _SAMPLED = 12  # number of positive points from which they are assumed to cover 
 _CLICKED = 0.72  # from one click or a box
 _COVERED = 0.95  # from points that cover the object
 _CLICKED_SIZE = 70.0  # size to which an object with only a few clicks is scaled, working pixels
-_ALIKE = 0.85  # intersection over union from which two hypotheses are the same
 _REACHES = (0.03, 0.06, 0.12, 0.2)  # radii tried around a few clicks, in image diagonals
 
 
@@ -80,7 +79,7 @@ def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
 
 
 def hypotheses(frame: Frame, prompt: Prompt, object_size: float) -> list[Hypothesis]:
-    """What a new object's prompt may mean, the likeliest first; those that differ.
+    """What a new object's prompt may mean.
 
     Args:
         frame: the frame.
@@ -89,15 +88,10 @@ def hypotheses(frame: Frame, prompt: Prompt, object_size: float) -> list[Hypothe
     """
     positives = prompt.points[prompt.labels == 1]
     plain = prompt.box is not None or prompt.mask is not None
-    if plain or not 0 < len(positives) < _SAMPLED:
-        found = seed(frame, prompt, object_size)
-        return [] if found is None else [Hypothesis(found.window, found.probability, 0.0)]
-    tried = _extents(frame, prompt, min(object_size, _CLICKED_SIZE))
-    distinct: list[Hypothesis] = []
-    for each in sorted(tried, key=lambda each: -each.rating):
-        if all(overlap(each, other) < _ALIKE for other in distinct):
-            distinct.append(each)
-    return distinct
+    if not plain and 0 < len(positives) < _SAMPLED:
+        return _extents(frame, prompt, min(object_size, _CLICKED_SIZE))
+    found = seed(frame, prompt, object_size)
+    return [] if found is None else [Hypothesis(found.window, found.probability, 0.0)]
 
 
 def overlap(one: Hypothesis | Seed, other: Hypothesis | Seed) -> float:

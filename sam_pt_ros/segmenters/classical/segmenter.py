@@ -9,16 +9,17 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.masks import MaskPrediction, distinct
 from sam_pt_ros.segmenters.base import SAMPLED, Prompt, Segmenter
 from sam_pt_ros.segmenters.classical.corrections import new_gestures, obey, with_clicks
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
 from sam_pt_ros.segmenters.classical.revision import revise
-from sam_pt_ros.segmenters.classical.seeding import seed
+from sam_pt_ros.segmenters.classical.seeding import hypotheses, seed
 from sam_pt_ros.segmenters.classical.state import Memory, State
 from sam_pt_ros.segmenters.classical.tracking import start, track
 
 _LOGIT = 4.0  # logit of a certain pixel
+_DECISIVE = 4.0  # by which the ratings of hypotheses tell them apart
 
 
 class ClassicalSegmenter(Segmenter):
@@ -34,6 +35,27 @@ class ClassicalSegmenter(Segmenter):
 
     def set_image(self, frame: Frame) -> None:
         self._frame = frame
+
+    def hypotheses(self, prompt: Prompt) -> list[MaskPrediction]:
+        frame = self._frame
+        if frame is None:
+            raise UserError("call set_image before hypotheses")
+        found = hypotheses(frame, prompt, self.options.object_size)
+        votes = np.exp([_DECISIVE * each.rating for each in found])
+        made = []
+        for each, vote in zip(found, votes.tolist(), strict=True):
+            logits, origin = each.window.enlarge(2 * each.probability - 1, frame.size)
+            score = vote / float(votes.sum())
+            made.append(MaskPrediction(_LOGIT * logits, origin, frame.size, score))
+        return distinct(made)
+
+    def memory(self, object_id: int) -> Memory | None:
+        return self._memories.get(object_id)
+
+    def restore(self, object_id: int, memory: Memory | None) -> None:
+        self.forget(object_id)
+        if memory is not None:
+            self._memories[object_id] = memory
 
     def forget(self, object_id: int) -> None:
         self._memories.pop(object_id, None)

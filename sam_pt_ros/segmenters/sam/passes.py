@@ -162,6 +162,19 @@ class Passes:
         self._measure(active)
         return [self._prediction(each, threshold=0.0) for each in queries]
 
+    def hypotheses(self, prompt: Prompt) -> list[MaskPrediction]:
+        """Predict what a new object's prompt may mean: three candidates for a single click."""
+        asked = self._query(prompt)
+        if not _ambiguous(asked):
+            return self.propose([prompt])
+        batch = self._batch([(asked, asked.points, asked.labels)])
+        low, ious = self._network.decode(self._image, batch, True)
+        queries = [self._query(prompt) for _ in ious[0]]
+        for number, (each, iou) in enumerate(zip(queries, ious[0].tolist(), strict=True)):
+            each.low, each.iou = low[0, number : number + 1], iou
+        self._measure(queries)
+        return [self._prediction(each, threshold=0.0) for each in queries]
+
     def _query(self, prompt: Prompt) -> _Query:
         """The state of an object before its first pass."""
         points = (prompt.points.astype(np.float64) * self._scale).astype(np.float32)

@@ -10,13 +10,14 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
-from sam_pt_ros.masks import MaskPrediction
+from sam_pt_ros.masks import MaskPrediction, distinct
 from sam_pt_ros.segmenters.base import Deadline, Prompt, Segmenter, TimedPredictions
 from sam_pt_ros.segmenters.sam.models import MODELS, check_packages
 from sam_pt_ros.segmenters.sam.options import SamOptions
 
 if TYPE_CHECKING:
     from sam_pt_ros.segmenters.sam.decoder import ImageEmbedding
+    from sam_pt_ros.segmenters.sam.passes import Passes
 
 _DRAWN = 32.0  # logit of a mask drawn by the user
 _SERIAL = itertools.count()
@@ -69,6 +70,15 @@ class SamSegmenter(Segmenter):
     def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
         return self._ask(prompts, candidates=True).masks
 
+    def hypotheses(self, prompt: Prompt) -> list[MaskPrediction]:
+        import torch
+
+        frame = self._checked_frame([prompt])
+        if prompt.mask is not None:
+            return [_drawn(prompt.mask)]
+        with torch.inference_mode():
+            return distinct(self._passes(frame).hypotheses(prompt))
+
     def _ask(
         self,
         prompts: Sequence[Prompt],
@@ -78,8 +88,24 @@ class SamSegmenter(Segmenter):
         """Predict masks: for new objects with ``candidates``, else for tracked ones."""
         import torch
 
-        from sam_pt_ros.segmenters.sam.passes import Passes
+        frame = self._checked_frame(prompts)
+        begin = deadline.clock() if deadline is not None else 0.0
+        needed, shortened = None, False
+        open_ = [prompt for prompt in prompts if prompt.mask is None]
+        found: list[MaskPrediction] = []
+        if open_:
+            with torch.inference_mode():
+                passes = self._passes(frame, deadline)
+                found = (passes.propose if candidates else passes.predict)(open_)
+            shortened = passes.shortened
+            if passes.refining_from is not None:
+                needed = passes.refining_from - begin
+        answers = iter(found)
+        masks = [next(answers) if p.mask is None else _drawn(p.mask) for p in prompts]
+        return TimedPredictions(masks, needed, shortened)
 
+    def _checked_frame(self, prompts: Sequence[Prompt]) -> Frame:
+        """The frame that was set; UserError without one, or if a mask does not fit it."""
         frame = self._frame
         if frame is None:
             raise UserError("call set_image before predict")
@@ -89,22 +115,12 @@ class SamSegmenter(Segmenter):
                     f"object {prompt.object_id}: the mask has the size {prompt.mask.shape}, but "
                     f"the image has {frame.size} (height, width)"
                 )
-        begin = deadline.clock() if deadline is not None else 0.0
-        needed, shortened = None, False
-        open_ = [prompt for prompt in prompts if prompt.mask is None]
-        found: list[MaskPrediction] = []
-        if open_:
-            with torch.inference_mode():
-                passes = Passes(
-                    self.network, self._embedding(frame), frame.size, self.options, deadline
-                )
-                found = (passes.propose if candidates else passes.predict)(open_)
-            shortened = passes.shortened
-            if passes.refining_from is not None:
-                needed = passes.refining_from - begin
-        answers = iter(found)
-        masks = [next(answers) if p.mask is None else _drawn(p.mask) for p in prompts]
-        return TimedPredictions(masks, needed, shortened)
+        return frame
+
+    def _passes(self, frame: Frame, deadline: Deadline | None = None) -> Passes:
+        from sam_pt_ros.segmenters.sam.passes import Passes
+
+        return Passes(self.network, self._embedding(frame), frame.size, self.options, deadline)
 
     def _embedding(self, frame: Frame) -> ImageEmbedding:
         """The embedding of a frame, cached in the frame."""
