@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -246,7 +245,7 @@ class Roster:
         first = self._late.get(item.object_id, newest + 1)
         begun = item.points.until(first - 1)
         return _Earlier(
-            copy.copy(item),
+            item.copy(),
             first,
             self._tracking.recall(begun.ids, first - 1) if len(begun.ids) else None,
             self._segmentation.segmenter.memory(item.object_id),
@@ -282,7 +281,7 @@ class Roster:
                 f"the newest change of object {object_id} is older than the {len(self._history)} "
                 "frames that are held, so it cannot be undone; 'history_length' sets their number"
             )
-        item = copy.copy(earlier.item)
+        item = earlier.item
         present = self._objects[object_id].points
         missing = ~np.isin(item.points.ids, present.ids)
         added = self._added_again(item.points.where(missing), earlier)
@@ -290,11 +289,10 @@ class Roster:
         self._tracking.remove_points(np.setdiff1d(present.ids, item.points.ids))
         segmenter = self._segmentation.segmenter
         segmenter.restore(object_id, earlier.memory)
-        first = earlier.first
-        if not segmenter.has_memory:
-            first = self._restarts.answered.newest + 1
+        first, following = earlier.first, self._restarts.answered.newest + 1
+        if first < following and not segmenter.has_memory:
+            first = following
             item.rewind(first)
-        item.gestures = self._objects[object_id].gestures  # a number is never used twice
         self._objects[object_id] = item
         self._late[object_id] = first
         changes.pop()
@@ -316,7 +314,7 @@ class Roster:
             return none
         places = earlier.tracks.select(points.ids).xy
         ids = self._tracking.add_points(places, frame, late=self._restarts.budget > 0)
-        return points.renamed(points.ids, ids)
+        return replace(points, ids=ids, starts=np.full(len(ids), frame.index))
 
     def drop(self, object_id: int) -> None:
         """Forget an object and all that parts remember of it; an unknown id is ignored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,13 +48,6 @@ class PointSet:
         )
         order = np.argsort(labels != POSITIVE, kind="stable")
         return PointSet(ids[order], labels[order], starts[order], gestures[order])
-
-    def renamed(self, old: np.ndarray, new: np.ndarray) -> PointSet:
-        """The same points, where the tracker has given those of the ids ``old`` new ids."""
-        ids = self.ids.copy()
-        for before, now in zip(old.tolist(), new.tolist(), strict=True):
-            ids[self.ids == before] = now
-        return replace(self, ids=ids)
 
     def where(self, chosen: np.ndarray) -> PointSet:
         """Those that ``chosen``, ``bool (N,)``, picks."""
@@ -229,6 +223,11 @@ class TrackedObject:
     def _begin_window(self, index: int) -> None:
         self.window = self.window.since(index)
         self.moved = frozenset(i for i in self.moved if i >= index)
+
+    def copy(self) -> TrackedObject:
+        """The object as it is now; what happens to the one does not change the other."""
+        window = replace(self.window, masks=list(self.window.masks))
+        return replace(self, window=window, rng=copy.deepcopy(self.rng))
 
     def snapshot(self) -> Snapshot:
         """Its state now, for :meth:`restore` and :meth:`restore_masks`."""
