@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,6 +74,9 @@ def test_an_object_that_is_seen() -> None:
     assert (item.centroid_x, item.centroid_y) == (pytest.approx(5.0), pytest.approx(6.4))
     assert (item.points_visible, item.points_total) == (1, 2)
     assert (item.score, item.age, item.frames_since_seen) == (0.75, 3, 0)
+    assert not item.revised
+    (item,) = MADE.objects(result(replace(seen(), revised=True)), HEADER).objects
+    assert item.revised
 
 
 def test_an_object_that_is_not_seen_has_no_place() -> None:
@@ -313,6 +317,10 @@ def test_a_prompt_with_everything() -> None:
     assert made.prompt.box is not None
     assert made.prompt.box.tolist() == [4, 3, 8, 4]
     np.testing.assert_array_equal(made.prompt.mask, drawn > 0)
+    assert not made.anew
+    sent.object_id = 7
+    made = messages.request_from_prompt(sent)
+    assert made.object_id == 7 and made.anew
     bare = messages.request_from_prompt(ObjectPrompt(mask=Image()))
     assert bare.prompt.box is None
     assert bare.prompt.mask is None

@@ -367,8 +367,14 @@ def test_a_single_click_takes_the_best_of_its_candidates() -> None:
     assert network.calls[0].candidates and len(network.calls) == 1
     assert first.score == pytest.approx(0.3)
     assert first.mask.any()
+    made = passes(network).hypotheses(click)
+    assert [each.score for each in made] == pytest.approx([0.2, 0.3, 0.1])
+    assert np.array_equal(made[1].mask, first.mask)
+    assert network.calls[1].candidates
     passes(network).propose([disc(), Prompt(2, [[64, 48]], [1], box=[50, 40, 80, 60])])
-    assert not any(call.candidates for call in network.calls[1:])
+    (only,) = passes(network).hypotheses(disc())
+    assert only.mask.any()
+    assert not any(call.candidates for call in network.calls[2:])
 
 
 def test_extents_are_inclusive() -> None:

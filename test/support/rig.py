@@ -34,7 +34,7 @@ from sam_pt_ros.msg import (
     TrackedObjectArray,
     TrackedPointArray,
 )
-from sam_pt_ros.srv import AddObjects, RemoveObject
+from sam_pt_ros.srv import AddObjects, RemoveObject, SuggestMasks, Undo
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -442,6 +442,8 @@ class Rig:
         """Call a service of the node; its response."""
         kind = {
             "add_objects": AddObjects,
+            "suggest_masks": SuggestMasks,
+            "undo": Undo,
             "remove_object": RemoveObject,
             "reset": Trigger,
             "enable": SetBool,
