@@ -97,8 +97,6 @@ def read_frames(path: Path) -> np.ndarray:
     source: Source = FolderSource(path) if path.is_dir() else VideoSource(path, UNSCALED)
     images = [decode_image(image) for image in source.images()]
     _check_complete(source.problems)
-    if len({image.shape for image in images}) > 1:
-        raise UserError(f"{path}: its frames have different sizes; use frames of one size")
     return np.stack(images)
 
 

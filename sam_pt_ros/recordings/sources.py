@@ -211,7 +211,8 @@ def count_frames(path: Path) -> int:
 class FolderSource:
     """A folder of pictures, as in data sets; stamps follow from a frame rate; never scaled.
 
-    A picture that cannot be read is left out, and its time with it.
+    All pictures must have one size. A picture that cannot be read is left out, and its time with
+    it.
     """
 
     click_events: tuple[ClickEvent, ...] = ()
@@ -220,25 +221,30 @@ class FolderSource:
     def __init__(self, folder: Path, rate: float = FALLBACK_RATE) -> None:
         self.problems: list[str] = []
         self.files = picture_files(folder)
-        first = self._first_readable()
+        self._sized, first = self._first_readable()
         self.size = (first.shape[1], first.shape[0])
         _check_sides(self.size, folder)
         self.name = folder.name
         self.rate = rate
         self.seconds = len(self.files) / rate
 
-    def _first_readable(self) -> np.ndarray:
+    def _first_readable(self) -> tuple[Path, np.ndarray]:
+        """The picture whose size counts, and its pixels."""
         problem: UserError | None = None
         for path in self.files:
             try:
-                return read_picture(path)
+                return path, read_picture(path)
             except UserError as error:
                 problem = problem or error
         assert problem is not None
         raise problem
 
     def images(self) -> Iterator[StampedImage]:
-        """The pictures, in the order of their names."""
+        """The pictures, in the order of their names.
+
+        Raises:
+            UserError: a picture has another size than the first.
+        """
         levels = GreyLevels()
         for index, path in enumerate(self.files):
             stamp = FIRST_STAMP + round(index * SECOND / self.rate)
@@ -247,6 +253,13 @@ class FolderSource:
             except UserError as error:
                 self.problems.append(f"frame {index} was left out: {error}")
                 continue
+            height, width = image.shape[:2]
+            if (width, height) != self.size:
+                raise UserError(
+                    f"{path}: has {width}x{height} pixels, but {self._sized.name} has "
+                    f"{self.size[0]}x{self.size[1]}; scale the pictures to one size, or keep each "
+                    "size in a folder of its own"
+                )
             yield StampedImage.from_rgb(image, stamp, index)
 
 

@@ -112,6 +112,10 @@ def bad(folder: Path, name: str) -> dict[str, object]:
         for path in annotations.iterdir():
             cv2.imwrite(str(path), np.zeros((120, 160), np.uint8))
         return {"annotations": annotations}
+    if name == "pictures":
+        for index, size in ((1, (160, 118)), (2, (80, 60))):
+            cv2.imwrite(str(folder / "f" / f"{index:05d}.png"), cv2.resize(frame(index), size))
+        return one
     if name == "missing":
         return {"source": folder / "nothing", **one}
     if name == "no pictures":
@@ -127,6 +131,10 @@ def bad(folder: Path, name: str) -> dict[str, object]:
         ("beyond", "00007.png matches none of the 3 frames"),
         ("nameless", "contains no number"),
         ("empty", "these label images show no object"),
+        (
+            "pictures",
+            r"00001\.png: has 160x118 pixels, but 00000\.png has 160x120; scale the pictures to",
+        ),
         ("missing", "no such video file"),
         ("no pictures", "holds no pictures"),
         ("nothing to track", "a bag without clicks"),
