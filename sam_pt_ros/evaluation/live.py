@@ -154,6 +154,7 @@ def _results(
         for result in read_results(played.path, NODE_NAME, indices):
             labels = truth.at(result.index, result.stamp)
             scorer.take(_frame(result, labels), result)
+        problems = [*problems, *truth.problems]
     if scorer.rows and scorer.rows[-1].frame == len(cut.stamps) - 1:
         scorer.close()
     received = played.received[LABEL_IMAGE_TOPIC]

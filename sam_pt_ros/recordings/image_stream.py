@@ -18,6 +18,7 @@ from sam_pt_ros.recordings.rosbag2 import (
     decode_message,
     serialized_stamp,
 )
+from sam_pt_ros.recordings.skipped import SkippedMessages
 from sam_pt_ros.recordings.storage_files import CDR, Message
 
 IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
@@ -84,39 +85,39 @@ class ImageStream:
             UnreadableError: the recording cannot be read on.
         """
         self._reset()
-        first_reason = last_reason = ""
-        unusable = in_a_row = total = 0
+        skipped, newest = SkippedMessages(), SkippedMessages()
+        newest_reason = ""
+        in_a_row = total = 0
         for total, (message, following) in enumerate(self._pairs(), 1):
+            index = total - 1
             try:
-                image = self._usable(total - 1, message, following)
+                image = self._usable(index, message, following)
             except UserError as error:
-                reason = f"image {total - 1} on '{self._topic}': {error}"
-                first_reason = first_reason or reason
-                last_reason = last_reason if in_a_row else reason
-                unusable += 1
+                if not in_a_row:
+                    newest_reason = f"image {index} on '{self._topic}': {error}"
                 in_a_row += 1
+                newest.add(message, error, f"image {index}")
                 continue
-            in_a_row = 0
+            skipped.add_all(newest)
+            newest, in_a_row = SkippedMessages(), 0
             yield image
         path = self._recording.path
-        if unusable == total:
+        if in_a_row == total:
             raise UserError(
-                f"{path}: {first_reason}"
+                f"{path}: {newest_reason}"
                 if total
                 else f"{path}: holds no images on the topic '{self._topic}'"
             )
         if in_a_row >= ENDED:
-            self.broken = f"{path}: no image is usable from {last_reason}"
-            unusable -= in_a_row
+            self.broken = f"{path}: no image is usable from {newest_reason}"
+        else:
+            skipped.add_all(newest)
         if self._changes:
             self.problems.append(
                 "the encoding of the images, or the range of their 16-bit values, changed "
                 f"{len(self._changes)} times; first in {self._changes[0]}"
             )
-        if unusable:
-            self.problems.append(
-                f"{unusable} of {total} images were skipped; the first was {first_reason}"
-            )
+        self.problems += skipped.lines
 
     def _pairs(self) -> Iterator[tuple[Message, Message | None]]:
         """Each message with the one that follows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,6 +16,7 @@ import zstandard
 from sam_pt_ros.errors import UserError, one_line
 from sam_pt_ros.paths import natural_order
 from sam_pt_ros.recordings.rosbag2 import decode_message
+from sam_pt_ros.recordings.skipped import SkippedMessages
 from sam_pt_ros.recordings.storage_files import (
     CDR,
     McapFile,
@@ -103,11 +104,23 @@ class Recording:
             except UnreadableError as error:
                 raise UnreadableError(f"{self.path}: {error}") from error
 
-    def parsed(self, names: Collection[str]) -> Iterator[Any]:
-        """As :meth:`messages`, deserialised; those that cannot be parsed are left out."""
+    def parsed(
+        self, names: Collection[str], skipped: SkippedMessages | None = None
+    ) -> Iterator[Any]:
+        """As :meth:`messages`, deserialised.
+
+        Args:
+            names: of the topics.
+            skipped: takes those that cannot be parsed, which are left out.
+        """
         for message in self.messages(names):
-            with suppress(UserError):
-                yield decode_message(message.data, message.type)
+            try:
+                parsed = decode_message(message.data, message.type)
+            except UserError as error:
+                if skipped is not None:
+                    skipped.add(message, error)
+                continue
+            yield parsed
 
     def missing(self, name: str) -> str | None:
         """Whether metadata.yaml promises other messages on a topic than there are."""

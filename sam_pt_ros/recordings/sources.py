@@ -35,6 +35,7 @@ from sam_pt_ros.recordings.rosbag2 import (
     decode_message,
     serialized_stamp,
 )
+from sam_pt_ros.recordings.skipped import SkippedMessages
 from sam_pt_ros.recordings.storage_files import UnreadableError
 
 FRAME_ID = "camera_optical_frame"
@@ -317,8 +318,10 @@ class BagSource:
         self.size = (first.pixels.shape[1], first.pixels.shape[0])
         self.seconds = recording.seconds
         self.rate = recording.count(self.topic) / self.seconds if self.seconds else FALLBACK_RATE
-        self.click_events = self._find_clicks(points_topic)
-        self.camera_info = self._find_camera_info()
+        skipped = SkippedMessages()
+        self.click_events = self._find_clicks(points_topic, skipped)
+        self.camera_info = self._find_camera_info(skipped)
+        self.problems += skipped.lines
 
     def _choose(self, asked: str) -> str:
         pictures = picture_topics(self._recording)
@@ -355,7 +358,9 @@ class BagSource:
             if text not in self.problems:
                 self.problems.append(text)
 
-    def _find_clicks(self, points_topic: str | None) -> tuple[ClickEvent, ...]:
+    def _find_clicks(
+        self, points_topic: str | None, skipped: SkippedMessages
+    ) -> tuple[ClickEvent, ...]:
         """The bag's clicks; clicks without a stamp refer to the image that follows."""
         events: list[ClickEvent] = []
         unstamped: list[Click] = []
@@ -390,7 +395,7 @@ class BagSource:
                     ]
                 except UserError as error:
                     if raw.topic != self.topic:  # `images` reports those
-                        self.problems.append(f"clicks on '{raw.topic}' were skipped: {error}")
+                        skipped.add(raw, error)
                     continue
                 if stamp == 0:
                     unstamped += clicks
@@ -398,13 +403,13 @@ class BagSource:
                     events.append(ClickEvent(stamp, tuple(clicks)))
         return tuple(sorted(events, key=lambda event: event.stamp))
 
-    def _find_camera_info(self) -> Any | None:
+    def _find_camera_info(self, skipped: SkippedMessages) -> Any | None:
         """The calibration for images of this size, if there is one."""
         topics = self._recording.topics_of(CAMERA_INFO_TYPE)
         if not topics:
             return None
         with suppress(UnreadableError):
-            for message in self._recording.parsed(topics):
+            for message in self._recording.parsed(topics, skipped):
                 if (message.width, message.height) == self.size:
                     return message
         return None
