@@ -21,6 +21,7 @@ from sam_pt_ros.output.terminal import (
     progress_display,
     progress_step,
 )
+from sam_pt_ros.recordings.skipped import MOST_LINES
 
 
 def evaluate_bag_command(arguments: argparse.Namespace) -> None:
@@ -46,8 +47,10 @@ def evaluate_bag_command(arguments: argparse.Namespace) -> None:
             lambda: progress.advance(task),
         )
     _print_results(console, results, options.out)
-    if results.partial is not None:
-        raise IncompleteError(f"the results are partial: {results.partial}")
+    partial = None if results.partial is None else f"the results are partial: {results.partial}"
+    reasons = [text for text in (partial, results.undecoded) if text is not None]
+    if reasons:
+        raise IncompleteError("; ".join(reasons))
 
 
 def replay_command(arguments: argparse.Namespace) -> None:
@@ -87,6 +90,8 @@ def replay_command(arguments: argparse.Namespace) -> None:
     print_line(console, text)
     if live.frames_out == 0:
         raise IncompleteError(f"the node published nothing; see {options.out / LOG_FILE}")
+    if results.undecoded is not None:
+        raise IncompleteError(results.undecoded)
 
 
 def _print_results(console: Console, results: RunResults, out: Path) -> None:
@@ -140,5 +145,13 @@ def make_bag_command(arguments: argparse.Namespace) -> None:
     )
     if not clicks:
         print_line(console, "note: the bag holds no clicks; evaluate it with --prompts")
-    if made.problems:
-        raise IncompleteError(f"the bag is partial: {'; '.join(made.problems)}")
+    if left_out := len(made.problems):
+        for text in made.problems[:MOST_LINES]:
+            print_line(console, f"note: {text}")
+        if left_out > MOST_LINES:
+            print_line(console, f"note: {left_out - MOST_LINES} more frames were left out")
+        total = left_out + len(made.stamps)
+        raise IncompleteError(
+            f"the bag is partial: {left_out} of {total} frames of {options.source} could not be "
+            "read and were left out"
+        )

@@ -126,7 +126,10 @@ def evaluate_bag(
         outcome = run_stream(pipeline, chain([first], frames), schedule, [side], on_frame)
         problems += [*images.stream.problems, *truth.problems]
         partial = outcome.broken or images.stream.broken or cut_off
-    results = _results(options, configuration, outcome, schedule, side, problems, partial)
+    results = replace(
+        _results(options, configuration, outcome, schedule, side, problems, partial),
+        undecoded=images.stream.undecoded,
+    )
     write_run(options.out, results)
     return results
 

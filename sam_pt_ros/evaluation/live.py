@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -114,7 +114,10 @@ def _replay(
             on_ready,
             lambda: advances[-1](),
         )
-    results = _results(options, configuration, found, cut, played, source.problems)
+    results = replace(
+        _results(options, configuration, found, cut, played, source.problems),
+        undecoded=source.undecoded,
+    )
     _write_latencies(options.out / LATENCIES_FILE, cut, played)
     write_run(options.out, results)
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,10 @@ IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
 
 ENDED = 10
 """So many unusable images after the last usable one mean that the stream has ended there."""
+
+
+class _UndecodableError(UserError):
+    """The bytes of an image cannot be decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,8 @@ class ImageStream:
     Attributes:
         problems: what was left out, once all images were read.
         broken: why the stream ended early, once all images were read; None if it did not.
+        undecoded: how many of how many images were left out because they could not be decoded,
+            in a sentence, once all images were read; None if none were.
     """
 
     def __init__(self, recording: Recording, topic: str, stretch: bool = True) -> None:
@@ -71,6 +78,7 @@ class ImageStream:
     def _reset(self) -> None:
         self.problems: list[str] = []
         self.broken: str | None = None
+        self.undecoded: str | None = None
         self._decoder = ImageDecoder(self._stretch)
         self._encoding = ""
         self._changes: list[str] = []
@@ -87,7 +95,7 @@ class ImageStream:
         self._reset()
         skipped, newest = SkippedMessages(), SkippedMessages()
         newest_reason = ""
-        in_a_row = total = 0
+        in_a_row = total = undecoded = 0
         for total, (message, following) in enumerate(self._pairs(), 1):
             index = total - 1
             try:
@@ -96,6 +104,7 @@ class ImageStream:
                 if not in_a_row:
                     newest_reason = f"image {index} on '{self._topic}': {error}"
                 in_a_row += 1
+                undecoded += isinstance(error, _UndecodableError)
                 newest.add(message, error, f"image {index}")
                 continue
             skipped.add_all(newest)
@@ -118,6 +127,11 @@ class ImageStream:
                 f"{len(self._changes)} times; first in {self._changes[0]}"
             )
         self.problems += skipped.lines
+        if undecoded:
+            self.undecoded = (
+                f"{path}: {undecoded} of {total} images on '{self._topic}' could not be decoded "
+                "and were left out"
+            )
 
     def _pairs(self) -> Iterator[tuple[Message, Message | None]]:
         """Each message with the one that follows."""
@@ -130,7 +144,8 @@ class ImageStream:
 
     def _usable(self, index: int, message: Message, following: Message | None) -> RecordedImage:
         """The image of a message; UserError if it is to be left out."""
-        decoded = decode_message(message.data, message.type)
+        with _decoding():
+            decoded = decode_message(message.data, message.type)
         stamp = serialized_stamp(message.data)
         if stamp <= self._newest:
             raise UserError(
@@ -143,7 +158,8 @@ class ImageStream:
                 raise UserError(
                     f"its stamp of {stamp} ns is later than that of the next image, {after} ns"
                 )
-        image = self._decoder.decode(decoded)
+        with _decoding():
+            image = self._decoder.decode(decoded)
         pixels = image.pixels
         size = pixels.shape[:2]
         if self._size not in (None, size):
@@ -156,6 +172,15 @@ class ImageStream:
             self._changes.append(f"image {index}, from '{self._encoding}' to '{image.encoding}'")
         self._newest, self._size, self._encoding = stamp, size, image.encoding
         return RecordedImage(index, stamp, message.recorded, decoded, pixels)
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Tell the errors of decoding from other reasons to leave an image out."""
+    try:
+        yield
+    except UserError as error:
+        raise _UndecodableError(str(error)) from error
 
 
 def picture_topics(recording: Recording, without: str | None = None) -> list[str]:

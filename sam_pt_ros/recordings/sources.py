@@ -298,6 +298,7 @@ class BagSource:
     Attributes:
         problems: what is odd about the recording, a sentence each; what was left out of the
             images is added once they were read.
+        undecoded: as of an :class:`~sam_pt_ros.recordings.image_stream.ImageStream`.
 
     Raises:
         UserError: there are no such images.
@@ -308,6 +309,7 @@ class BagSource:
     ) -> None:
         self._recording = recording
         self.problems = list(recording.problems)
+        self.undecoded: str | None = None
         if recording.cut_off is not None:
             self.problems.append(recording.cut_off)
         self.topic = self._choose(topic)
@@ -354,6 +356,7 @@ class BagSource:
             yield from map(_stamped_image, stream)
         except UnreadableError as error:
             ends.append(str(error))
+        self.undecoded = stream.undecoded
         for text in (*stream.problems, *filter(None, [stream.broken]), *ends):
             if text not in self.problems:
                 self.problems.append(text)
