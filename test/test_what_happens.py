@@ -49,6 +49,10 @@ SEEN: dict[str, list[tuple[str, str]]] = {
             "ros/test_camera_info_input.py",
             "test_why_one_was_refused_is_what_is_said_of_the_camera",
         ),
+        (
+            "ros/test_camera_info_input.py",
+            "test_one_for_images_of_another_size_does_not_replace_one_that_fits",
+        ),
     ],
     "`qos_overrides` asks for more": [
         (FAULTS, "test_a_camera_whose_quality_of_service_does_not_match_is_named")

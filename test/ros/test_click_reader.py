@@ -87,10 +87,11 @@ def reader(
     transforms: Transforms,
     canvas: Canvas,
     masks: PublishedMasks | None = None,
+    width: int = SCENE.width,
 ) -> ClickReader:
     info = CameraInfo(
         height=SCENE.height,
-        width=SCENE.width,
+        width=width,
         distortion_model="plumb_bob",
         d=[0.0] * 5,
         k=[F, 0.0, CX, 0.0, F, CY, 0.0, 0.0, 1.0],
@@ -193,6 +194,15 @@ def test_where_the_transform_of_the_image_is_not_known_the_click_is_refused(
     then = SCENE.stamp(SEEN - 1 if words.endswith("future") else 3)
     with pytest.raises(UserError, match=f"no transform from 'map' to 'camera': .* {words}"):
         reads.read_point_in_space(click(then, then), MODE)
+
+
+def test_where_no_calibration_fits_the_images_the_click_is_refused(
+    pipeline: SamPt, transforms: TurningCamera
+) -> None:
+    reads = reader(pipeline, transforms, Canvas(), width=640)
+    words = f"is for images of 640x{SCENE.height} pixels, but they have {SCENE.width}x"
+    with pytest.raises(UserError, match=words):
+        reads.read_point_in_space(click(SCENE.stamp(3), SCENE.stamp(3)), MODE)
 
 
 def test_before_the_first_image_a_point_is_where_the_camera_has_it_now(
