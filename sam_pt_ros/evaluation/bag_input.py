@@ -245,7 +245,9 @@ class InputImages:
                     "images of the images' size"
                 )
             frame_id = image.message.header.frame_id
-            yield InputFrame(index, image.stamp, image.pixels, labels, frame_id, image.recorded)
+            yield InputFrame(
+                index, image.stamp, image.pixels, labels, frame_id, image.recorded, image.encoding
+            )
 
 
 class TruthTopic:

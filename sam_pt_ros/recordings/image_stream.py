@@ -42,6 +42,7 @@ class RecordedImage:
         recorded: when it was received, nanoseconds.
         message: ``Image`` or ``CompressedImage``.
         pixels: RGB, ``uint8 (H, W, 3)``.
+        encoding: as of a :class:`~sam_pt_ros.interchange.image_decoder.DecodedImage`.
     """
 
     index: int
@@ -49,6 +50,7 @@ class RecordedImage:
     recorded: int
     message: Any
     pixels: np.ndarray
+    encoding: str
 
 
 class ImageStream:
@@ -171,7 +173,7 @@ class ImageStream:
         if self._encoding not in ("", image.encoding):
             self._changes.append(f"image {index}, from '{self._encoding}' to '{image.encoding}'")
         self._newest, self._size, self._encoding = stamp, size, image.encoding
-        return RecordedImage(index, stamp, message.recorded, decoded, pixels)
+        return RecordedImage(index, stamp, message.recorded, decoded, pixels, image.encoding)
 
 
 @contextmanager

@@ -31,7 +31,9 @@ from sam_pt_ros.evaluation.make_bag import MakeBagOptions, make_bag
 from sam_pt_ros.evaluation.results import ObjectRow, ScoreRow, TimingRow, read_rows
 from sam_pt_ros.evaluation.run_folder import RunResults
 from sam_pt_ros.interchange.messages import KINDS
+from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.paths import classical_configuration_file
+from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.recordings.clicks import Click
 from sam_pt_ros.recordings.cutting import (
     camera_info_message,
@@ -545,6 +547,36 @@ def test_a_recording_most_of_whose_images_cannot_be_decoded_is_no_success(
     assert "12 of 14 images on '/image' could not be decoded and were left out" in error
     assert output.count("the image holds 100 bytes") == 10
     assert not (tmp_path / "out/PARTIAL.txt").exists()
+
+
+def thermal(shift: int) -> Iterator[Message]:
+    """16-bit images whose values are others from image 5 on."""
+    for topic, kind, message, stamp in messages():
+        if topic == "/image":
+            grey = message.data.reshape(120, 160, 3).max(2).astype("<u2")
+            index = (stamp - stamped(0).stamp) // 40_000_000
+            values = grey + (3000 if index < 5 else 3000 + shift)
+            data = np.frombuffer(values.tobytes(), np.uint8)
+            message = replace(message, encoding="mono16", step=320, data=data)
+        yield topic, kind, message, stamp
+
+
+@pytest.mark.parametrize(("shift", "restarts"), [(0, []), (150, [7])])
+def test_objects_start_again_where_the_range_of_sixteen_bit_values_changes(
+    tmp_path: Path, shift: int, restarts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restarted: list[int] = []
+    restart = SamPt.restart
+
+    def counted(self: SamPt, image: np.ndarray, stamp: int, unseen: int = 0) -> list[TrackResult]:
+        restarted.append((stamp - stamped(0).stamp) // 40_000_000)
+        return restart(self, image, stamp, unseen)
+
+    monkeypatch.setattr(SamPt, "restart", counted)
+    bag, out = write_bag(tmp_path / "bag", thermal(shift)), tmp_path / "out"
+    results = evaluate_bag(BagOptions(bag, CONFIG, out, write_bag=False, write_film=False))
+    assert restarted == restarts and results.partial is None
+    assert [row.frame for row in results.rows] == list(range(FRAMES))
 
 
 def refused(folder: Path, name: str) -> tuple[Path, list[str]]:
