@@ -166,6 +166,11 @@ class SamPt:
         """Ids of all objects, including those that wait for their frame; ascending."""
         return self._requests.object_ids
 
+    @property
+    def waiting_ids(self) -> list[int]:
+        """Ids of the objects that are to start in a frame that has not come yet; ascending."""
+        return self._requests.waiting_ids
+
     # --- what users ask for ---------------------------------------------------------------
 
     def add_object(

@@ -114,6 +114,11 @@ class ClickReader:
         """Objects that are tracked."""
         return self._pipeline.object_ids
 
+    @property
+    def waiting_ids(self) -> Sequence[int]:
+        """Objects that are to start in an image that has not come yet."""
+        return self._pipeline.waiting_ids
+
     def apply(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
         """As :meth:`sam_pt_ros.pipeline.SamPt.apply`, and remember which objects it starts.
 

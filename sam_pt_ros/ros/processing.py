@@ -13,7 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sam_pt_ros.configuration import Configuration
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.interchange import messages
 from sam_pt_ros.interchange.image_decoder import ImageDecoder
 from sam_pt_ros.objects import TrackResult
@@ -24,7 +24,7 @@ from sam_pt_ros.ros.health import FrameTimes, Health
 from sam_pt_ros.ros.held_clicks import HeldClicks, Stray
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.stamp_watch import StampWatch
-from sam_pt_ros.ros.stream_order import StrayError, StreamOrder
+from sam_pt_ros.ros.stream_order import StrayError, StreamOrder, seconds_text
 from sam_pt_ros.weights.memory import free_memory
 
 _ANOTHER_CLOCK = 60e3  # milliseconds of latency beyond which stamps are of another clock
@@ -237,10 +237,13 @@ class Processing:
     def _begin_stream(self, taken: _Taken, newest: int) -> None:
         """Forget the stream up to ``newest``; the stray and its clicks begin another."""
         stray = self._stray
-        self._reporter.warning(
-            f"time jumped by {(taken.stamp - newest) * 1e-9:+.0f} s: all objects are forgotten; "
-            "click again"
-        )
+        jump = (taken if stray is None else stray).stamp - newest
+        outcome = "all objects are forgotten; click again"
+        if kept := len(self._clicks.kept):
+            what = counted(kept, "click")
+            outcome = f"all objects are forgotten; it begins with {what} on its images"
+        sign = "-" if jump < 0 else "+"
+        self._reporter.warning(f"time jumped by {sign}{seconds_text(jump)}: {outcome}")
         self._forget()
         self._output.time_jumped()
         self._clicks.begins()  # they wait for the first image

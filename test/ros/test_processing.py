@@ -369,9 +369,34 @@ def test_a_recording_that_loops_keeps_the_first_image_of_a_round_and_its_click(
         assert player.seen == [(0, [(1, 0)], 0), (1, [(1, 1)], 0), (2, [(1, 2)], 0)]
         (held, jumped, started) = player.said.lines
         assert held.startswith(HOLDS_BACK)
-        assert jumped == "time jumped by -2 s: all objects are forgotten; click again"
+        assert jumped == (
+            "time jumped by -2 s: all objects are forgotten; it begins with 1 click on its images"
+        )
         assert started == "started"
         player.play(LAST)
+
+
+@pytest.mark.parametrize("last", [1, 2, 12, 24])
+def test_a_recording_of_less_than_a_second_loops_like_any_other(last: int) -> None:
+    player = Player()
+    player.play(*range(last + 1))
+    for _ in range(3):
+        player.seen.clear()
+        player.said.lines.clear()
+        player.play(*range(last + 1))
+        assert player.seen == [(index, [(1, index)], 0) for index in range(last + 1)]
+        held, jumped, started = player.said.lines
+        assert held.startswith(f"image refused: its stamp is {last / 25:.2g} s before that of")
+        assert jumped.startswith(f"time jumped by -{last / 25:.2g} s: all objects are forgotten; ")
+        assert started == "started"
+
+
+def test_where_no_click_is_kept_one_is_to_click_again() -> None:
+    player = Player()
+    player.play(30, LAST)
+    player.said.lines.clear()
+    player.play(1, 2)
+    assert player.said.lines[-1] == ("time jumped by -2 s: all objects are forgotten; click again")
 
 
 def test_a_click_that_is_faster_than_the_first_image_of_a_round_is_not_lost() -> None:
