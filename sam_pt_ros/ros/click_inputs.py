@@ -93,7 +93,8 @@ class ClickJob:
                 if which
             ]
             if click.selected is not None:
-                done.append("which it lies on; to start another there, set click_selects to false")
+                why = "a click beside it has just started" if click.repeats else "it lies on"
+                done.append(f"which {why}; to start another there, set click_selects to false")
             self.node.get_logger().info(f"click on '{self.topic}': {', '.join(done)}")
 
 

@@ -85,6 +85,17 @@ def test_a_click_that_selects_says_so_and_how_to_start_an_object_there() -> None
     ]
 
 
+def test_a_click_that_repeats_another_says_so() -> None:
+    said: Any = Said()
+    reader: Any = Reader([2])
+    click = ClickRequest([REQUEST], 7, selected=2, repeats=True)
+    ClickJob("clicked_point", lambda: click, reader, said, said)()
+    assert said.lines == [
+        "click on 'clicked_point': point for object 2, which a click beside it has just started; "
+        "to start another there, set click_selects to false"
+    ]
+
+
 def test_a_click_that_cannot_be_read_is_refused() -> None:
     said: Any = Said()
 
