@@ -14,7 +14,7 @@ import yaml
 import zstandard
 
 from sam_pt_ros.errors import UserError, one_line
-from sam_pt_ros.paths import natural_order
+from sam_pt_ros.paths import is_hidden, natural_order
 from sam_pt_ros.recordings.rosbag2 import decode_message
 from sam_pt_ros.recordings.skipped import SkippedMessages
 from sam_pt_ros.recordings.storage_files import (
@@ -160,10 +160,14 @@ def is_recording(path: Path) -> bool:
 
 
 def storage_files(path: Path) -> list[Path]:
-    """The storage files of a recording, in the order in which they were recorded."""
+    """The storage files of a recording, hidden ones left out, in the order of recording."""
     if path.is_file():
         return [path]
-    files = [file for file in path.glob("*") if _bare(file).suffix in _SUFFIXES and file.is_file()]
+    files = [
+        file
+        for file in path.glob("*")
+        if _bare(file).suffix in _SUFFIXES and file.is_file() and not is_hidden(file)
+    ]
     return sorted(files, key=lambda file: natural_order(_bare(file).stem))
 
 
