@@ -177,7 +177,7 @@ def test_what_is_logged_is_what_the_node_says() -> None:
     assert len(quoted) > 8
     for line in quoted:
         # What is not fixed: numbers, names of topics and nodes, what is in quotes, and choices.
-        values = "RELIABLE|BEST_EFFORT|TRANSIENT_LOCAL|VOLATILE|camera|rviz"
+        values = "images|RELIABLE|BEST_EFFORT|TRANSIENT_LOCAL|VOLATILE|camera|rviz"
         for part in re.split(rf"[-\d.]+|/\w+|'.*?'|:|{values}|before|after", line):
             words = part.strip(" :;,x")
             assert len(words) < 8 or words in said, (line, words)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sam_pt_ros.errors import UserError, one_line
+from sam_pt_ros.errors import UserError, counted, one_line
 from sam_pt_ros.evaluation.arguments import chosen_configuration
 from sam_pt_ros.evaluation.bag_evaluation import BagOptions, evaluate_bag
 from sam_pt_ros.evaluation.incomplete import IncompleteError
@@ -83,7 +83,7 @@ def replay_command(arguments: argparse.Namespace) -> None:
     _print_results(console, results, options.out)
     live = results.live
     assert live is not None
-    text = f"{live.frames_in} images in, {live.frames_out} out, {live.dropped} dropped"
+    text = f"{counted(live.frames_in, 'image')} in, {live.frames_out} out, {live.dropped} dropped"
     if len(live.latencies_ms):
         p50, p95 = np.percentile(live.latencies_ms, [50, 95])
         text += f"; latency from stamp to mask: median {p50:.1f} ms, 95th percentile {p95:.1f} ms"
@@ -140,7 +140,7 @@ def make_bag_command(arguments: argparse.Namespace) -> None:
     clicks = len(made.click_stamps)
     print_line(
         console,
-        f"{made.path}: {len(made.stamps)} images of {width}x{height} pixels, "
+        f"{made.path}: {counted(len(made.stamps), 'image')} of {width}x{height} pixels, "
         f"{made.seconds:.2f} s, clicks on {clicks} of them",
     )
     if not clicks:
@@ -149,7 +149,8 @@ def make_bag_command(arguments: argparse.Namespace) -> None:
         for text in made.problems[:MOST_LINES]:
             print_line(console, f"note: {text}")
         if left_out > MOST_LINES:
-            print_line(console, f"note: {left_out - MOST_LINES} more frames were left out")
+            rest = counted(left_out - MOST_LINES, "more frame")
+            print_line(console, f"note: left out as well: {rest}")
         total = left_out + len(made.stamps)
         raise IncompleteError(
             f"the bag is partial: {left_out} of {total} frames of {options.source} could not be "

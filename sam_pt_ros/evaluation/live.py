@@ -13,7 +13,7 @@ import numpy as np
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OVERLAY_TOPIC
 from sam_pt_ros.demo.session import PlayedRun, play_and_record
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
 from sam_pt_ros.evaluation.recorded_results import read_results
@@ -73,8 +73,8 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
     tracker = trackers.load(configuration.backends.tracker)
     if late := tracker.lag(configuration.tracker):
         raise UserError(
-            f"{options.configuration}: the tracker answers up to {late} frames late; use a "
-            "streaming one, or evaluate without --live"
+            f"{options.configuration}: the tracker answers up to {counted(late, 'frame')} late; "
+            "use a streaming one, or evaluate without --live"
         )
     check_folder(options.out)
     for name in (BAG_FOLDER, INPUT_FOLDER):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sam_pt_ros.configuration import Configuration, set_threads
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.point_metrics import TapVidScores, tap_vid
 from sam_pt_ros.interchange.images import decode_image
@@ -121,7 +121,7 @@ def evaluate_tracks(
     """
     if len(frames) != len(truth.xy):
         raise UserError(
-            f"the true tracks have {len(truth.xy)} frames, but the video {len(frames)}"
+            f"the true tracks have {counted(len(truth.xy), 'frame')}, but the video {len(frames)}"
         )
     points = np.arange(truth.xy.shape[1])
     given = truth.xy[truth.queries, points]

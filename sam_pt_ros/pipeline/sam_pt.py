@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.objects import (
     REFINEMENT,
@@ -92,7 +92,11 @@ class SamPt:
         horizon = self._horizon or 1
         needed = max(horizon, options.segment_every_n, 2 if options.frame_budget else 1)
         if options.history_length < late + needed:
-            lag = f" and {late} frames by which the tracker may answer late" if late else ""
+            lag = (
+                f" and {counted(late, 'frame')} by which the tracker may answer late"
+                if late
+                else ""
+            )
             why = (
                 "'segment_every_n', within which masks are moved along"
                 if needed > horizon

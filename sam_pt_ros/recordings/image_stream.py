@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.interchange.image_decoder import ImageDecoder
 from sam_pt_ros.interchange.images import DEPTH_ENCODINGS
 from sam_pt_ros.recordings.recording import Recording, offer_topics
@@ -126,7 +126,7 @@ class ImageStream:
         if self._changes:
             self.problems.append(
                 "the encoding of the images, or the range of their 16-bit values, changed "
-                f"{len(self._changes)} times; first in {self._changes[0]}"
+                f"{counted(len(self._changes), 'time')}; first in {self._changes[0]}"
             )
         self.problems += skipped.lines
         if undecoded:

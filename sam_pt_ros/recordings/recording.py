@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 import zstandard
 
-from sam_pt_ros.errors import UserError, one_line
+from sam_pt_ros.errors import UserError, counted, one_line
 from sam_pt_ros.paths import is_hidden, natural_order
 from sam_pt_ros.recordings.rosbag2 import decode_message
 from sam_pt_ros.recordings.skipped import SkippedMessages
@@ -127,7 +127,8 @@ class Recording:
         stated, held = self.stated.get(name), self.count(name)
         if self.cut_off is not None or stated in (None, held):
             return None
-        return f"{METADATA} says that '{name}' has {stated} messages, but the files hold {held}"
+        promised = counted(stated, "message")
+        return f"{METADATA} says that '{name}' has {promised}, but the files hold {held}"
 
 
 @contextmanager

@@ -322,6 +322,6 @@ class Processing:
             self._reporter.exception("the models cannot be reloaded", error)
             return
         self._reporter.error(
-            f"{count} images in a row failed: the models were reloaded, and objects start again "
-            f"from their masks; the last failure was: {self._reason}"
+            f"{counted(count, 'image')} in a row failed: the models were reloaded, and objects "
+            f"start again from their masks; the last failure was: {self._reason}"
         )

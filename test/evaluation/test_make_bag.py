@@ -181,7 +181,7 @@ def test_of_many_frames_that_cannot_be_read_ten_are_named(
         (frames / f"{index:05d}.png").write_bytes(b"no picture")
     assert main(["make-bag", str(frames), str(tmp_path / "bag"), "--click", "45,60"]) == 1
     output, error = capsys.readouterr()
-    assert output.count("note: ") == 11 and "note: 4 more frames were left out" in output
+    assert output.count("note: ") == 11 and "note: left out as well: 4 more frames" in output
     assert f"14 of 15 frames of {frames} could not be read" in error
 
 
