@@ -15,6 +15,11 @@ class UnknownObjectError(UserError):
     """There is no object with this id."""
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: "1 image", "2 images"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def one_line(text: object) -> str:
     """A text, or the message of an error, without line breaks."""
     return " ".join(str(text).split())

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sam_pt_ros.errors import FrameUnavailableError, UserError
+from sam_pt_ros.errors import FrameUnavailableError, UserError, counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,9 @@ class FrameHistory:
             offset = index - self._frames[0].index
             if 0 <= offset < len(self._frames):
                 return self._frames[offset]
-        raise FrameUnavailableError(f"frame {index} is not in the history of {len(self)} frames")
+        raise FrameUnavailableError(
+            f"frame {index} is not in the history of {counted(len(self), 'frame')}"
+        )
 
     def since(self, index: int) -> list[Frame]:
         """The frames from ``index`` to the newest, in order.
@@ -158,7 +160,8 @@ class FrameHistory:
         if 2 * frames * (oldest.stamp - stamp) > newest.stamp - oldest.stamp:
             raise FrameUnavailableError(
                 f"the stamp {stamp} ns is {(oldest.stamp - stamp) * 1e-9:.3f} s older than the "
-                f"oldest of the {len(self)} frames kept; click sooner or raise 'history_length'"
+                f"oldest of the {counted(len(self), 'frame')} kept; click sooner or raise "
+                "'history_length'"
             )
         return min(self._frames, key=lambda frame: abs(frame.stamp - stamp))
 

@@ -46,6 +46,11 @@ def classical_configuration_file() -> Path:
     return share_folder() / "config" / "classical.yaml"
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a file is hidden, as those are that macOS puts beside others (``._name``)."""
+    return path.name.startswith(".")
+
+
 def natural_order(text: str) -> list[tuple[int, str]]:
     """A sort key for names in which numbers count as numbers (2 before 10)."""
     return [

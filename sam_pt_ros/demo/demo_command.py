@@ -25,7 +25,7 @@ from sam_pt_ros.demo.summary import (
     read_object_history,
     summarize_demo,
 )
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.interchange.images import decode_image
 from sam_pt_ros.output.atomic_files import write_text
 from sam_pt_ros.output.terminal import make_table, print_line, progress_display, progress_step
@@ -140,8 +140,9 @@ def run_demo(options: DemoOptions) -> None:
     tracker = trackers.load(configuration.backends.tracker)
     if late := tracker.lag(configuration.tracker):
         raise UserError(
-            f"{options.configuration}: the tracker answers up to {late} frames late, but the demo "
-            "waits for every answer; use a streaming one (cotracker: 'mode: streaming')"
+            f"{options.configuration}: the tracker answers up to {counted(late, 'frame')} late, "
+            "but the demo waits for every answer; use a streaming one (cotracker: 'mode: "
+            "streaming')"
         )
     console = Console()
     seconds: dict[str, float] = {}

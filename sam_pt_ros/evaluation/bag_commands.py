@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sam_pt_ros.errors import UserError, one_line
+from sam_pt_ros.errors import UserError, counted, one_line
 from sam_pt_ros.evaluation.arguments import chosen_configuration
 from sam_pt_ros.evaluation.bag_evaluation import BagOptions, evaluate_bag
 from sam_pt_ros.evaluation.incomplete import IncompleteError
@@ -21,6 +21,7 @@ from sam_pt_ros.output.terminal import (
     progress_display,
     progress_step,
 )
+from sam_pt_ros.recordings.skipped import MOST_LINES
 
 
 def evaluate_bag_command(arguments: argparse.Namespace) -> None:
@@ -46,8 +47,10 @@ def evaluate_bag_command(arguments: argparse.Namespace) -> None:
             lambda: progress.advance(task),
         )
     _print_results(console, results, options.out)
-    if results.partial is not None:
-        raise IncompleteError(f"the results are partial: {results.partial}")
+    partial = None if results.partial is None else f"the results are partial: {results.partial}"
+    reasons = [text for text in (partial, results.undecoded) if text is not None]
+    if reasons:
+        raise IncompleteError("; ".join(reasons))
 
 
 def replay_command(arguments: argparse.Namespace) -> None:
@@ -80,13 +83,15 @@ def replay_command(arguments: argparse.Namespace) -> None:
     _print_results(console, results, options.out)
     live = results.live
     assert live is not None
-    text = f"{live.frames_in} images in, {live.frames_out} out, {live.dropped} dropped"
+    text = f"{counted(live.frames_in, 'image')} in, {live.frames_out} out, {live.dropped} dropped"
     if len(live.latencies_ms):
         p50, p95 = np.percentile(live.latencies_ms, [50, 95])
         text += f"; latency from stamp to mask: median {p50:.1f} ms, 95th percentile {p95:.1f} ms"
     print_line(console, text)
     if live.frames_out == 0:
         raise IncompleteError(f"the node published nothing; see {options.out / LOG_FILE}")
+    if results.undecoded is not None:
+        raise IncompleteError(results.undecoded)
 
 
 def _print_results(console: Console, results: RunResults, out: Path) -> None:
@@ -135,10 +140,19 @@ def make_bag_command(arguments: argparse.Namespace) -> None:
     clicks = len(made.click_stamps)
     print_line(
         console,
-        f"{made.path}: {len(made.stamps)} images of {width}x{height} pixels, "
+        f"{made.path}: {counted(len(made.stamps), 'image')} of {width}x{height} pixels, "
         f"{made.seconds:.2f} s, clicks on {clicks} of them",
     )
     if not clicks:
         print_line(console, "note: the bag holds no clicks; evaluate it with --prompts")
-    if made.problems:
-        raise IncompleteError(f"the bag is partial: {'; '.join(made.problems)}")
+    if left_out := len(made.problems):
+        for text in made.problems[:MOST_LINES]:
+            print_line(console, f"note: {text}")
+        if left_out > MOST_LINES:
+            rest = counted(left_out - MOST_LINES, "more frame")
+            print_line(console, f"note: left out as well: {rest}")
+        total = left_out + len(made.stamps)
+        raise IncompleteError(
+            f"the bag is partial: {left_out} of {total} frames of {options.source} could not be "
+            "read and were left out"
+        )

@@ -25,6 +25,7 @@ from sam_pt_ros.evaluation.side_process import SideJob, SideProcess
 from sam_pt_ros.evaluation.stream import StreamOutcome, run_stream
 from sam_pt_ros.recordings.recording import open_recording
 from sam_pt_ros.recordings.rosbag2 import check_replaceable, remove_bag
+from sam_pt_ros.recordings.skipped import SkippedMessages
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ def evaluate_bag(
         images = bag.images(truth)
         frames = iter(images)
         first = next(frames)  # if none can be used, nothing is written
-        camera = bag.camera(first.image.shape[:2], configuration.node.rectified)
+        skipped = SkippedMessages()
+        camera = bag.camera(first.image.shape[:2], configuration.node.rectified, skipped)
+        problems += skipped.lines
         begin_run(options.out)
         side = SideProcess(
             SideJob(
@@ -123,7 +126,10 @@ def evaluate_bag(
         outcome = run_stream(pipeline, chain([first], frames), schedule, [side], on_frame)
         problems += [*images.stream.problems, *truth.problems]
         partial = outcome.broken or images.stream.broken or cut_off
-    results = _results(options, configuration, outcome, schedule, side, problems, partial)
+    results = replace(
+        _results(options, configuration, outcome, schedule, side, problems, partial),
+        undecoded=images.stream.undecoded,
+    )
     write_run(options.out, results)
     return results
 

@@ -32,17 +32,16 @@ from sam_pt_ros.recordings.rosbag2 import (
     decode_message,
     serialized_stamp,
 )
+from sam_pt_ros.recordings.skipped import SkippedMessages
 from sam_pt_ros.recordings.storage_files import UnreadableError
 
 
 class TruthSource(Protocol):
-    """A source of annotations.
+    """A source of annotations."""
 
-    Attributes:
-        problems: annotations that cannot be used, a sentence each, as far as they were read.
-    """
-
-    problems: list[str]
+    @property
+    def problems(self) -> list[str]:
+        """Annotations that cannot be used, a sentence each, as far as they were read."""
 
     def at(self, index: int, stamp: int) -> np.ndarray | None:
         """The label image of a frame, ``uint16 (H, W)``; frames must be asked for in order."""
@@ -164,49 +163,53 @@ class BagInput:
         the first image.
 
         Returns:
-            The clicks; a sentence for each message that cannot be used; and why clicks may be
-            missing, if the bag is unreadable from some point on.
+            The clicks; which messages cannot be used, in lines; and why clicks may be missing, if
+            the bag is unreadable from some point on.
         """
         events: list[PromptEvent] = []
-        problems: list[str] = []
+        skipped = SkippedMessages()
         if self.points_topic is not None:
             try:
-                self._read_prompts(events, problems)
+                self._read_prompts(events, skipped)
             except UnreadableError as error:
-                return events, problems, str(error)
-        return events, problems, None
+                return events, skipped.lines, str(error)
+        return events, skipped.lines, None
 
-    def _read_prompts(self, events: list[PromptEvent], problems: list[str]) -> None:
+    def _read_prompts(self, events: list[PromptEvent], skipped: SkippedMessages) -> None:
         newest = 0
         assert self.points_topic is not None
         for raw in self.recording.messages((self.image_topic, self.points_topic)):
-            where = f"clicks on '{raw.topic}'"
             try:
                 message = decode_message(raw.data, raw.type)
                 stamp = prompt_stamp(message.header)
                 if raw.topic == self.image_topic:
                     newest = stamp or newest
                     continue
-                where = f"{where} with the stamp {stamp or 0} ns"
                 requests = requests_from_points(message.prompts)
             except UserError as error:
                 if raw.topic != self.image_topic:  # `images` reports those
-                    problems.append(f"{where}: {error}")
+                    skipped.add(raw, error)
                 continue
             events.append(PromptEvent(tuple(requests), stamp=newest if stamp is None else stamp))
 
-    def camera(self, size: tuple[int, int], rectified: bool = False) -> CameraModel | None:
+    def camera(
+        self,
+        size: tuple[int, int],
+        rectified: bool = False,
+        skipped: SkippedMessages | None = None,
+    ) -> CameraModel | None:
         """The first usable calibration for images of this size, if there is one.
 
         Args:
             size: height and width of the images, pixels.
             rectified: whether the images are rectified.
+            skipped: takes the messages before it that cannot be parsed.
         """
         topics = self.recording.topics_of(CAMERA_INFO_TYPE)
         if not topics:
             return None
         with suppress(UnreadableError):
-            for message in self.recording.parsed(topics):
+            for message in self.recording.parsed(topics, skipped):
                 with suppress(UserError):  # uncalibrated
                     camera = CameraModel.from_message(message, rectified)
                     if camera.size == size:
@@ -242,27 +245,30 @@ class InputImages:
                     "images of the images' size"
                 )
             frame_id = image.message.header.frame_id
-            yield InputFrame(index, image.stamp, image.pixels, labels, frame_id, image.recorded)
+            yield InputFrame(
+                index, image.stamp, image.pixels, labels, frame_id, image.recorded, image.encoding
+            )
 
 
 class TruthTopic:
-    """Label images of a recording, with the stamps of their images; a context manager.
-
-    Attributes:
-        problems: label images that cannot be used, a sentence each, as far as they were read.
-    """
+    """Label images of a recording, with the stamps of their images; a context manager."""
 
     def __init__(self, recording: Recording, topic: str) -> None:
         self._recording, self._topic = recording, topic
         self._next: tuple[int, np.ndarray] | None = None
         self._images = self._read()
-        self.problems: list[str] = []
+        self._skipped = SkippedMessages()
 
     def __enter__(self) -> TruthTopic:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._images.close()
+
+    @property
+    def problems(self) -> list[str]:
+        """Label images that cannot be used, a sentence each, as far as they were read."""
+        return self._skipped.lines
 
     def at(self, index: int, stamp: int) -> np.ndarray | None:
         """The label image with this stamp, if there is one; stamps must be asked for in order."""
@@ -276,14 +282,12 @@ class TruthTopic:
         rule = LabelRule()
         usable = False
         for raw in self._recording.messages([self._topic]):
-            where = f"the ground truth on '{self._topic}'"
             try:
                 message = decode_message(raw.data, raw.type)
                 stamp = serialized_stamp(raw.data)
-                where = f"{where} with the stamp {stamp} ns"
                 labels = rule(decode_labels(message))
             except UserError as error:
-                self.problems.append(f"{where} was skipped: {error}")
+                self._skipped.add(raw, error, "the ground truth")
                 continue
             usable = True
             yield stamp, labels

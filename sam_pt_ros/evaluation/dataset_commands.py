@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sam_pt_ros.configuration import load_configuration
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.evaluation.arguments import chosen_configuration
 from sam_pt_ros.evaluation.dataset_evaluation import (
     DatasetOptions,
@@ -183,7 +183,7 @@ def sweep_command(arguments: argparse.Namespace) -> None:
     write_sweep(arguments.out / "sweep.csv", result)
     failed = [entry.combination.name for entry in result.entries if entry.error]
     if failed:
-        raise IncompleteError(f"{len(failed)} combinations failed: {', '.join(failed)}")
+        raise IncompleteError(f"{counted(len(failed), 'combination')} failed: {', '.join(failed)}")
 
 
 def study_command(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ import numpy as np
 from sam_pt_ros.configuration import Configuration, load_configuration
 from sam_pt_ros.demo.recorder import LABEL_IMAGE_TOPIC, OVERLAY_TOPIC
 from sam_pt_ros.demo.session import PlayedRun, play_and_record
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.prompts import PromptEvent, read_prompts
 from sam_pt_ros.evaluation.recorded_results import read_results
@@ -73,8 +73,8 @@ def replay_live(options: LiveOptions, step: Step) -> RunResults:
     tracker = trackers.load(configuration.backends.tracker)
     if late := tracker.lag(configuration.tracker):
         raise UserError(
-            f"{options.configuration}: the tracker answers up to {late} frames late; use a "
-            "streaming one, or evaluate without --live"
+            f"{options.configuration}: the tracker answers up to {counted(late, 'frame')} late; "
+            "use a streaming one, or evaluate without --live"
         )
     check_folder(options.out)
     for name in (BAG_FOLDER, INPUT_FOLDER):
@@ -114,7 +114,10 @@ def _replay(
             on_ready,
             lambda: advances[-1](),
         )
-    results = _results(options, configuration, found, cut, played, source.problems)
+    results = replace(
+        _results(options, configuration, found, cut, played, source.problems),
+        undecoded=source.undecoded,
+    )
     _write_latencies(options.out / LATENCIES_FILE, cut, played)
     write_run(options.out, results)
     return results
@@ -154,6 +157,7 @@ def _results(
         for result in read_results(played.path, NODE_NAME, indices):
             labels = truth.at(result.index, result.stamp)
             scorer.take(_frame(result, labels), result)
+        problems = [*problems, *truth.problems]
     if scorer.rows and scorer.rows[-1].frame == len(cut.stamps) - 1:
         scorer.close()
     received = played.received[LABEL_IMAGE_TOPIC]

@@ -71,6 +71,7 @@ class RunResults:
         strip: the film strip, RGB ``uint8 (H, W, 3)``; None if no object was tracked.
         problems: what went wrong without ending the evaluation.
         partial: why it ended early; None if it did not.
+        undecoded: how many of how many images could not be decoded; None if all could.
         live: figures of a run of the node in real time; None for any other run.
     """
 
@@ -85,6 +86,7 @@ class RunResults:
     strip: np.ndarray | None = None
     problems: Sequence[str] = ()
     partial: str | None = None
+    undecoded: str | None = None
     live: LiveFigures | None = None
 
 

@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.results import TimingRow
 from sam_pt_ros.objects import PromptRequest, TrackResult
 from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.pipeline.image_feed import ImageFeed
 
 READ_AHEAD = 8
 """Largest number of frames that are read ahead."""
@@ -40,6 +41,7 @@ class InputFrame:
         truth: label image, ``uint16 (H, W)``; None if the frame is not annotated.
         frame_id: of the camera (REP 103); may be empty.
         recorded: when it was recorded, nanoseconds; its stamp if that is unknown.
+        encoding: of its message; frames of one encoding show the same thing equally bright.
     """
 
     index: int
@@ -48,6 +50,7 @@ class InputFrame:
     truth: np.ndarray | None = None
     frame_id: str = ""
     recorded: int = -1
+    encoding: str = ""
 
     def __post_init__(self) -> None:
         if self.recorded < 0:
@@ -98,8 +101,9 @@ def run_stream(
 ) -> StreamOutcome:
     """Pass all frames to a pipeline, and its results to all sinks.
 
-    A prompt that cannot be used is reported as a problem and has no other effect. A frame that
-    cannot be read or used ends the stream; the results before it are valid.
+    A prompt that cannot be used is reported as a problem and has no other effect. Where the
+    encoding changes, objects start again from their masks, as in the node. A frame that cannot be
+    read or used, or that has another size, ends the stream; the results before it are valid.
 
     Args:
         pipeline: one that has not processed a frame.
@@ -113,22 +117,26 @@ def run_stream(
     """
     timings: list[TimingRow] = []
     problems: list[str] = []
-    waiting: dict[int, InputFrame] = {}
+    waiting: dict[int, InputFrame] = {}  # by stamp
     broken: str | None = None
 
     with _Consumer(sinks) as consumer:
 
         def hand_over(results: Iterable[TrackResult]) -> None:
             for result in results:
-                problems.extend(f"frame {result.index}: {text}" for text in result.problems)
-                consumer.put(waiting.pop(result.index), result)
+                frame = waiting.pop(result.stamp)
+                problems.extend(f"frame {frame.index}: {text}" for text in result.problems)
+                # The pipeline counts anew where objects start again.
+                consumer.put(frame, replace(result, index=frame.index))
 
+        feed = ImageFeed(pipeline, lambda _, owed: hand_over(owed))
         try:
             for frame in read_ahead(frames, READ_AHEAD):
-                waiting[frame.index] = frame
+                _check_size(frame, pipeline)
+                waiting[frame.stamp] = frame
                 _prompt(pipeline, frame, prompter(frame), problems)
                 begin = time.perf_counter()
-                results = pipeline.process(frame.image, frame.stamp)
+                results = feed.take(frame.image, frame.stamp, frame.encoding)
                 total = (time.perf_counter() - begin) * 1e3
                 timings.append(_timing(frame, results, total))
                 hand_over(results)
@@ -138,6 +146,17 @@ def run_stream(
         if len(pipeline.history):
             hand_over(pipeline.flush())
     return StreamOutcome(tuple(timings), tuple(problems), broken)
+
+
+def _check_size(frame: InputFrame, pipeline: SamPt) -> None:
+    """UserError if a frame has another size than the one before."""
+    if len(pipeline.history) and frame.image.shape != pipeline.history.newest.image.shape:
+        height, width = frame.image.shape[:2]
+        before = pipeline.history.newest.size
+        raise UserError(
+            f"frame {frame.index}: the image size changed from {before[1]}x{before[0]} to "
+            f"{width}x{height}; use frames of one size"
+        )
 
 
 def _prompt(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sam_pt_ros.configuration import Configuration, set_threads
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.evaluation.bag_input import BagInput
 from sam_pt_ros.evaluation.point_metrics import TapVidScores, tap_vid
 from sam_pt_ros.interchange.images import decode_image
@@ -97,8 +97,6 @@ def read_frames(path: Path) -> np.ndarray:
     source: Source = FolderSource(path) if path.is_dir() else VideoSource(path, UNSCALED)
     images = [decode_image(image) for image in source.images()]
     _check_complete(source.problems)
-    if len({image.shape for image in images}) > 1:
-        raise UserError(f"{path}: its frames have different sizes; use frames of one size")
     return np.stack(images)
 
 
@@ -123,7 +121,7 @@ def evaluate_tracks(
     """
     if len(frames) != len(truth.xy):
         raise UserError(
-            f"the true tracks have {len(truth.xy)} frames, but the video {len(frames)}"
+            f"the true tracks have {counted(len(truth.xy), 'frame')}, but the video {len(frames)}"
         )
     points = np.arange(truth.xy.shape[1])
     given = truth.xy[truth.queries, points]

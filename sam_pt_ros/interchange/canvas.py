@@ -43,7 +43,7 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.interchange.images import encode_jpeg
-from sam_pt_ros.interchange.messages import MessageMaker
+from sam_pt_ros.interchange.messages import DELETEALL, MessageMaker
 
 CANVAS_KIND = "visualization_msgs/msg/MarkerArray"
 """Type of the messages."""
@@ -55,7 +55,7 @@ _WANTED, _WORST = 0.25, 0.5  # pixels by which a cell should be off at most, and
 _REACHED = 0.05  # pixels by which the lens model may miss a pixel that it reaches
 _STEEPEST = np.tan(np.radians(80.0))  # steeper rays would meet the mesh far out
 _SAMPLES = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0], [2 / 3, 2 / 3, 2 / 3]]) / 2
-_TRIANGLE_LIST, _ADD, _DELETEALL = 11, 0, 3  # of visualization_msgs/msg/Marker
+_TRIANGLE_LIST, _ADD = 11, 0  # of visualization_msgs/msg/Marker
 _DELETING_ID = 2  # the canvas has 0 and 1 in turn
 _NO_OBJECT = 0  # an id that no outline has
 
@@ -152,12 +152,7 @@ class CanvasMessages:
                 no pixel.
         """
         size = (image.shape[0], image.shape[1])
-        if camera.size not in (None, size):
-            (height, width), (high, wide) = camera.size, size
-            raise UserError(
-                f"the camera_info is for images of {width}x{height} pixels, but they have "
-                f"{wide}x{high}: the canvas cannot show them"
-            )
+        camera.check_size(size)
         if self._known != (camera, size):
             self._corners, self._known = self._mesh(camera, size), (camera, size)
         if not self._corners["points"]:
@@ -187,7 +182,7 @@ class CanvasMessages:
             header=header,
             ns=namespace,
             id=marker_id,
-            action=_DELETEALL,
+            action=DELETEALL,
             pose=self._pose(),
         )
 

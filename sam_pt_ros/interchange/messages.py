@@ -46,7 +46,11 @@ _OUTLINE_DISTANCE, _OUTLINE_WIDTH, _CAPTION_HEIGHT = 0.995, 0.004, 0.04
 _UNKNOWN = np.full(3, np.nan)
 _CLOUD_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("object_id", "<u4")])
 _CLOUD_FIELDS = {"x": 7, "y": 7, "z": 7, "object_id": 6}  # PointField's FLOAT32 and UINT32
-_DELETEALL, _LINE_LIST, _TEXT_VIEW_FACING = 3, 5, 9  # of visualization_msgs/msg/Marker
+
+DELETEALL = 3
+"""The action of a ``visualization_msgs/msg/Marker`` that deletes the others of its namespace."""
+
+_LINE_LIST, _TEXT_VIEW_FACING = 5, 9  # types of a marker
 
 
 # --- from messages ------------------------------------------------------------------------
@@ -276,7 +280,7 @@ class ResultMessages:
 
         The first marker deletes those of the frame before.
         """
-        first = {"header": header, "pose": self._pose(), "action": _DELETEALL}
+        first = {"header": header, "pose": self._pose(), "action": DELETEALL}
         markers = [self._make("visualization_msgs/msg/Marker", **first)]
         markers += self.outlines(result, header, camera, canvas_distance)
         return self._make(KINDS["markers"], markers=markers)

@@ -56,8 +56,8 @@ class NodeOptions:
     max_gap: float = option(
         60.0,
         "Largest gap between the stamps of two images, in seconds. After a larger gap, or if time "
-        "goes back by a second or more, all objects are forgotten once a second image confirms "
-        "it. A pause by ~/enable or deactivate may be longer.",
+        "goes back by a second or more or to the first image, all objects are forgotten once a "
+        "second image confirms it. A pause by ~/enable or deactivate may be longer.",
         minimum=1.0,
         maximum=86400.0,
     )

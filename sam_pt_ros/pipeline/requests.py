@@ -79,6 +79,11 @@ class Requests:
         """Ids of all objects, including those that wait for their frame; ascending."""
         return sorted({*self._roster.ids, *(waiting.object_id for waiting in self._waiting)})
 
+    @property
+    def waiting_ids(self) -> list[int]:
+        """Ids of the objects that are to start in a frame that has not come yet; ascending."""
+        return sorted({waiting.object_id for waiting in self._waiting if waiting.starts})
+
     def check_known(self, object_id: int) -> None:
         """UnknownObjectError if there is no object of that id."""
         if object_id not in self.object_ids:

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.objects import (
@@ -93,7 +93,11 @@ class SamPt:
         horizon = self._horizon or 1
         needed = max(horizon, options.segment_every_n, 2 if options.frame_budget else 1)
         if options.history_length < late + needed:
-            lag = f" and {late} frames by which the tracker may answer late" if late else ""
+            lag = (
+                f" and {counted(late, 'frame')} by which the tracker may answer late"
+                if late
+                else ""
+            )
             why = (
                 "'segment_every_n', within which masks are moved along"
                 if needed > horizon
@@ -166,6 +170,11 @@ class SamPt:
     def object_ids(self) -> list[int]:
         """Ids of all objects, including those that wait for their frame; ascending."""
         return self._requests.object_ids
+
+    @property
+    def waiting_ids(self) -> list[int]:
+        """Ids of the objects that are to start in a frame that has not come yet; ascending."""
+        return self._requests.waiting_ids
 
     # --- what users ask for ---------------------------------------------------------------
 

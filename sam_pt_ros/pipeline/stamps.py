@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import FrameUnavailableError, UserError
 from sam_pt_ros.frames import Frame
 
 MAX_APART = 10_000_000_000
@@ -13,9 +13,9 @@ _CLOCKS = "synchronise the clocks, or use stamp 0 for the newest frame"
 
 
 def check_ahead(stamp: int, newest: Frame) -> None:
-    """UserError if a stamp is too far ahead of the newest frame."""
+    """FrameUnavailableError if a stamp is too far ahead of the newest frame."""
     if stamp > newest.stamp + MAX_APART:
-        raise UserError(
+        raise FrameUnavailableError(
             f"the stamp {stamp} ns is {(stamp - newest.stamp) * 1e-9:.1f} s ahead of the newest "
             f"frame; {_CLOCKS}"
         )

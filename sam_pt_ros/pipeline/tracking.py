@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam_pt_ros.errors import counted
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.pipeline.patch_filter import PatchFilter
@@ -176,7 +177,7 @@ class Tracking:
         """What the tracker says of the points ``ids``; ValueError if it speaks of others."""
         if not np.array_equal(tracks.ids, ids):
             raise ValueError(
-                f"the tracker was asked for {len(ids)} points, and answered for others"
+                f"the tracker was asked for {counted(len(ids), 'point')}, and answered for others"
             )
         if not self._options.patch_filter:
             return tracks

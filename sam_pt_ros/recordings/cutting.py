@@ -82,7 +82,7 @@ def cut_bag(
     """Write a bag that can be played to the node.
 
     Args:
-        path: its folder; a bag that an earlier run left there is replaced.
+        path: its folder; a bag that an earlier run left there is replaced, if there is no error.
         source: the images; it may read from ``path`` itself.
         clicks: in pixels of ``source.size``; empty: those that come with the source.
         start: seconds from the first image to the one that is clicked on.
@@ -101,26 +101,47 @@ def cut_bag(
     if clicks:
         events = (ClickEvent(first.stamp + round(start * SECOND), tuple(clicks)),)
     check_clicks([click for event in events for click in event.clicks], *source.size)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _check_space(path.parent, source, first, duration)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".cut_") as folder:
-        new = Path(folder) / path.name
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    _check_space(folder, source, first, duration)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".cut_") as scratch:
+        new = Path(scratch) / path.name
         cut = _write(
             new, chain([first], images), source, events, duration, on_image, truth, storage
         )
+        if events and not cut.click_stamps:
+            given = start if clicks else None
+            raise _no_image_to_click_on(source.name, cut, events[0], given, duration)
+        path.parent.mkdir(parents=True, exist_ok=True)
         remove_bag(path)
         shutil.move(new, path)
-    if events and not cut.click_stamps:
-        wanted = (events[0].stamp - first.stamp) / SECOND
-        advice = (
-            f"--start must be less than {cut.seconds:.2f} s"
-            if clicks
-            else f"its clicks need a --duration of more than {wanted:.2f} s"
-        )
-        raise UserError(
-            f"{source.name}: no image to click on {wanted:g} s after the first; {advice}"
-        )
     return replace(cut, path=path, problems=tuple(source.problems))
+
+
+def _no_image_to_click_on(
+    name: str, cut: CutBag, event: ClickEvent, start: float | None, duration: float | None
+) -> UserError:
+    """The error of clicks after the last image.
+
+    Args:
+        name: of the source.
+        cut: what was taken of it.
+        event: the first clicks.
+        start: seconds, as the user gave it; None: the clicks came with the source.
+        duration: seconds, as the user gave it.
+    """
+    wanted = (event.stamp - cut.stamps[0]) / SECOND
+    last = (cut.stamps[-1] - cut.stamps[0]) // (SECOND // 100) / 100  # rounded down
+    if start is not None:
+        wanted, advice = start, f"--start must be {last:.2f} s at most"
+    elif duration is not None:
+        advice = f"its clicks need a --duration of more than {wanted:.2f} s"
+    else:
+        advice = "its clicks have later stamps than its images; give others"
+    length = "lasts {:.2f} s" if duration is None else "is cut to {:.2f} s by --duration"
+    return UserError(
+        f"{name}: {length.format(cut.seconds)}, so there is no image to click on {wanted:g} s "
+        f"after the first; {advice}"
+    )
 
 
 def _check_space(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.interchange.image_decoder import ImageDecoder
 from sam_pt_ros.interchange.images import DEPTH_ENCODINGS
 from sam_pt_ros.recordings.recording import Recording, offer_topics
@@ -18,12 +19,17 @@ from sam_pt_ros.recordings.rosbag2 import (
     decode_message,
     serialized_stamp,
 )
+from sam_pt_ros.recordings.skipped import SkippedMessages
 from sam_pt_ros.recordings.storage_files import CDR, Message
 
 IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE)
 
 ENDED = 10
 """So many unusable images after the last usable one mean that the stream has ended there."""
+
+
+class _UndecodableError(UserError):
+    """The bytes of an image cannot be decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +42,7 @@ class RecordedImage:
         recorded: when it was received, nanoseconds.
         message: ``Image`` or ``CompressedImage``.
         pixels: RGB, ``uint8 (H, W, 3)``.
+        encoding: as of a :class:`~sam_pt_ros.interchange.image_decoder.DecodedImage`.
     """
 
     index: int
@@ -43,6 +50,7 @@ class RecordedImage:
     recorded: int
     message: Any
     pixels: np.ndarray
+    encoding: str
 
 
 class ImageStream:
@@ -59,6 +67,8 @@ class ImageStream:
     Attributes:
         problems: what was left out, once all images were read.
         broken: why the stream ended early, once all images were read; None if it did not.
+        undecoded: how many of how many images were left out because they could not be decoded,
+            in a sentence, once all images were read; None if none were.
     """
 
     def __init__(self, recording: Recording, topic: str, stretch: bool = True) -> None:
@@ -70,6 +80,7 @@ class ImageStream:
     def _reset(self) -> None:
         self.problems: list[str] = []
         self.broken: str | None = None
+        self.undecoded: str | None = None
         self._decoder = ImageDecoder(self._stretch)
         self._encoding = ""
         self._changes: list[str] = []
@@ -84,38 +95,44 @@ class ImageStream:
             UnreadableError: the recording cannot be read on.
         """
         self._reset()
-        first_reason = last_reason = ""
-        unusable = in_a_row = total = 0
+        skipped, newest = SkippedMessages(), SkippedMessages()
+        newest_reason = ""
+        in_a_row = total = undecoded = 0
         for total, (message, following) in enumerate(self._pairs(), 1):
+            index = total - 1
             try:
-                image = self._usable(total - 1, message, following)
+                image = self._usable(index, message, following)
             except UserError as error:
-                reason = f"image {total - 1} on '{self._topic}': {error}"
-                first_reason = first_reason or reason
-                last_reason = last_reason if in_a_row else reason
-                unusable += 1
+                if not in_a_row:
+                    newest_reason = f"image {index} on '{self._topic}': {error}"
                 in_a_row += 1
+                undecoded += isinstance(error, _UndecodableError)
+                newest.add(message, error, f"image {index}")
                 continue
-            in_a_row = 0
+            skipped.add_all(newest)
+            newest, in_a_row = SkippedMessages(), 0
             yield image
         path = self._recording.path
-        if unusable == total:
+        if in_a_row == total:
             raise UserError(
-                f"{path}: {first_reason}"
+                f"{path}: {newest_reason}"
                 if total
                 else f"{path}: holds no images on the topic '{self._topic}'"
             )
         if in_a_row >= ENDED:
-            self.broken = f"{path}: no image is usable from {last_reason}"
-            unusable -= in_a_row
+            self.broken = f"{path}: no image is usable from {newest_reason}"
+        else:
+            skipped.add_all(newest)
         if self._changes:
             self.problems.append(
                 "the encoding of the images, or the range of their 16-bit values, changed "
-                f"{len(self._changes)} times; first in {self._changes[0]}"
+                f"{counted(len(self._changes), 'time')}; first in {self._changes[0]}"
             )
-        if unusable:
-            self.problems.append(
-                f"{unusable} of {total} images were skipped; the first was {first_reason}"
+        self.problems += skipped.lines
+        if undecoded:
+            self.undecoded = (
+                f"{path}: {undecoded} of {total} images on '{self._topic}' could not be decoded "
+                "and were left out"
             )
 
     def _pairs(self) -> Iterator[tuple[Message, Message | None]]:
@@ -129,7 +146,8 @@ class ImageStream:
 
     def _usable(self, index: int, message: Message, following: Message | None) -> RecordedImage:
         """The image of a message; UserError if it is to be left out."""
-        decoded = decode_message(message.data, message.type)
+        with _decoding():
+            decoded = decode_message(message.data, message.type)
         stamp = serialized_stamp(message.data)
         if stamp <= self._newest:
             raise UserError(
@@ -142,7 +160,8 @@ class ImageStream:
                 raise UserError(
                     f"its stamp of {stamp} ns is later than that of the next image, {after} ns"
                 )
-        image = self._decoder.decode(decoded)
+        with _decoding():
+            image = self._decoder.decode(decoded)
         pixels = image.pixels
         size = pixels.shape[:2]
         if self._size not in (None, size):
@@ -154,7 +173,16 @@ class ImageStream:
         if self._encoding not in ("", image.encoding):
             self._changes.append(f"image {index}, from '{self._encoding}' to '{image.encoding}'")
         self._newest, self._size, self._encoding = stamp, size, image.encoding
-        return RecordedImage(index, stamp, message.recorded, decoded, pixels)
+        return RecordedImage(index, stamp, message.recorded, decoded, pixels, image.encoding)
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Tell the errors of decoding from other reasons to leave an image out."""
+    try:
+        yield
+    except UserError as error:
+        raise _UndecodableError(str(error)) from error
 
 
 def picture_topics(recording: Recording, without: str | None = None) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange.grey_levels import GreyLevels, reduce_to_8_bits
 from sam_pt_ros.interchange.jpeg_png import claimed_size, decode_file, is_jpeg, is_png
-from sam_pt_ros.paths import natural_order
+from sam_pt_ros.paths import is_hidden, natural_order
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -20,14 +20,18 @@ _COLOUR_OF_ANY_DEPTH = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 
 
 def picture_files(folder: Path) -> tuple[Path, ...]:
-    """The pictures in a folder, in natural order of their names (2 before 10).
+    """The pictures in a folder, hidden files left out, in natural order (2 before 10).
 
     Raises:
         UserError: the folder does not exist, or holds no picture.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; check the path")
-    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PICTURES and not is_hidden(path)
+    ]
     if not files:
         raise UserError(f"{folder}: holds no pictures ({', '.join(PICTURES)}); check the path")
     return tuple(sorted(files, key=lambda path: natural_order(path.stem)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 import zstandard
 
-from sam_pt_ros.errors import UserError, one_line
-from sam_pt_ros.paths import natural_order
+from sam_pt_ros.errors import UserError, counted, one_line
+from sam_pt_ros.paths import is_hidden, natural_order
 from sam_pt_ros.recordings.rosbag2 import decode_message
+from sam_pt_ros.recordings.skipped import SkippedMessages
 from sam_pt_ros.recordings.storage_files import (
     CDR,
     McapFile,
@@ -103,18 +104,31 @@ class Recording:
             except UnreadableError as error:
                 raise UnreadableError(f"{self.path}: {error}") from error
 
-    def parsed(self, names: Collection[str]) -> Iterator[Any]:
-        """As :meth:`messages`, deserialised; those that cannot be parsed are left out."""
+    def parsed(
+        self, names: Collection[str], skipped: SkippedMessages | None = None
+    ) -> Iterator[Any]:
+        """As :meth:`messages`, deserialised.
+
+        Args:
+            names: of the topics.
+            skipped: takes those that cannot be parsed, which are left out.
+        """
         for message in self.messages(names):
-            with suppress(UserError):
-                yield decode_message(message.data, message.type)
+            try:
+                parsed = decode_message(message.data, message.type)
+            except UserError as error:
+                if skipped is not None:
+                    skipped.add(message, error)
+                continue
+            yield parsed
 
     def missing(self, name: str) -> str | None:
         """Whether metadata.yaml promises other messages on a topic than there are."""
         stated, held = self.stated.get(name), self.count(name)
         if self.cut_off is not None or stated in (None, held):
             return None
-        return f"{METADATA} says that '{name}' has {stated} messages, but the files hold {held}"
+        promised = counted(stated, "message")
+        return f"{METADATA} says that '{name}' has {promised}, but the files hold {held}"
 
 
 @contextmanager
@@ -147,10 +161,14 @@ def is_recording(path: Path) -> bool:
 
 
 def storage_files(path: Path) -> list[Path]:
-    """The storage files of a recording, in the order in which they were recorded."""
+    """The storage files of a recording, hidden ones left out, in the order of recording."""
     if path.is_file():
         return [path]
-    files = [file for file in path.glob("*") if _bare(file).suffix in _SUFFIXES and file.is_file()]
+    files = [
+        file
+        for file in path.glob("*")
+        if _bare(file).suffix in _SUFFIXES and file.is_file() and not is_hidden(file)
+    ]
     return sorted(files, key=lambda file: natural_order(_bare(file).stem))
 
 

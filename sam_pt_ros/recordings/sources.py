@@ -35,6 +35,7 @@ from sam_pt_ros.recordings.rosbag2 import (
     decode_message,
     serialized_stamp,
 )
+from sam_pt_ros.recordings.skipped import SkippedMessages
 from sam_pt_ros.recordings.storage_files import UnreadableError
 
 FRAME_ID = "camera_optical_frame"
@@ -211,7 +212,8 @@ def count_frames(path: Path) -> int:
 class FolderSource:
     """A folder of pictures, as in data sets; stamps follow from a frame rate; never scaled.
 
-    A picture that cannot be read is left out, and its time with it.
+    All pictures must have one size. A picture that cannot be read is left out, and its time with
+    it.
     """
 
     click_events: tuple[ClickEvent, ...] = ()
@@ -220,25 +222,30 @@ class FolderSource:
     def __init__(self, folder: Path, rate: float = FALLBACK_RATE) -> None:
         self.problems: list[str] = []
         self.files = picture_files(folder)
-        first = self._first_readable()
+        self._sized, first = self._first_readable()
         self.size = (first.shape[1], first.shape[0])
         _check_sides(self.size, folder)
         self.name = folder.name
         self.rate = rate
         self.seconds = len(self.files) / rate
 
-    def _first_readable(self) -> np.ndarray:
+    def _first_readable(self) -> tuple[Path, np.ndarray]:
+        """The picture whose size counts, and its pixels."""
         problem: UserError | None = None
         for path in self.files:
             try:
-                return read_picture(path)
+                return path, read_picture(path)
             except UserError as error:
                 problem = problem or error
         assert problem is not None
         raise problem
 
     def images(self) -> Iterator[StampedImage]:
-        """The pictures, in the order of their names."""
+        """The pictures, in the order of their names.
+
+        Raises:
+            UserError: a picture has another size than the first.
+        """
         levels = GreyLevels()
         for index, path in enumerate(self.files):
             stamp = FIRST_STAMP + round(index * SECOND / self.rate)
@@ -247,6 +254,13 @@ class FolderSource:
             except UserError as error:
                 self.problems.append(f"frame {index} was left out: {error}")
                 continue
+            height, width = image.shape[:2]
+            if (width, height) != self.size:
+                raise UserError(
+                    f"{path}: has {width}x{height} pixels, but {self._sized.name} has "
+                    f"{self.size[0]}x{self.size[1]}; scale the pictures to one size, or keep each "
+                    "size in a folder of its own"
+                )
             yield StampedImage.from_rgb(image, stamp, index)
 
 
@@ -284,6 +298,7 @@ class BagSource:
     Attributes:
         problems: what is odd about the recording, a sentence each; what was left out of the
             images is added once they were read.
+        undecoded: as of an :class:`~sam_pt_ros.recordings.image_stream.ImageStream`.
 
     Raises:
         UserError: there are no such images.
@@ -294,6 +309,7 @@ class BagSource:
     ) -> None:
         self._recording = recording
         self.problems = list(recording.problems)
+        self.undecoded: str | None = None
         if recording.cut_off is not None:
             self.problems.append(recording.cut_off)
         self.topic = self._choose(topic)
@@ -304,8 +320,10 @@ class BagSource:
         self.size = (first.pixels.shape[1], first.pixels.shape[0])
         self.seconds = recording.seconds
         self.rate = recording.count(self.topic) / self.seconds if self.seconds else FALLBACK_RATE
-        self.click_events = self._find_clicks(points_topic)
-        self.camera_info = self._find_camera_info()
+        skipped = SkippedMessages()
+        self.click_events = self._find_clicks(points_topic, skipped)
+        self.camera_info = self._find_camera_info(skipped)
+        self.problems += skipped.lines
 
     def _choose(self, asked: str) -> str:
         pictures = picture_topics(self._recording)
@@ -338,11 +356,14 @@ class BagSource:
             yield from map(_stamped_image, stream)
         except UnreadableError as error:
             ends.append(str(error))
+        self.undecoded = stream.undecoded
         for text in (*stream.problems, *filter(None, [stream.broken]), *ends):
             if text not in self.problems:
                 self.problems.append(text)
 
-    def _find_clicks(self, points_topic: str | None) -> tuple[ClickEvent, ...]:
+    def _find_clicks(
+        self, points_topic: str | None, skipped: SkippedMessages
+    ) -> tuple[ClickEvent, ...]:
         """The bag's clicks; clicks without a stamp refer to the image that follows."""
         events: list[ClickEvent] = []
         unstamped: list[Click] = []
@@ -377,7 +398,7 @@ class BagSource:
                     ]
                 except UserError as error:
                     if raw.topic != self.topic:  # `images` reports those
-                        self.problems.append(f"clicks on '{raw.topic}' were skipped: {error}")
+                        skipped.add(raw, error)
                     continue
                 if stamp == 0:
                     unstamped += clicks
@@ -385,13 +406,13 @@ class BagSource:
                     events.append(ClickEvent(stamp, tuple(clicks)))
         return tuple(sorted(events, key=lambda event: event.stamp))
 
-    def _find_camera_info(self) -> Any | None:
+    def _find_camera_info(self, skipped: SkippedMessages) -> Any | None:
         """The calibration for images of this size, if there is one."""
         topics = self._recording.topics_of(CAMERA_INFO_TYPE)
         if not topics:
             return None
         with suppress(UnreadableError):
-            for message in self._recording.parsed(topics):
+            for message in self._recording.parsed(topics, skipped):
                 if (message.width, message.height) == self.size:
                     return message
         return None

@@ -24,6 +24,7 @@ from sam_pt_ros.ros.topics import (
 from sam_pt_ros.ros.transforms import frame_name
 
 _TOPIC = "camera_info"
+_MOST_SIZES = 4  # of images, for which a calibration is kept
 _GRAPH_PERIOD = 0.25  # seconds between checks of the publishers
 _LATCHED_QOS = QoSProfile(
     depth=1,
@@ -48,6 +49,9 @@ class Calibration:
 class CameraInfoInput:
     """Keeps the newest calibration that can be used.
 
+    One for images of another size than those that come does not replace one that fits, but is
+    kept as well: the images may change their size.
+
     The executor's thread receives; any thread may ask, because what is known is replaced at once.
     It stays known while nobody listens.
 
@@ -59,7 +63,9 @@ class CameraInfoInput:
     def __init__(self, node: Node, rectified: bool) -> None:
         self._node = node
         self._rectified = rectified
-        self._calibration: Calibration | None = None
+        self._known: tuple[Calibration, ...] = ()  # the newest of each size, the newest last
+        self._size: tuple[int, int] | None = None  # height and width of the images
+        self._warned: set[tuple[object, object]] = set()  # sizes of a calibration and of images
         self._why_unknown = "no camera_info has arrived yet"
 
     def subscribe(self) -> CameraInfoSubscription:
@@ -69,7 +75,7 @@ class CameraInfoInput:
     @property
     def camera(self) -> CameraModel | str:
         """The camera's model, or why it is not known."""
-        calibration = self._calibration
+        calibration = self._chosen
         return self._why_unknown if calibration is None else calibration.camera
 
     def require(self) -> Calibration:
@@ -78,10 +84,21 @@ class CameraInfoInput:
         Raises:
             UserError: no camera_info has arrived yet, or none that can be used.
         """
-        calibration = self._calibration
+        calibration = self._chosen
         if calibration is None:
             raise UserError(self._why_unknown)
         return calibration
+
+    @property
+    def _chosen(self) -> Calibration | None:
+        """The newest that fits the images; the newest of all if none does."""
+        known = self._known
+        fitting = [each for each in known if each.camera.size in (None, self._size)]
+        return next(reversed(fitting or known), None)
+
+    def images_have(self, size: tuple[int, int]) -> None:
+        """Be told the (height, width) of the newest image, in any one thread."""
+        self._size = size
 
     def receive(self, message: CameraInfo) -> None:
         """Take a calibration, in the executor's thread; one that is unusable is only logged."""
@@ -93,10 +110,26 @@ class CameraInfoInput:
                 f"camera_info refused: {error}", throttle_duration_sec=10 * REPETITION
             )
             return
-        known = self._calibration
-        if known is not None and camera == known.camera:
-            camera = known.camera  # the same object: others have computed things for it
-        self._calibration = Calibration(camera, frame_name(message.header.frame_id))
+        for known in self._known:
+            if camera == known.camera:
+                camera = known.camera  # the same object: others have computed things for it
+        calibration = Calibration(camera, frame_name(message.header.frame_id))
+        others = [each for each in self._known if each.camera.size != camera.size]
+        self._known = (*others[1 - _MOST_SIZES :], calibration)
+        if self._chosen is not calibration:
+            self._warn_of_size(camera)
+
+    def _warn_of_size(self, camera: CameraModel) -> None:
+        """Say, once, that a calibration is of no use as long as the images have their size."""
+        size = self._size
+        if camera.size is None or size is None or (camera.size, size) in self._warned:
+            return
+        self._warned.add((camera.size, size))
+        self._node.get_logger().warning(
+            f"camera_info refused: it is for images of {camera.size[1]}x{camera.size[0]} pixels, "
+            f"but they have {size[1]}x{size[0]}; the one that fits them is kept. Remap "
+            "'camera_info' to the topic of the images' camera"
+        )
 
 
 class CameraInfoSubscription:

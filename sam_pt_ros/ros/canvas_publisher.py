@@ -111,7 +111,6 @@ class CanvasPublisher:
         # left out if they come at the rate that is wanted.
         self._due = max(self._due, now - self._period) + self._period
         try:
-            camera.check_size((image.shape[0], image.shape[1]))
             outlines = self._results.outlines(result, header, camera, self.distance)
             message = self._messages.show(image, header, camera, outlines)
         except UserError as error:

@@ -28,7 +28,7 @@ from geometry_msgs.msg import Point, PointStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import FrameUnavailableError, UserError
 from sam_pt_ros.interchange.messages import prompt_stamp
 from sam_pt_ros.msg import PointPromptArray
 from sam_pt_ros.ros.click_reader import ClickMode, ClickReader, ClickRequest
@@ -74,19 +74,27 @@ class ClickJob:
             before = set(self.reader.object_ids)
             ids = self.reader.apply_click(click)
         except UserError as error:
-            self.node.get_logger().warning(f"click on '{self.topic}' refused: {error}")
+            text = f"click on '{self.topic}' refused: {error}"
+            if isinstance(error, FrameUnavailableError):  # it may have overtaken its image
+                text += "; if the next image begins a new stream, it counts in that"
+            self.node.get_logger().warning(text)
         except (Exception, SystemExit) as error:  # of a backend; it must not end the thread
             self.reporter.exception(f"click on '{self.topic}' failed", error)
         else:
-            started = [i for i in ids if i not in before]
-            extended = [i for i in ids if i in before]
+            waiting = set(self.reader.waiting_ids)
+            new = [i for i in ids if i not in before]
             done = [
-                f"{what} object {', '.join(map(str, which))}"
-                for what, which in (("started", started), ("point for", extended))
+                words.format(", ".join(map(str, which)))
+                for words, which in (
+                    ("started object {}", [i for i in new if i not in waiting]),
+                    ("object {} starts once its image comes", [i for i in new if i in waiting]),
+                    ("point for object {}", [i for i in ids if i in before]),
+                )
                 if which
             ]
             if click.selected is not None:
-                done.append("which it lies on; to start another there, set click_selects to false")
+                why = "a click beside it has just started" if click.repeats else "it lies on"
+                done.append(f"which {why}; to start another there, set click_selects to false")
             self.node.get_logger().info(f"click on '{self.topic}': {', '.join(done)}")
 
 

@@ -47,11 +47,13 @@ class ClickRequest:
         stamp: nanoseconds, of the image that was clicked on; None: the newest.
         selected: the object that was clicked on and gets a point, where another would have been
             started on top of it; None: there is none.
+        repeats: whether that object was started by a click near this one, and not seen since.
     """
 
     requests: Sequence[PromptRequest]
     stamp: int | None
     selected: int | None = None
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,11 @@ class ClickReader:
         """Objects that are tracked."""
         return self._pipeline.object_ids
 
+    @property
+    def waiting_ids(self) -> Sequence[int]:
+        """Objects that are to start in an image that has not come yet."""
+        return self._pipeline.waiting_ids
+
     def apply(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
         """As :meth:`sam_pt_ros.pipeline.SamPt.apply`, and remember which objects it starts.
 
@@ -128,7 +135,12 @@ class ClickReader:
 
     def apply_click(self, click: ClickRequest) -> list[int]:
         """Apply what a click asks for; see :meth:`apply`."""
+        before = set(self._pipeline.object_ids)
         ids = self.apply(click.requests, click.stamp)
+        for object_id, request in zip(ids, click.requests, strict=True):
+            if object_id not in before:
+                for pixel in request.prompt.points[request.prompt.labels == POSITIVE]:
+                    self._masks.add_start(object_id, pixel, click.stamp)
         if click.selected is not None:
             self._chosen = [i for i in self._chosen if i != click.selected] + [click.selected]
         return ids
@@ -231,10 +243,16 @@ class ClickReader:
         prompt = ObjectPrompt(pixel.reshape(1, 2), np.array([label]))
         if mode.mode != NEW_OBJECT:
             return ClickRequest([PromptRequest(prompt, self._selected(mode.selected))], stamp)
-        under = self._masks.object_at(pixel, stamp) if mode.selects else None
-        if under not in self._pipeline.object_ids:
-            under = None
-        return ClickRequest([PromptRequest(prompt, under)], stamp, under)
+        if not mode.selects:
+            return ClickRequest([PromptRequest(prompt)], stamp)
+        known = self._pipeline.object_ids
+        under = self._masks.object_at(pixel, stamp)
+        if under in known:
+            return ClickRequest([PromptRequest(prompt, under)], stamp, under)
+        begun = self._masks.started_near(pixel, stamp)
+        if begun in known:
+            return ClickRequest([PromptRequest(prompt, begun)], stamp, begun, repeats=True)
+        return ClickRequest([PromptRequest(prompt)], stamp)
 
     def _selected(self, selected: int) -> int:
         """The object that a point is to be added to."""

@@ -13,9 +13,9 @@ from sam_pt_ros.interchange.messages import stamp_of
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.ros.image_input import ImageSubscription, queue_depth
 from sam_pt_ros.ros.stamp_watch import StampWatch
+from sam_pt_ros.ros.stream_order import LATE
 
 _MOST_BYTES = 128 * 1024 * 1024  # 7 s of 640x480 in millimetres, or 1 s of 1280x720 in metres
-_LATE = 1_000_000_000  # nanoseconds that depth may be late; earlier stamps begin a new stream
 _LOOK_PERIOD = 0.01  # seconds between checks whether it is still coming
 _MOST_TIME = 10_000_000_000  # nanoseconds that depth is kept for an image in hand
 _ALIVE = 1.0  # seconds after its last message that depth is expected to go on
@@ -102,7 +102,7 @@ class DepthInput:
         self._subscription.timeout = self._input_timeout  # from now on it is expected
         with self._changed:
             self._stamps.see(stamp)
-            if self._newest is not None and stamp < self._newest - _LATE:
+            if self._newest is not None and stamp < self._newest - LATE:
                 self._kept.clear()
                 self._bytes, self._newest = 0, None
             self._kept.append((stamp, message))

@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+from sam_pt_ros.errors import counted
 from sam_pt_ros.objects import ObjectState
 from sam_pt_ros.pipeline import SamPt
 from sam_pt_ros.ros.health import Health, HealthSummary
@@ -157,7 +158,7 @@ class Diagnostics:
             elif summary.stamp_problem:
                 level, message = _WARN, summary.stamp_problem
             elif refused:
-                level, message = _WARN, f"{refused} images could not be used"
+                level, message = _WARN, f"{counted(refused, 'image')} could not be used"
             elif len(publishers) > 1:
                 level, message = _WARN, f"{len(publishers)} nodes publish images on one topic"
         values |= {
@@ -182,13 +183,13 @@ class Diagnostics:
         known = [] if snapshot.pipeline is None else snapshot.pipeline.object_ids
         # Objects of the newest image may have been forgotten since.
         states = Counter(state for i, state in snapshot.states.items() if i in known)
-        level, message = _OK, f"{len(known)} objects"
+        level, message = _OK, counted(len(known), "object")
         if summary.failed_in_a_row and snapshot.image_input is not None:
             level, message = _ERROR, summary.last_error
         elif failed:
-            level, message = _WARN, f"{failed} images failed: {summary.last_error}"
+            level, message = _WARN, f"{counted(failed, 'image')} failed: {summary.last_error}"
         elif late > 0:
-            level, message = _WARN, f"{late} restarts exceeded catch_up_budget"
+            level, message = _WARN, f"{counted(late, 'restart')} exceeded catch_up_budget"
         values = {
             **snapshot.details,
             "objects": len(known),

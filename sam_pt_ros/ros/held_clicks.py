@@ -89,11 +89,16 @@ class HeldClicks:
         for click in held:
             click.apply()
 
+    @property
+    def kept(self) -> list[StampedClick]:
+        """The clicks that a new stream would begin with, in their order."""
+        if self._stray is None:
+            return []
+        return [*filter(self._stray.owns, self._early), *self._held]
+
     def begins(self) -> None:
         """The stray and its clicks begin a new stream, which has no image yet: apply these."""
-        stray, self._stray = self._stray, None
-        early, self._early = self._early, []
-        held, self._held = self._held, []
-        if stray is not None:
-            for click in [click for click in early if stray.owns(click)] + held:
-                click.apply()
+        kept = self.kept
+        self._stray, self._early, self._held = None, [], []
+        for click in kept:
+            click.apply()

@@ -13,17 +13,18 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sam_pt_ros.configuration import Configuration
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.interchange import messages
 from sam_pt_ros.interchange.image_decoder import ImageDecoder
 from sam_pt_ros.objects import TrackResult
 from sam_pt_ros.pipeline import SamPt
+from sam_pt_ros.pipeline.image_feed import ImageFeed
 from sam_pt_ros.ros.cv_bridge import CvBridge
 from sam_pt_ros.ros.health import FrameTimes, Health
 from sam_pt_ros.ros.held_clicks import HeldClicks, Stray
 from sam_pt_ros.ros.reporter import Reporter
 from sam_pt_ros.ros.stamp_watch import StampWatch
-from sam_pt_ros.ros.stream_order import StrayError, StreamOrder
+from sam_pt_ros.ros.stream_order import StrayError, StreamOrder, seconds_text
 from sam_pt_ros.weights.memory import free_memory
 
 _ANOTHER_CLOCK = 60e3  # milliseconds of latency beyond which stamps are of another clock
@@ -137,7 +138,7 @@ class Processing:
         self._stamps = StampWatch("images")
         self._stray: _Taken | None = None  # the newest image of another time
         self._pending: dict[int, _Pending] = {}  # by stamp
-        self._encoding = ""
+        self._feed = ImageFeed(pipeline, self._before_restart)
         self._dropped = 0  # since the last image that was taken into the pipeline
         self._failures = 0  # in a row
         self._reason = ""  # of the newest of them
@@ -236,10 +237,13 @@ class Processing:
     def _begin_stream(self, taken: _Taken, newest: int) -> None:
         """Forget the stream up to ``newest``; the stray and its clicks begin another."""
         stray = self._stray
-        self._reporter.warning(
-            f"time jumped by {(taken.stamp - newest) * 1e-9:+.0f} s: all objects are forgotten; "
-            "click again"
-        )
+        jump = (taken if stray is None else stray).stamp - newest
+        outcome = "all objects are forgotten; click again"
+        if kept := len(self._clicks.kept):
+            what = counted(kept, "click")
+            outcome = f"all objects are forgotten; it begins with {what} on its images"
+        sign = "-" if jump < 0 else "+"
+        self._reporter.warning(f"time jumped by {sign}{seconds_text(jump)}: {outcome}")
         self._forget()
         self._output.time_jumped()
         self._clicks.begins()  # they wait for the first image
@@ -249,32 +253,17 @@ class Processing:
 
     def _advance(self, taken: _Taken) -> list[TrackResult]:
         """Take an image into the pipeline; what results from it."""
-        pipeline, image, stamp = self._pipeline, taken.image, taken.stamp
-        restarts = len(pipeline.history) > 0 and self._must_restart(
-            image, taken.encoding, pipeline.history.newest.image
-        )
-        if restarts:
-            self.flush()
-        self._encoding = taken.encoding
-        self._pending[stamp] = taken.pending
-        unseen, self._unseen = self._unseen, 0
-        return (
-            pipeline.restart(image, stamp, unseen) if restarts else pipeline.process(image, stamp)
-        )
+        self._pending[taken.stamp] = taken.pending
+        if not len(self._pipeline.history):
+            self._unseen = 0  # there is nothing that could start again
+        return self._feed.take(taken.image, taken.stamp, taken.encoding, self._unseen)
 
-    def _must_restart(self, image: np.ndarray, encoding: str, before: np.ndarray) -> bool:
-        """Whether the tracker cannot continue from the image before; if so, that is logged."""
-        if self._unseen:
-            return True
-        size, old = (f"{i.shape[1]}x{i.shape[0]}" for i in (image, before))
-        if size != old:
-            what = f"the image size changed from {old} to {size}"
-        elif encoding != self._encoding:
-            what = f"the image encoding changed from '{self._encoding}' to '{encoding}'"
-        else:
-            return False
-        self._reporter.warning(f"{what}: objects start again from their masks")
-        return True
+    def _before_restart(self, reason: str, owed: list[TrackResult]) -> None:
+        """Say why objects start again, and publish what is known of the images before."""
+        if reason:
+            self._reporter.warning(reason)
+        self._publish_all(owed)
+        self._unseen = 0
 
     def _publish_all(self, results: list[TrackResult]) -> None:
         for result in results:
@@ -333,6 +322,6 @@ class Processing:
             self._reporter.exception("the models cannot be reloaded", error)
             return
         self._reporter.error(
-            f"{count} images in a row failed: the models were reloaded, and objects start again "
-            f"from their masks; the last failure was: {self._reason}"
+            f"{counted(count, 'image')} in a row failed: the models were reloaded, and objects "
+            f"start again from their masks; the last failure was: {self._reason}"
         )

@@ -66,6 +66,7 @@ class ResultOutputs:
         # First, because who sees the result may click on it at once.
         self._masks.add(result)
         self.shown = result.stamp
+        self._camera_info.images_have((image.shape[0], image.shape[1]))
         camera = self._camera_info.camera
         distance = self._canvas.distance
         view = Processed(result, header, image, camera, self.locator, distance)

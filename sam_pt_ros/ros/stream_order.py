@@ -7,6 +7,7 @@ from sam_pt_ros.errors import UserError
 LATE = 1_000_000_000
 """Nanoseconds by which an image may be late; older ones are of another time."""
 
+_ROUND = 2  # late images in order, after which one that goes back again is of a next round
 _MIN_CONFIRMED, _MAX_CONFIRMED = 2, 64  # images of another time in a row that begin a stream
 _STEADY = 10  # times as many images in order make a stream steady again
 
@@ -23,6 +24,10 @@ class StreamOrder:
     keep alternating, as of two cameras, each new stream takes twice as many images in a row, until
     the stream stays with one camera.
 
+    A recording that loops may be shorter than images may be late. So a late image counts as one of
+    another time if it is not later than the stream's first, or if late images before it were in
+    order and it goes back behind them: then it is of a next round.
+
     Args:
         max_gap: largest gap between images of one stream, nanoseconds.
     """
@@ -36,10 +41,13 @@ class StreamOrder:
         self._mixed = False  # whether images of two times alternated, and it is not steady yet
         self._left: int | None = None  # stamp of the last image of the stream before
         self._resumed = False  # whether images were left out on purpose since the one before
+        self._first: int | None = None  # stamp of the first image of the stream
+        self._late: int | None = None  # stamp of the last image, if that was late
+        self._lates = 0  # in order, up to that one
 
     def reset(self) -> None:
         """The next image may have any stamp."""
-        self._stray = None
+        self._stray = self._late = None
         self._resumed = False
 
     def resume(self) -> None:
@@ -58,35 +66,61 @@ class StreamOrder:
             UserError: the image belongs to no stream; leave it out.
         """
         if newest is None:
-            self._resumed = False
+            self._first, self._resumed = stamp, False
             return False
         ahead = stamp - newest
         if ahead > 0 and (self._resumed or ahead <= self._max_gap):
             self._resumed = False
-            if self._stray is not None or (ahead > LATE and self._goes_on(stamp, self._left)):
-                self._stray, self._mixed, self._in_order = None, True, 0
+            far_stray = self._stray is not None and abs(self._stray - newest) >= LATE
+            if far_stray or (ahead > LATE and self._goes_on(stamp, self._left)):
+                self._mixed, self._in_order = True, 0
+            self._stray = self._late = None
             self._in_order += 1
             if self._in_order >= _STEADY * self._needed:
                 self._needed, self._mixed = _MIN_CONFIRMED, False
             return False
-        if ahead == 0:
-            raise UserError("its stamp is that of the image before")
-        if -LATE < ahead < 0:
-            raise UserError("it is older than the image before")
-        stray, self._stray = self._stray, stamp
+        if -LATE < ahead <= 0 and not self._may_begin(stamp, newest):
+            self._note_late(stamp)
+            raise UserError(
+                "it is older than the image before"
+                if ahead
+                else "its stamp is that of the image before"
+            )
+        stray, self._stray, self._late = self._stray, stamp, None
         self._strays = self._strays + 1 if self._goes_on(stamp, stray) else 1
         if self._strays >= self._needed:
             self._stray, self._in_order, self._left = None, 0, newest
-            self._resumed = False
+            self._first, self._resumed = stray, False
             if self._mixed:
                 self._needed = min(2 * self._needed, _MAX_CONFIRMED)
             return True
         left = self._needed - self._strays
         raise StrayError(
-            f"its stamp is {abs(ahead) * 1e-9:.0f} s {'after' if ahead > 0 else 'before'} that of "
-            f"the image before; if the next {'one goes' if left == 1 else f'{left} go'} on from "
+            f"its stamp is {seconds_text(ahead)} {'after' if ahead > 0 else 'before'} that of the "
+            f"image before; if the next {'one goes' if left == 1 else f'{left} go'} on from "
             "there, it begins a new stream, and all objects are forgotten"
         )
 
+    def _may_begin(self, stamp: int, newest: int) -> bool:
+        """Whether a late image may begin a stream, or go on from a stray that does."""
+        if self._stray is not None and 0 < stamp - self._stray < LATE:
+            return True
+        if stamp == newest:
+            return False
+        if self._first is not None and stamp <= self._first:
+            return True
+        return self._late is not None and self._lates >= _ROUND and stamp < self._late
+
+    def _note_late(self, stamp: int) -> None:
+        in_order = self._late is not None and stamp > self._late
+        self._lates = self._lates + 1 if in_order else 1
+        self._late = stamp
+
     def _goes_on(self, stamp: int, before: int | None) -> bool:
         return before is not None and 0 < stamp - before <= self._max_gap
+
+
+def seconds_text(nanoseconds: int) -> str:
+    """The length of a time, whatever its sign: whole seconds, or two digits of a shorter one."""
+    seconds = abs(nanoseconds) * 1e-9
+    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.2g} s"

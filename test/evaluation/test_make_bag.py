@@ -112,6 +112,10 @@ def bad(folder: Path, name: str) -> dict[str, object]:
         for path in annotations.iterdir():
             cv2.imwrite(str(path), np.zeros((120, 160), np.uint8))
         return {"annotations": annotations}
+    if name == "pictures":
+        for index, size in ((1, (160, 118)), (2, (80, 60))):
+            cv2.imwrite(str(folder / "f" / f"{index:05d}.png"), cv2.resize(frame(index), size))
+        return one
     if name == "missing":
         return {"source": folder / "nothing", **one}
     if name == "no pictures":
@@ -127,6 +131,10 @@ def bad(folder: Path, name: str) -> dict[str, object]:
         ("beyond", "00007.png matches none of the 3 frames"),
         ("nameless", "contains no number"),
         ("empty", "these label images show no object"),
+        (
+            "pictures",
+            r"00001\.png: has 160x118 pixels, but 00000\.png has 160x120; scale the pictures to",
+        ),
         ("missing", "no such video file"),
         ("no pictures", "holds no pictures"),
         ("nothing to track", "a bag without clicks"),
@@ -151,8 +159,11 @@ def test_a_frame_that_cannot_be_read_is_left_out_with_its_truth(
     cut.write_bytes(cut.read_bytes()[:-200])
     arguments = [str(frames), str(tmp_path / "bag"), "--annotations", str(annotations)]
     assert main(["make-bag", *arguments]) == 1
-    assert "the bag is partial: frame 2 was left out: " in (errors := capsys.readouterr().err)
-    assert "00002.png" in errors
+    output, error = capsys.readouterr()
+    said = "".join(output.split())
+    assert "note:frame2wasleftout:" in said and "00002.png:cannotberead" in said
+    words = f"1 of 5 frames of {frames} could not be read and were left out"
+    assert error == f"sam-pt: the bag is partial: {words}\n"
     labels = read(tmp_path / "bag", "/truth")
     shown = [0, 1, 3, 4]
     for index, label in zip(shown, labels, strict=True):
@@ -160,6 +171,18 @@ def test_a_frame_that_cannot_be_read_is_left_out_with_its_truth(
         assert stamp == FIRST_STAMP + index * SECOND // 25
         expected = truth(index) // 255
         np.testing.assert_array_equal(label.data.reshape(expected.shape), expected)
+
+
+def test_of_many_frames_that_cannot_be_read_ten_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames, _ = write_sequence(tmp_path / "f", tmp_path / "a", frames=15)
+    for index in range(1, 15):
+        (frames / f"{index:05d}.png").write_bytes(b"no picture")
+    assert main(["make-bag", str(frames), str(tmp_path / "bag"), "--click", "45,60"]) == 1
+    output, error = capsys.readouterr()
+    assert output.count("note: ") == 11 and "note: left out as well: 4 more frames" in output
+    assert f"14 of 15 frames of {frames} could not be read" in error
 
 
 @pytest.mark.parametrize(

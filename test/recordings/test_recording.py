@@ -348,6 +348,13 @@ def test_a_file_that_metadata_does_not_name_is_said(tmp_path: Path) -> None:
     assert problem.startswith("split_2.mcap lies beside") and "ros2 bag reindex" in problem
 
 
+def test_hidden_files_are_none_of_a_recording(tmp_path: Path) -> None:
+    whole = stored(write_bag(tmp_path / "bag", images(4), SQLITE))
+    (tmp_path / "bag" / "._bag.db3").write_bytes(b"\0\5\x16\7" + bytes(100))
+    left, opened = read_all(tmp_path / "bag")
+    assert left == whole and opened.problems == ()
+
+
 def test_a_file_that_is_missing_ends_the_recording_there(tmp_path: Path) -> None:
     path = split(tmp_path)
     described(path, [f"split_{number}.mcap" for number in range(3)])

@@ -126,6 +126,20 @@ def test_a_picture_that_is_cut_off_is_left_out_and_named(
     assert "damaged, cut off, or no picture; replace or remove it" in problem
 
 
+def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+    """macOS puts a file of metadata beside each file on disks that cannot hold them."""
+    folder = write_folder(tmp_path / "frames", count=3)
+    for path in list(folder.iterdir()):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(100))
+    source = FolderSource(folder)
+    assert [path.name for path in source.files] == ["000.jpg", "001.jpg", "002.jpg"]
+    assert len(list(source.images())) == 3 and source.problems == []
+    for path in source.files:
+        path.unlink()
+    with pytest.raises(UserError, match="holds no pictures"):
+        FolderSource(folder)
+
+
 def test_a_folder_of_pictures_of_a_few_pixels_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), scene(0)[:15])
     with pytest.raises(UserError, match=r"the image is 64x15 pixels; each side must be 16"):

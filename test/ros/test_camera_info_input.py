@@ -168,6 +168,52 @@ def test_why_one_was_refused_is_what_is_said_of_the_camera(make_input: Any) -> N
     assert camera_info.camera is known
 
 
+def test_one_for_images_of_another_size_does_not_replace_one_that_fits(make_input: Any) -> None:
+    _, camera_info, logged = make_input()
+    large = calibration(900.0)
+    large.width, large.height = 1280, 720
+    camera_info.receive(large)
+    camera_info.receive(calibration(500.0))
+    camera_info.images_have((480, 640))
+    known = camera_info.camera
+    for _ in range(3):
+        camera_info.receive(large)
+        assert camera_info.camera is known and focal_length(camera_info) == 500
+    assert logged.warnings == [
+        "camera_info refused: it is for images of 1280x720 pixels, but they have 640x480; the one "
+        "that fits them is kept. Remap 'camera_info' to the topic of the images' camera"
+    ]
+    camera_info.receive(calibration(510.0))
+    assert focal_length(camera_info) == 510
+    camera_info.images_have((720, 1280))  # it was latched, and is not sent again
+    assert focal_length(camera_info) == 900
+    camera_info.images_have((100, 100))
+    assert focal_length(camera_info) == 510  # what uses it says that it does not fit
+    assert len(logged.warnings) == 1
+
+
+def test_one_without_a_size_fits_images_of_any(make_input: Any) -> None:
+    _, camera_info, logged = make_input()
+    camera_info.images_have((480, 640))
+    camera_info.receive(calibration(500.0))
+    unsized = calibration(600.0)
+    unsized.width = unsized.height = 0
+    camera_info.receive(unsized)
+    assert focal_length(camera_info) == 600 and logged.warnings == []
+
+
+def test_sizes_are_kept_in_a_bounded_number(make_input: Any) -> None:
+    _, camera_info, _ = make_input()
+    for number in range(10):
+        other = calibration(500.0 + number)
+        other.width = 640 + number
+        camera_info.receive(other)
+    camera_info.images_have((480, 646))
+    assert focal_length(camera_info) == 506
+    camera_info.images_have((480, 645))
+    assert focal_length(camera_info) == 509
+
+
 @pytest.mark.parametrize(
     ("given", "known"), [("camera", "camera"), ("/camera", "camera"), ("/", ""), ("", "")]
 )

@@ -584,6 +584,7 @@ def slow_rig(make_shared_rig: Callable[..., Rig]) -> Rig:
         "mode:=every_frame",
         "canvas_rate:=0.01",
         "click_expansion:=false",
+        "click_selects:=false",
         "positive_points:=1",
         "negative_points:=0",
         "reinitialization_horizon:=12",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import FrameUnavailableError, UserError
 from sam_pt_ros.objects import ObjectPrompt, PromptRequest
 from sam_pt_ros.ros.click_inputs import ClickJob
 from sam_pt_ros.ros.click_reader import ClickRequest
@@ -32,8 +32,11 @@ class Said:
 class Reader:
     """Applies clicks to objects 1 and 2, or fails."""
 
-    def __init__(self, ids: list[int], error: BaseException | None = None) -> None:
+    def __init__(
+        self, ids: list[int], error: BaseException | None = None, waiting: tuple[int, ...] = ()
+    ) -> None:
         self.object_ids = [1, 2]
+        self.waiting_ids = waiting
         self._ids = ids
         self._error = error
 
@@ -51,6 +54,15 @@ class Reader:
         (Reader([3]), "click on 'points': started object 3"),
         (Reader([1, 2]), "click on 'points': point for object 1, 2"),
         (Reader([2, 3, 4]), "click on 'points': started object 3, 4, point for object 2"),
+        (
+            Reader([3, 4], waiting=(1, 4)),
+            "click on 'points': started object 3, object 4 starts once its image comes",
+        ),
+        (
+            Reader([], FrameUnavailableError("too old")),
+            "click on 'points' refused: too old; if the next image begins a new stream, it counts "
+            "in that",
+        ),
         (Reader([], UserError("no such pixel")), "click on 'points' refused: no such pixel"),
         (Reader([], RuntimeError("no")), "click on 'points' failed: RuntimeError('no')"),
         (Reader([], SystemExit(3)), "click on 'points' failed: SystemExit(3)"),
@@ -70,6 +82,17 @@ def test_a_click_that_selects_says_so_and_how_to_start_an_object_there() -> None
     assert said.lines == [
         "click on 'clicked_pixel': point for object 2, which it lies on; to start another there, "
         "set click_selects to false"
+    ]
+
+
+def test_a_click_that_repeats_another_says_so() -> None:
+    said: Any = Said()
+    reader: Any = Reader([2])
+    click = ClickRequest([REQUEST], 7, selected=2, repeats=True)
+    ClickJob("clicked_point", lambda: click, reader, said, said)()
+    assert said.lines == [
+        "click on 'clicked_point': point for object 2, which a click beside it has just started; "
+        "to start another there, set click_selects to false"
     ]
 
 

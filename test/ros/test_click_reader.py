@@ -87,10 +87,11 @@ def reader(
     transforms: Transforms,
     canvas: Canvas,
     masks: PublishedMasks | None = None,
+    width: int = SCENE.width,
 ) -> ClickReader:
     info = CameraInfo(
         height=SCENE.height,
-        width=SCENE.width,
+        width=width,
         distortion_model="plumb_bob",
         d=[0.0] * 5,
         k=[F, 0.0, CX, 0.0, F, CY, 0.0, 0.0, 1.0],
@@ -195,6 +196,15 @@ def test_where_the_transform_of_the_image_is_not_known_the_click_is_refused(
         reads.read_point_in_space(click(then, then), MODE)
 
 
+def test_where_no_calibration_fits_the_images_the_click_is_refused(
+    pipeline: SamPt, transforms: TurningCamera
+) -> None:
+    reads = reader(pipeline, transforms, Canvas(), width=640)
+    words = f"is for images of 640x{SCENE.height} pixels, but they have {SCENE.width}x"
+    with pytest.raises(UserError, match=words):
+        reads.read_point_in_space(click(SCENE.stamp(3), SCENE.stamp(3)), MODE)
+
+
 def test_before_the_first_image_a_point_is_where_the_camera_has_it_now(
     transforms: TurningCamera,
 ) -> None:
@@ -293,6 +303,37 @@ def test_the_masks_of_the_image_that_was_clicked_on_count(tracked: Tracked) -> N
     )
     assert tracked.read((x, y), then).selected == 1
     assert tracked.read((x, y), now).selected is None
+
+
+@pytest.mark.parametrize(("apart", "one"), [(2.0, True), (4.0, False)])
+def test_a_second_click_on_a_new_thing_before_its_mask_is_there_adds_a_point(
+    tracked: Tracked, apart: float, one: bool
+) -> None:
+    assert 2.0 < 0.02 * np.hypot(SCENE.width, SCENE.height) < 4.0
+    now = SEEN - 1
+    first = tracked.read((20.0, 20.0), now)
+    assert (first.selected, tracked.reader.apply_click(first)) == (None, [3])
+    second = tracked.read((20.0 + apart, 20.0), now)
+    assert (second.selected, second.repeats) == ((3, True) if one else (None, False))
+    assert tracked.reader.apply_click(second) == ([3] if one else [4])
+
+
+def test_such_a_click_may_come_after_the_next_image_if_it_is_on_the_same(tracked: Tracked) -> None:
+    now = SEEN - 1
+    tracked.reader.apply_click(tracked.read((20.0, 20.0), now))
+    tracked.go_on_to(now + 1)
+    assert tracked.read((21.0, 20.0), now).selected == 3
+    tracked.pipeline.remove_object(3)
+    assert tracked.read((21.0, 20.0), now).selected is None
+
+
+def test_two_clicks_on_one_pixel_start_two_objects_for_who_does_not_want_to_select(
+    tracked: Tracked,
+) -> None:
+    told = ClickMode(NEW_OBJECT, 0, selects=False)
+    for expected in (3, 4):
+        click = tracked.read((20.0, 20.0), SEEN - 1, told)
+        assert tracked.reader.apply_click(click) == [expected]
 
 
 @pytest.mark.parametrize("mode", [NEW_OBJECT, POSITIVE_POINT, NEGATIVE_POINT])

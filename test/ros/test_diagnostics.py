@@ -206,7 +206,7 @@ def test_a_slow_pipeline_whose_models_fail_is_in_error_in_every_message(said: Sa
 def test_models_that_failed_since_the_last_message_are_a_warning(said: Said) -> None:
     for problems in (["broken"], []):
         said.health.frame_published(FrameTimes(0), problems)
-    assert said("tracking")[:2] == (DiagnosticStatus.WARN, "1 images failed: broken")
+    assert said("tracking")[:2] == (DiagnosticStatus.WARN, "1 image failed: broken")
     assert said("tracking")[0] == DiagnosticStatus.OK
 
 

@@ -59,6 +59,14 @@ def test_why_the_camera_is_not_known_is_said(said: list[str]) -> None:
     assert said == ["no positions: the camera is not calibrated"]
 
 
+def test_a_camera_for_images_of_another_size_gives_no_metres(said: list[str]) -> None:
+    other = CameraModel(CAMERA.matrix, CAMERA.distortion, False, (2, 4))
+    assert located(said, "a", "a", other).space is None
+    (line,) = said
+    words = "the camera_info is for images of 4x2 pixels, but they have 2x2"
+    assert line == f"depth image refused: {words}"
+
+
 @pytest.mark.parametrize("target", ["a", "/a"])
 def test_the_target_frame_is_named_as_tf2_knows_it(said: list[str], target: str) -> None:
     found = located(said, "/a", "a", target=target)

@@ -535,12 +535,12 @@ def test_a_recording_that_loops_keeps_its_clicks(rig: Rig) -> None:
     """Those on the first image of a round arrive while that is still a stray, or even before."""
     clicks = PointPromptArray(header=rig.header(0), prompts=[rig.on(THING, 0, object_id=7)])
     rig.play(0)
-    for _ in range(3):
+    for said in ("started object 7", *["object 7 starts once its image comes"] * 2):
         rig.forget()
         rig._publishers["points"].publish(clicks)
         rig.take_turn()
         rig.play(1)
-        rig.log("click on 'points': started object 7")
+        rig.log(f"click on 'points': {said}")
         assert rig.objects(1)[7].age == 1
         rig.play(50)
         rig.camera.publish([0])
@@ -559,6 +559,7 @@ def test_a_single_image_of_another_time_costs_no_object(rig: Rig) -> None:
 
 
 def test_an_image_that_is_late_costs_no_object(rig: Rig) -> None:
+    rig.play(0)
     rig.play(2)
     rig.points(rig.on(THING, 2), index=2)
     rig.camera.publish([3, 1])

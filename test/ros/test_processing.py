@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.objects import ObjectPrompt, TrackResult
+from sam_pt_ros.evaluation.stream import InputFrame, run_stream
+from sam_pt_ros.interchange.image_decoder import ImageDecoder
+from sam_pt_ros.objects import ObjectPrompt, PromptRequest, TrackResult
 from sam_pt_ros.options.node import NodeOptions
 from sam_pt_ros.pipeline import SamPt, SamPtOptions
 from sam_pt_ros.ros import processing as processing_module
@@ -22,7 +25,7 @@ from sam_pt_ros.ros.held_clicks import HeldClicks, StampedClick
 from sam_pt_ros.ros.processing import Arrival, Processing
 from sam_pt_ros.ros.worker import Worker
 from support import camera_process
-from support.doubles import ColourSegmenter, DelayedTracker, OracleTracker
+from support.doubles import ColourSegmenter, DelayedTracker, OracleSegmenter, OracleTracker
 from support.scene import THING, plain_scene
 
 SCENE = plain_scene()
@@ -230,6 +233,77 @@ def test_objects_outlive_the_time_in_which_models_are_loaded() -> None:
     assert [len(result.objects) for result in results] == [0, 1, 1, 1]
 
 
+# --- images of another kind ---------------------------------------------------------------
+
+
+def thermal(index: int) -> Image:
+    """A 16-bit image. Values are others from the fifth on; the decoder follows in the seventh."""
+    grey = SCENE.frame(index).image.max(2).astype("<u2")
+    values = grey + (3000 if index < 4 else 9000)
+    message = Image(header=camera_process.header(SCENE, index), encoding="mono16")
+    message.height, message.width = values.shape
+    message.step = 2 * message.width
+    message.data = values.tobytes()
+    return message
+
+
+@pytest.mark.parametrize("late", [0, 2])
+def test_an_evaluation_starts_objects_again_where_the_node_does(
+    late: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restarted: list[int] = []
+    restart = SamPt.restart
+
+    def counted(self: SamPt, image: np.ndarray, stamp: int, unseen: int = 0) -> list[TrackResult]:
+        restarted.append(SCENE.index(stamp))
+        return restart(self, image, stamp, unseen)
+
+    monkeypatch.setattr(SamPt, "restart", counted)
+
+    def pipeline_of_its_own() -> SamPt:
+        tracker = DelayedTracker(SCENE, late) if late else OracleTracker(SCENE)
+        return SamPt(tracker, OracleSegmenter(SCENE))
+
+    prompt = ObjectPrompt(np.array([SCENE.inner_point(THING, 0)]), np.array([1]))
+    messages = [thermal(index) for index in range(10)]
+
+    live: list[TrackResult] = []
+    said = Said()
+    pipeline = pipeline_of_its_own()
+    processing = made(pipeline, said=said, publish=lambda result, *_: live.append(result))
+    pipeline.add_object(prompt)
+    for message in messages:
+        processing.take(Arrival(message), 0)
+    processing.flush()
+    assert restarted == [6]
+    assert said.lines == [
+        "the image encoding changed from 'mono16, values 2950 to 3310' to 'mono16, values 8950 to "
+        "9310': objects start again from their masks"
+    ]
+
+    restarted.clear()
+    offline: list[tuple[InputFrame, TrackResult]] = []
+    sink: Any = SimpleNamespace(take=lambda *pair: offline.append(pair), close=lambda: None)
+    decoder = ImageDecoder()
+    frames = []
+    for index, message in enumerate(messages):
+        image = decoder.decode(message)
+        frames.append(InputFrame(index, SCENE.stamp(index), image.pixels, encoding=image.encoding))
+    requests = [PromptRequest(prompt)]
+    outcome = run_stream(
+        pipeline_of_its_own(), frames, lambda frame: requests if frame.index == 0 else [], [sink]
+    )
+    assert (restarted, outcome.broken, outcome.problems) == ([6], None, ())
+    assert [frame.index for frame, _ in offline] == [r.index for _, r in offline] == [*range(10)]
+    assert [result.stamp for result in live] == [result.stamp for _, result in offline]
+    for one, (_, other) in zip(live, offline, strict=True):
+        np.testing.assert_array_equal(one.label_image, other.label_image)
+        assert [(item.object_id, item.age) for item in one.objects] == [
+            (item.object_id, item.age) for item in other.objects
+        ]
+    assert offline[-1][1].objects
+
+
 # --- a recording that loops ---------------------------------------------------------------
 
 LAST = 60  # of each round, more than a second after its first
@@ -295,9 +369,34 @@ def test_a_recording_that_loops_keeps_the_first_image_of_a_round_and_its_click(
         assert player.seen == [(0, [(1, 0)], 0), (1, [(1, 1)], 0), (2, [(1, 2)], 0)]
         (held, jumped, started) = player.said.lines
         assert held.startswith(HOLDS_BACK)
-        assert jumped == "time jumped by -2 s: all objects are forgotten; click again"
+        assert jumped == (
+            "time jumped by -2 s: all objects are forgotten; it begins with 1 click on its images"
+        )
         assert started == "started"
         player.play(LAST)
+
+
+@pytest.mark.parametrize("last", [1, 2, 12, 24])
+def test_a_recording_of_less_than_a_second_loops_like_any_other(last: int) -> None:
+    player = Player()
+    player.play(*range(last + 1))
+    for _ in range(3):
+        player.seen.clear()
+        player.said.lines.clear()
+        player.play(*range(last + 1))
+        assert player.seen == [(index, [(1, index)], 0) for index in range(last + 1)]
+        held, jumped, started = player.said.lines
+        assert held.startswith(f"image refused: its stamp is {last / 25:.2g} s before that of")
+        assert jumped.startswith(f"time jumped by -{last / 25:.2g} s: all objects are forgotten; ")
+        assert started == "started"
+
+
+def test_where_no_click_is_kept_one_is_to_click_again() -> None:
+    player = Player()
+    player.play(30, LAST)
+    player.said.lines.clear()
+    player.play(1, 2)
+    assert player.said.lines[-1] == ("time jumped by -2 s: all objects are forgotten; click again")
 
 
 def test_a_click_that_is_faster_than_the_first_image_of_a_round_is_not_lost() -> None:

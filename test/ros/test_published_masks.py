@@ -82,3 +82,51 @@ def test_what_is_forgotten_is_seen_nowhere(masks: PublishedMasks) -> None:
     assert masks.object_at(np.array([8.0, 2.0]), 1) == 9
     masks.forget()
     assert masks.object_at(np.array([8.0, 2.0]), 1) is None
+
+
+# --- clicks that started objects ----------------------------------------------------------
+
+DIAGONAL = np.hypot(8, 10)
+
+
+def start(masks: PublishedMasks, object_id: int, stamp: int | None) -> None:
+    masks.add_start(object_id, np.array([5.0, 5.0]), stamp)
+
+
+@pytest.mark.parametrize(("share", "object_id"), [(0.0, 7), (0.019, 7), (0.021, None)])
+@pytest.mark.parametrize("stamp", [1, None])
+def test_a_click_that_started_an_object_is_known_nearby(
+    masks: PublishedMasks, share: float, object_id: int | None, stamp: int | None
+) -> None:
+    start(masks, 7, stamp)
+    pixel = np.array([5.0 + share * DIAGONAL, 5.0])
+    assert masks.started_near(pixel, stamp) == object_id
+    assert masks.started_near(pixel, 99) == object_id  # no image was published since
+
+
+def test_it_is_known_in_its_image_and_until_the_next_one(masks: PublishedMasks) -> None:
+    start(masks, 7, 1)
+    start(masks, 8, None)
+    pixel = np.array([5.0, 5.0])
+    assert masks.started_near(pixel, 1) == 8
+    masks.add(result(2, {7: (4, 4, 6, 6)}))
+    assert masks.started_near(pixel, 1) == 7
+    assert masks.started_near(pixel, 2) is None and masks.started_near(pixel, None) is None
+
+
+def test_of_objects_that_are_gone_no_start_is_known(masks: PublishedMasks) -> None:
+    pixel = np.array([5.0, 5.0])
+    start(masks, 6, 1)
+    start(masks, 7, 1)
+    masks.forget_object(7)
+    assert masks.started_near(pixel, 1) == 6
+    masks.forget()
+    assert masks.started_near(pixel, 1) is None
+    assert masks.started_near(np.array([np.nan, 1.0]), 1) is None
+
+
+def test_before_the_first_image_clicks_a_few_pixels_apart_mean_one_thing() -> None:
+    masks = PublishedMasks(3)
+    masks.add_start(1, np.array([50.0, 50.0]), None)
+    assert masks.started_near(np.array([60.0, 50.0]), None) == 1
+    assert masks.started_near(np.array([70.0, 50.0]), None) is None

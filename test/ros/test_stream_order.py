@@ -178,6 +178,45 @@ def test_a_recording_that_loops_begins_anew_with_the_second_image_of_each_round(
     assert found == [length * number + 1 for number in range(1, 20)]
 
 
+@pytest.mark.parametrize("rate", [10, 30, 60])
+@pytest.mark.parametrize("length", [2, 3, 5, 9, 15, 30, 31, 40])
+def test_so_does_one_of_any_length(order: StreamOrder, length: int, rate: int) -> None:
+    """Also of a second or less, by which images may be late."""
+    stamps = [100 * SECOND + number * SECOND // rate for number in range(length)] * 20
+    found = restarts(order, stamps)
+    assert found == [length * number + 1 for number in range(1, 20)]
+
+
+@pytest.mark.parametrize("every", [3, 4, 7])
+@pytest.mark.parametrize("length", [20, 29, 37])
+def test_a_short_recording_of_which_images_are_dropped_begins_anew_every_few_rounds(
+    order: StreamOrder, length: int, every: int
+) -> None:
+    stamps = [100 * SECOND + number * SECOND // 30 for number in range(length)] * 40
+    found = restarts(order, stamps[::every])
+    assert len(found) >= 5, found
+
+
+def test_images_that_are_late_together_begin_no_stream(order: StreamOrder) -> None:
+    numbers = [*range(50), 53, 50, 51, 52, *range(54, 80), 85, 81, 82, 82, 83, *range(86, 100)]
+    assert restarts(order, [100 * SECOND + number * SECOND // 30 for number in numbers]) == []
+
+
+def test_a_clock_that_is_set_back_by_less_than_a_second_is_waited_for(order: StreamOrder) -> None:
+    numbers = [*range(100), *range(85, 200)]
+    stamps = [100 * SECOND + number * SECOND // 30 for number in numbers]
+    assert restarts(order, stamps) == []
+
+
+def test_a_late_image_right_after_the_first_is_dropped_alone(order: StreamOrder) -> None:
+    assert order.begins_stream(100 * SECOND, None) is False
+    with pytest.raises(UserError, match=r"its stamp is 0\.1 s before .*; if the next"):
+        order.begins_stream(100 * SECOND - SECOND // 10, 100 * SECOND)
+    assert order.begins_stream(101 * SECOND, 100 * SECOND) is False
+    first = [1000, 5, 1001, 6, 7]  # it does not count as of another camera
+    assert restarts(order, [each * SECOND for each in first]) == [4]
+
+
 def test_after_a_while_without_strays_two_images_begin_a_stream_again(order: StreamOrder) -> None:
     first = [1000, 5, 1001, 6, 7]  # of two cameras, of which the second is settled on
     alone = list(range(8, 50))

@@ -16,6 +16,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.evaluation.results import ScoreRow
 from sam_pt_ros.evaluation.sequences import VOID, VideoSequence
 from sam_pt_ros.options import did_you_mean
+from sam_pt_ros.paths import is_hidden
 
 Measures = Callable[[Sequence[ScoreRow]], dict[str, float]]
 """Computes the figures of one seed, in official order, from the rows of its objects."""
@@ -248,17 +249,13 @@ def need_folder(path: Path, what: str) -> Path:
 
 def folder_names(path: Path) -> list[str]:
     """Names of the folders in ``path``, sorted."""
-    return sorted(
-        each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")
-    )
+    return sorted(each.name for each in path.iterdir() if each.is_dir() and not is_hidden(each))
 
 
 def files_in(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The files in a folder with these suffixes, sorted by name, without hidden files."""
     return sorted(
-        each
-        for each in path.iterdir()
-        if each.suffix.lower() in suffixes and not each.name.startswith(".")
+        each for each in path.iterdir() if each.suffix.lower() in suffixes and not is_hidden(each)
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.evaluation.interactive.methods import (
     ANNOTATION_METHODS,
     Annotation,
@@ -150,7 +150,7 @@ def plot_curves(path: Path, curves: Sequence[StudyCurve], goal: float | None = N
 
 
 def _caption(title: str, curves: Sequence[StudyCurve]) -> str:
-    objects = "1 object" if len(curves) == 1 else f"{len(curves)} objects"
+    objects = counted(len(curves), "object")
     spent = sum(curve.spent for curve in curves) / len(curves)
     final = sum(curve.final_iou for curve in curves) / len(curves)
     return f"{title}: {final:.3f} after {spent:.3g} ({objects})"
