@@ -161,6 +161,41 @@ def test_a_correction_brings_back_a_mask_that_was_not_believed() -> None:
     assert ask(segmenter, [(150, 90, 1), (210, 150, 1)])[150, 210]
 
 
+def test_a_click_that_confirms_a_mask_brings_it_back_too() -> None:
+    segmenter = create_segmenter("classical")
+    mask = ask(segmenter, [(150, 90, 1)])
+    memory = segmenter._memories[1]
+    segmenter._memories[1] = replace(memory, now=replace(memory.now, unsure=3))
+    again = ask(segmenter, [(150, 90, 1), (152, 92, 1)])
+    assert mask[92, 152] and (mask & again).sum() > 0.95 * (mask | again).sum()
+
+
+def test_two_points_at_once_are_the_first_and_its_correction() -> None:
+    both, in_turn = create_segmenter("classical"), create_segmenter("classical")
+    both.set_image(PATCHES)
+    places = np.array([(150, 90), (210, 150)], np.float32)
+    found = both.propose([Prompt(1, places, np.ones(2), gestures=np.zeros(2))])[0]
+    together = found.mask
+    assert found.score == pytest.approx(1 - 0.28 * 0.7, abs=1e-3), "as after a correction"
+    ask(in_turn, [(150, 90, 1)])
+    after = ask(in_turn, [(150, 90, 1), (210, 150, 1)])
+    assert together[90, 150] and together[150, 210]
+    assert (together & after).sum() > 0.95 * (together | after).sum()
+
+
+def test_more_clicks_make_a_first_mask_more_certain() -> None:
+    places = np.array([(140 + 5 * (i % 4), 80 + 5 * (i // 4)) for i in range(12)], np.float32)
+    scores = []
+    for count in (1, 4, 8, 12):
+        segmenter = create_segmenter("classical")
+        segmenter.set_image(PATCHES)
+        one = np.ones(count)
+        prompt = Prompt(1, places[:count], one, gestures=0 * one)
+        scores.append(segmenter.propose([prompt])[0].score)
+    assert scores == sorted(scores) and len(set(scores)) == 4
+    assert 0.7 < scores[0] < 0.75 and 0.9 < scores[-1] <= 0.95
+
+
 def test_sampled_points_are_no_orders() -> None:
     segmenter = create_segmenter("classical")
     mask = ask(segmenter, [(150, 90, 1)])

@@ -50,7 +50,8 @@ def obey(state: State, frame: Frame, prompt: Prompt, gesture: int, object_size: 
     for place, label in _Clicks(window, given, prompt.labels[prompt.gestures == gesture]).places:
         probability = _corrected(probability, place, label, clicks, lab)
     state = replace(state, obeyed=gesture, fate=None)
-    if np.array_equal(before, probability > 0.5) or not (probability > 0.5).any():
+    unchanged = np.array_equal(before, probability > 0.5)
+    if (unchanged and not state.doubted) or not (probability > 0.5).any():
         return state
     seen = Histograms.of(Bins.of(lab, centre(probability), size), probability)
     began = state.views[0].index == frame.index

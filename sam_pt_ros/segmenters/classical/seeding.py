@@ -225,8 +225,14 @@ def refine(
         return None, -np.inf
     seen = Histograms.of(bins, probability)
     rating = _rating(probability, weights, seen)
-    certainty = _CLICKED if (prompt.labels == 1).sum() < _SAMPLED else _COVERED
+    certainty = _certainty(int((prompt.labels == 1).sum()))
     return Seed(window, probability, Appearance(seen, seen), certainty), rating
+
+
+def _certainty(positives: int) -> float:
+    """How often a first mask overlaps the object by at least half, by the number of clicks."""
+    known = min(max(positives - 1, 0) / (_SAMPLED - 1), 1.0)
+    return _CLICKED + known * (_COVERED - _CLICKED)
 
 
 def _rating(probability: np.ndarray, weights: np.ndarray, seen: Histograms) -> float:

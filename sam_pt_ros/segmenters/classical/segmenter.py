@@ -121,8 +121,15 @@ class ClassicalSegmenter(Segmenter):
 
     def _seeded(self, prompt: Prompt, frame: Frame, gesture: int) -> State | None:
         """The state of an object that starts from a prompt, which ends with this gesture."""
-        found = seed(frame, prompt, self.options.object_size)
-        return None if found is None else start(found, frame, prompt, gesture)
+        size = self.options.object_size
+        first = _first_of_two(prompt)
+        found = seed(frame, first, size)
+        if found is None:
+            return None
+        if first is prompt:
+            return start(found, frame, prompt, gesture)
+        together = replace(prompt, gestures=np.full(len(prompt.points), gesture))
+        return obey(start(found, frame, first, gesture - 1), frame, together, gesture, size)
 
     def _obeying(self, state: State, frame: Frame, prompt: Prompt, gesture: int) -> State:
         """The state after one more gesture."""
@@ -134,6 +141,18 @@ class ClassicalSegmenter(Segmenter):
             return replace(state, obeyed=gesture)
         appearance = state.appearance.corrected(found.appearance.first)
         return replace(found, appearance=appearance)
+
+
+def _first_of_two(prompt: Prompt) -> Prompt:
+    """The prompt with only the first of its positive points, if it has two and nothing else.
+
+    Two points span too little of an object to tell its extent. People click its middle first, and
+    the second point, obeyed as a correction of that, says more.
+    """
+    positives = np.flatnonzero(prompt.labels == 1)
+    if prompt.box is not None or prompt.mask is not None or len(positives) != 2:
+        return prompt
+    return prompt.where(np.arange(len(prompt.points)) == positives[0])
 
 
 def _prediction(state: State, frame: Frame, prompt: Prompt) -> MaskPrediction:

@@ -140,7 +140,8 @@ def track(
     if before.hidden:
         return _look_for(before, frame, prompt, rivals, options)
     if before.doubted and before.unsure % 2:
-        found = _look_for(replace(before, hidden=before.unsure), frame, prompt, rivals, options)
+        turn = (before.unsure + 1) // 2
+        found = _look_for(replace(before, hidden=turn), frame, prompt, rivals, options)
         if not found.hidden:
             return found
     expectation = _follow(before, frame, prompt, options)
