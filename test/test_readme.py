@@ -39,7 +39,7 @@ def test_every_topic_and_service_of_the_node_is_described() -> None:
     node = (ROOT / "sam_pt_ros" / "ros" / "services.py").read_text(encoding="utf-8")
     services = re.findall(r'"~/(\w+)"', node)
     outputs = {"canvas", "performance", *output_kinds("map"), *KINDS, "detections"}
-    assert (len(services), len(outputs)) == (4, 12)
+    assert (len(services), len(outputs)) == (6, 12)
     assert not {name for name in [*services, *outputs] if f"`~/{name}`" not in TOPICS}
 
 

@@ -71,7 +71,8 @@ def test_tracking_goes_on_from_the_masks_when_the_image_size_changes(rig: Rig) -
     places = np.array([(p.x, p.y) for p in message.points])
     assert len(places) == 17 and (places[:16] < [160, 120]).all()
     assert set(rig.objects(7)) == {1}
-    assert not rig.logs("cannot be tracked|refused")
+    # The first camera_info of the new size may come before the first image.
+    assert not rig.logs("cannot be tracked|(click|points|image) refused")
 
 
 def test_a_late_click_catches_up(rig: Rig) -> None:
