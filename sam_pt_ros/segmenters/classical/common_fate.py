@@ -112,6 +112,10 @@ class CommonFate:
         away = self.away + Motion(self.away).carry(step.back)
         return replace(self, steps=(*self.steps, (frame, away)), gray=gray)
 
+    def carried_back(self, values: np.ndarray) -> np.ndarray:
+        """Values of the newest crop, where their pixels were in the first, ``float32 (h, w)``."""
+        return Motion(self.away).carry(values)
+
     def moved(self, points: np.ndarray) -> list[tuple[Frame, np.ndarray]]:
         """The later frames, and where points of the first one are in them.
 

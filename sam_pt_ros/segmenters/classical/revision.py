@@ -20,6 +20,7 @@ from sam_pt_ros.segmenters.classical.window import Window
 _BELIEF = 1.9  # log odds of what was meant, before colours and motion are compared
 _BLUR = 1.5  # its uncertainty, working pixels
 _MOTION_WEIGHT = 4.0
+_RIVAL_WEIGHT = 8.0  # more than all that speaks for a pixel
 _POINTS = 32  # that help to follow the new mask from the first frame
 _TELLING = 0.005  # by which the motion must be explained better
 _SAME = 0.9  # intersection over union from which nothing has changed
@@ -47,7 +48,7 @@ def revise(
     fate = fate.advanced(frame)
     if not fate.due(frame):
         return replace(state, fate=fate)
-    found = _decided(fate, options.object_size)
+    found = _decided(fate, rivals, options.object_size)
     if found is None or not _is_better(found, fate):
         return replace(state, fate=None)
     revised = _followed(found, fate, state.obeyed, rivals, options)
@@ -90,20 +91,27 @@ def _spread(found: Seed) -> np.ndarray:
     return found.window.to_image(places)
 
 
-def _decided(fate: CommonFate, object_size: float) -> Seed | None:
-    """The mask in the first frame, by colours, motion, and the likeliest hypothesis."""
+def _decided(fate: CommonFate, rivals: Sequence[State], object_size: float) -> Seed | None:
+    """The mask in the first frame, by colours, motion, and the likeliest hypothesis.
+
+    What moves together may be several objects. Those that are tracked keep what is theirs.
+    """
     likeliest, frame = fate.likeliest(), fate.first
     box, _ = fate.window.extent(likeliest)
     if box is None:
         return None
     window, size = Window.of_object(box, object_size, frame.size)
     belief = cv2.GaussianBlur(2 * window.resample(likeliest, fate.window) - 1, (0, 0), _BLUR)
+    belief *= _BELIEF
+    for rival in rivals:
+        theirs = fate.carried_back(fate.window.resample(rival.probability, rival.window))
+        belief -= _RIVAL_WEIGHT * window.resample(theirs, fate.window)
     found, _ = refine(
         frame,
         window,
         size,
         fate.prompt,
-        _BELIEF * belief,
+        belief,
         lambda probability: _MOTION_WEIGHT * fate.evidence(window, probability),
     )
     return found

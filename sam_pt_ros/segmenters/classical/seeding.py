@@ -78,7 +78,9 @@ def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
     if not tried:
         return None
     found = _finer(frame, prompt, max(tried, key=lambda each: each.rating), object_size)
-    return None if found is None else replace(found, hypotheses=tuple(tried))
+    if found is None or len(prompt.points) > 1:  # a second point says what is meant
+        return found
+    return replace(found, hypotheses=tuple(tried))
 
 
 def hypotheses(frame: Frame, prompt: Prompt, object_size: float) -> list[Hypothesis]:
