@@ -6,21 +6,24 @@ import asyncio
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import Log
-from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, RegionOfInterest
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
+from sam_pt_ros.interchange import messages
+from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.msg import (
+    ObjectMask,
     ObjectPrompt,
     PointPrompt,
     PointPromptArray,
@@ -28,14 +31,20 @@ from sam_pt_ros.msg import (
     TrackedObjectArray,
 )
 from sam_pt_ros.picker.tracker_interface import (
+    Candidate,
+    Gesture,
     Listener,
     ObjectView,
     PickerClick,
     Picture,
+    Stamp,
     Started,
+    Suggestion,
     TrackerError,
 )
-from sam_pt_ros.srv import AddObjects, RemoveObject
+from sam_pt_ros.ros.message_classes import make_rclpy_message
+from sam_pt_ros.ros.topics import create_steady_timer
+from sam_pt_ros.srv import AddObjects, RemoveObject, SuggestMasks, Undo
 
 SERVICE_TIMEOUT = 35.0
 """Seconds to wait for a response; the node itself reports after 30 s that it is busy."""
@@ -52,10 +61,13 @@ _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 _SERVICES = {
     "add_objects": AddObjects,
+    "suggest_masks": SuggestMasks,
+    "undo": Undo,
     "remove_object": RemoveObject,
     "reset": Trigger,
     "enable": SetBool,
 }
+_MESSAGES = messages.ResultMessages(make_rclpy_message)
 
 
 class Bridge:
@@ -88,9 +100,7 @@ class Bridge:
             TrackedObjectArray, f"{name}/objects", self._on_objects, _NEWEST
         )
         self._node.create_subscription(Log, "/rosout", self._on_log, QoSProfile(depth=100))
-        # Not in ROS time, which may be paused.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._node.create_timer(_LOOK_PERIOD, self._look, clock=steady)
+        create_steady_timer(self._node, _LOOK_PERIOD, self._look)
         self._logger_name = name.strip("/").replace("/", ".")
         self._pictures: Any = None
         self._presence = (False, False)
@@ -171,15 +181,69 @@ class Bridge:
             self._node.destroy_subscription(subscription)
 
     async def add_object(self, click: PickerClick) -> Started:
-        prompt = ObjectPrompt(points=[_prompt(click, 0, True)])
-        request = AddObjects.Request(header=_header(click), objects=[prompt])
+        point = _prompt(click.x, click.y, 0, True)
+        return await self._start(ObjectPrompt(points=[point]), click.stamp)
+
+    async def start_object(self, gesture: Gesture) -> Started:
+        points = [_prompt(x, y, 0, True) for x, y in gesture.points]
+        prompt = ObjectPrompt(points=points)
+        if gesture.box is not None:
+            left, top, right, bottom = gesture.box
+            prompt.box = RegionOfInterest(
+                x_offset=left, y_offset=top, width=right - left + 1, height=bottom - top + 1
+            )
+        return await self._start(prompt, gesture.stamp)
+
+    async def take(
+        self, suggestion: Suggestion, index: int, object_id: int | None = None
+    ) -> Started:
+        click, mask = suggestion.click, suggestion.candidates[index].mask
+        prompt = ObjectPrompt(
+            object_id=object_id or 0,
+            points=[_prompt(click.x, click.y, 0, True)],
+            mask=_MESSAGES.image(mask.full().view("uint8"), "mono8", _header(click.stamp)),
+        )
+        return await self._start(prompt, click.stamp)
+
+    async def _start(self, prompt: ObjectPrompt, stamp: Stamp) -> Started:
+        request = AddObjects.Request(header=_header(stamp), objects=[prompt])
         response = await self._call("add_objects", request)
         return Started(int(response.object_ids[0]), response.message)
 
+    async def suggest(self, click: PickerClick, image_size: tuple[int, int]) -> Suggestion:
+        prompt = ObjectPrompt(points=[_prompt(click.x, click.y, 0, True)])
+        request = SuggestMasks.Request(header=_header(click.stamp), prompt=prompt)
+        response = await self._call("suggest_masks", request)
+        stamp = response.stamp.sec, response.stamp.nanosec
+        try:
+            found = tuple(_candidate(mask, image_size) for mask in response.masks)
+            return Suggestion(PickerClick(stamp, click.x, click.y), found)
+        except ValueError as error:
+            raise TrackerError(
+                f"the node {self.name} suggests what does not fit: {error}"
+            ) from error
+
+    async def undo(self, object_id: int) -> str:
+        return str((await self._call("undo", Undo.Request(object_id=object_id))).message)
+
     async def add_point(self, object_id: int, click: PickerClick, positive: bool) -> str:
-        message = PointPromptArray(
-            header=_header(click), prompts=[_prompt(click, object_id, positive)]
-        )
+        await self._publish(object_id, click.stamp, [(click.x, click.y)], positive)
+        return f"added a point {'on' if positive else 'beside'} object {object_id}"
+
+    async def add_line(self, object_id: int, line: Gesture, positive: bool) -> str:
+        await self._publish(object_id, line.stamp, line.points, positive)
+        return f"added a line {'on' if positive else 'beside'} object {object_id}"
+
+    async def _publish(
+        self,
+        object_id: int,
+        stamp: Stamp,
+        points: Sequence[tuple[float, float]],
+        positive: bool,
+    ) -> None:
+        """Publish points of an object, as one gesture."""
+        prompts = [_prompt(x, y, object_id, positive) for x, y in points]
+        message = PointPromptArray(header=_header(stamp), prompts=prompts)
 
         def publish(answer: asyncio.Future[Any]) -> None:
             if self._points.get_subscription_count() == 0:
@@ -191,7 +255,6 @@ class Bridge:
             self._tell(_settle, answer, None)
 
         await self._in_executor(publish)
-        return f"added a point {'on' if positive else 'beside'} object {object_id}"
 
     async def remove_object(self, object_id: int) -> str:
         request = RemoveObject.Request(object_id=object_id)
@@ -272,14 +335,21 @@ def _fail(answer: asyncio.Future[Any], error: TrackerError) -> None:
         answer.set_exception(error)
 
 
-def _header(click: PickerClick) -> Header:
-    seconds, nanoseconds = click.stamp
+def _header(stamp: Stamp) -> Header:
+    seconds, nanoseconds = stamp
     return Header(stamp=Time(sec=seconds, nanosec=nanoseconds))
 
 
-def _prompt(click: PickerClick, object_id: int, positive: bool) -> PointPrompt:
+def _prompt(x: float, y: float, object_id: int, positive: bool) -> PointPrompt:
     label = PointPrompt.POSITIVE if positive else PointPrompt.NEGATIVE
-    return PointPrompt(object_id=object_id, x=click.x, y=click.y, label=label)
+    return PointPrompt(object_id=object_id, x=x, y=y, label=label)
+
+
+def _candidate(item: ObjectMask, image_size: tuple[int, int]) -> Candidate:
+    """The candidate that a mask shows; ValueError if its data does not fit its size."""
+    image, origin = item.mask, (item.roi.x_offset, item.roi.y_offset)
+    pixels = np.frombuffer(image.data, np.uint8).reshape(image.height, -1)[:, : image.width]
+    return Candidate(CroppedMask.cut(pixels != 0, origin, image_size), item.score)
 
 
 def _view(item: TrackedObject) -> ObjectView:

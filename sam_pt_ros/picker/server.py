@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from sam_pt_ros.picker import page_messages
+from sam_pt_ros.picker.candidates import PageCandidates, Turns
 from sam_pt_ros.picker.hub import Client, Hub
 from sam_pt_ros.picker.newcomers import Newcomers
 from sam_pt_ros.picker.page_messages import Command, Drawn, ProtocolError
 from sam_pt_ros.picker.security import Access
-from sam_pt_ros.picker.tracker_interface import Tracker, TrackerError
+from sam_pt_ros.picker.tracker_interface import Candidate, Started, Tracker, TrackerError
 
 MAX_PAGES = 16
 """Largest number of open pages."""
@@ -27,7 +29,10 @@ _PAGE = Path(__file__).with_name("page")
 _FILES = {
     "/": ("index.html", "text/html"),
     "/picker.css": ("picker.css", "text/css"),
-    "/picker.js": ("picker.js", "text/javascript"),
+    **{
+        f"/{name}.js": (f"{name}.js", "text/javascript")
+        for name in ("picker", "gestures", "sketch", "candidates", "undo", "rows", "toasts")
+    },
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _HEADERS = {
@@ -47,6 +52,24 @@ _NO_TOKEN = "This picker needs a token. Open the address that `sam-pt pick` prin
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class _Page:
+    """An open page: what goes to it, what it has asked for, and its unanswered commands."""
+
+    def __init__(self, client: Client, candidates: PageCandidates) -> None:
+        self.client = client
+        self.candidates = candidates
+        self.waiting: set[asyncio.Task[None]] = set()
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What a command did: a message for the user, and what else the answer tells."""
+
+    message: str
+    object_id: int | None = None
+    candidates: Sequence[Candidate] = ()
+
+
 class PickerServer:
     """Serves the page and communicates with it."""
 
@@ -55,6 +78,7 @@ class PickerServer:
         self._access = access
         self.hub = Hub(tracker.name, tracker.want_pictures)
         self._newcomers = Newcomers()
+        self._turns = Turns()
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
         self._sockets: set[web.WebSocketResponse] = set()
@@ -148,18 +172,19 @@ class PickerServer:
         )
         await socket.prepare(request)
         client = self.hub.join()
+        page = _Page(client, PageCandidates(self._tracker, self._turns))
         self._sockets.add(socket)
         sender = asyncio.ensure_future(client.send_to(socket))
-        waiting: set[asyncio.Task[None]] = set()
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    self._hear(client, message.data, waiting)
+                    self._hear(page, message.data)
                 else:
                     client.tell(page_messages.error_message("only text messages are allowed"))
         finally:
             self._sockets.discard(socket)
             self.hub.leave(client)
+            page.candidates.leave()
             sender.cancel()
             # Its error is expected: the page has closed.
             await asyncio.gather(sender, return_exceptions=True)
@@ -173,7 +198,8 @@ class PickerServer:
 
     # --- commands -------------------------------------------------------------------------
 
-    def _hear(self, client: Client, text: str, waiting: set[asyncio.Task[None]]) -> None:
+    def _hear(self, page: _Page, text: str) -> None:
+        client, waiting = page.client, page.waiting
         try:
             message = page_messages.parse(text)
         except ProtocolError as error:
@@ -185,39 +211,65 @@ class PickerServer:
             text = "too many commands at once; wait for the answers"
             client.tell(page_messages.answer_message(message.request, False, text))
         else:
-            task = asyncio.ensure_future(self._answer(client, message))
+            task = asyncio.ensure_future(self._answer(page, message))
             for tasks in (waiting, self._commands):
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
 
-    async def _answer(self, client: Client, command: Command) -> None:
+    async def _answer(self, page: _Page, command: Command) -> None:
+        request = command.request
         try:
-            done, object_id = await self._do(command)
-            answer = page_messages.answer_message(command.request, True, done, object_id)
+            done = await self._do(page.candidates, command)
+            answer = page_messages.answer_message(
+                request, True, done.message, done.object_id, done.candidates
+            )
         except TrackerError as error:
-            answer = page_messages.answer_message(command.request, False, str(error))
-        client.tell(answer)
+            answer = page_messages.answer_message(request, False, str(error))
+        page.client.tell(answer)
 
-    async def _do(self, command: Command) -> tuple[str, int | None]:
-        """Run a command; a message for the user, and the id of an object if one was started."""
-        tracker, click = self._tracker, command.click
-        if command.action == "remove":
-            done = await tracker.remove_object(command.object_id)
-            self.hub.forget(command.object_id)
-            return done, None
-        if command.action == "reset":
+    async def _do(self, candidates: PageCandidates, command: Command) -> _Done:
+        """Run a command."""
+        tracker, action, object_id = self._tracker, command.action, command.object_id
+        if action == "remove":
+            done = await tracker.remove_object(object_id)
+            self.hub.forget(object_id)
+            return _Done(done)
+        if action == "reset":
             done = await tracker.reset()
             self.hub.forget(None)
-            return done, None
-        if command.action == "enable":
+            return _Done(done)
+        if action == "enable":
             done = await tracker.enable(command.on)
             self.hub.set_paused(not command.on)
-            return done, None
+            return _Done(done)
+        if action == "undo":
+            return _Done(await tracker.undo(object_id))
+        if action == "another":
+            return _Done(await candidates.another(object_id, command.image_size))
+        if action == "take":
+            return _started(await candidates.take(command.suggestion, command.candidate))
+        return await self._do_drawn(candidates, command)
+
+    async def _do_drawn(self, candidates: PageCandidates, command: Command) -> _Done:
+        """Run a command with a click or a gesture."""
+        tracker, click, gesture = self._tracker, command.click, command.gesture
+        if gesture is not None:
+            if command.action == "add_points":
+                return _Done(await tracker.add_line(command.object_id, gesture, command.on))
+            return _started(await tracker.start_object(gesture))
         assert click is not None
         if command.action == "add_point":
-            return await tracker.add_point(command.object_id, click, command.on), None
+            return _Done(await tracker.add_point(command.object_id, click, command.on))
+        if command.action == "suggest":
+            found = await candidates.suggest(command.request, click, command.image_size)
+            return _Done("", candidates=found.candidates)
         started = await tracker.add_object(click)
-        return started.message, started.object_id
+        candidates.note_start(started.object_id, click)
+        return _started(started)
+
+
+def _started(started: Started) -> _Done:
+    return _Done(started.message, started.object_id)
 
 
 def _refusal(text: str) -> web.Response:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from sam_pt_ros.masks import CroppedMask
+
+MAX_POINTS = 8
+"""Largest number of points of a gesture."""
 
 Stamp = tuple[int, int]
 """Stamp of an image: seconds and nanoseconds."""
@@ -68,6 +74,66 @@ class PickerClick:
 
 
 @dataclass(frozen=True)
+class Gesture:
+    """What a person drew on an image: a line or a box.
+
+    Attributes:
+        stamp: of the displayed image.
+        points: x, y of pixels along the line; empty for a box.
+        box: left, top, right, bottom: the pixels at the edges, which belong to the box.
+    """
+
+    stamp: Stamp
+    points: tuple[tuple[float, float], ...] = ()
+    box: tuple[int, int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.points) == (self.box is not None):
+            raise ValueError("a gesture is either a line or a box")
+        if len(self.points) > MAX_POINTS:
+            raise ValueError(f"a line has at most {MAX_POINTS} points, got {len(self.points)}")
+        if not all(math.isfinite(value) for point in self.points for value in point):
+            raise ValueError("points must be finite")
+        if self.box is not None:
+            left, top, right, bottom = self.box
+            if not (0 <= left <= right and 0 <= top <= bottom):
+                raise ValueError(f"a box is left, top, right, bottom; got {self.box}")
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """What a click may mean, and how likely that is compared with the other candidates."""
+
+    mask: CroppedMask
+    score: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.score):
+            raise ValueError(f"a score must be finite, got {self.score}")
+        x, y, width, height = self.mask.roi
+        rows, columns = self.mask.image_size
+        if x < 0 or y < 0 or x + width > columns or y + height > rows:
+            raise ValueError(f"the mask extends beyond the image of {columns}x{rows}")
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestion:
+    """What a click may mean.
+
+    Attributes:
+        click: the pixel, and the stamp of the image of the masks.
+        candidates: at least one; the likeliest first.
+    """
+
+    click: PickerClick
+    candidates: tuple[Candidate, ...]
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise ValueError("a suggestion has at least one candidate")
+
+
+@dataclass(frozen=True)
 class Started:
     """An object that was started: its id, and a message for the user."""
 
@@ -107,6 +173,34 @@ class Tracker(Protocol):
 
     async def add_point(self, object_id: int, click: PickerClick, positive: bool) -> str:
         """Add a pixel on an object, or beside it."""
+
+    async def start_object(self, gesture: Gesture) -> Started:
+        """Start an object from a line on it, or from a box around it."""
+
+    async def add_line(self, object_id: int, line: Gesture, positive: bool) -> str:
+        """Add the points of a line on an object, or beside it, all at once."""
+
+    async def suggest(self, click: PickerClick, image_size: tuple[int, int]) -> Suggestion:
+        """What a new object's pixel may mean; nothing is started.
+
+        Args:
+            click: the pixel.
+            image_size: height, width of the image.
+        """
+
+    async def take(
+        self, suggestion: Suggestion, index: int, object_id: int | None = None
+    ) -> Started:
+        """Start an object from a candidate.
+
+        Args:
+            suggestion: what was suggested.
+            index: which of its candidates.
+            object_id: an object that starts anew from it; None: a new object.
+        """
+
+    async def undo(self, object_id: int) -> str:
+        """Take back the newest change of an object."""
 
     async def remove_object(self, object_id: int) -> str:
         """Stop tracking an object."""

@@ -3,106 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
-import cv2
-import numpy as np
 import pytest
-from aiohttp import web
 
-from sam_pt_ros.picker.security import Access
-from sam_pt_ros.picker.server import PickerServer
-from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick, Picture
-from support.chromium import SHIFT, Chromium, Page
-from support.fake_tracker import FakeTracker
+from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick
+from support.chromium import SHIFT
+from support.page_site import HEIGHT, WIDTH, OpenPage, Site, place
 
-WIDTH, HEIGHT = 640, 360
 OBJECTS = (
     ObjectView(1, "ball", "tracking", 0.93, 14, 16, 1.237),
     ObjectView(2, "", "occluded", 0.0, 0, 9),
     ObjectView(3, "<b>cup</b>", "lost", 0.0, 0, 8),
 )
-
-
-class Site:
-    """A server in a thread, with a tracker that only writes down."""
-
-    def __init__(self) -> None:
-        self.tracker = FakeTracker()
-        self.server = PickerServer(self.tracker, Access("127.0.0.1", None))
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        self.runner = web.AppRunner(self.server.application())
-        asyncio.run_coroutine_threadsafe(self._start(), self.loop).result(10)
-        self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}/"
-        self.tell("on_presence", True, True)
-
-    async def _start(self) -> None:
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
-
-    def tell(self, method: str, *arguments: Any) -> None:
-        self.loop.call_soon_threadsafe(getattr(self.server.hub, method), *arguments)
-
-    def show(self, number: int, width: int = WIDTH, height: int = HEIGHT) -> None:
-        image = np.full((height, width, 3), 90, np.uint8)
-        picture = Picture((1, number), 0.05, cv2.imencode(".jpg", image)[1].tobytes())
-        self.tell("on_picture", picture)
-
-    def told(self, count: int = 1) -> list[Any]:
-        """What the tracker was told, once it is as much as this."""
-        deadline = time.monotonic() + 60
-        while len(self.tracker.told) < count:
-            assert time.monotonic() < deadline, self.tracker.told
-            time.sleep(0.01)
-        told, self.tracker.told = self.tracker.told, []
-        return told
-
-    def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.runner.cleanup(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    made = Site()
-    yield made
-    made.close()
-
-
-OpenPage = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(site: Site, chromium: Chromium) -> Iterator[OpenPage]:
-    """Opens pages that show picture 7; they must have nothing to complain of."""
-    pages: list[Page] = []
-
-    def open_one(**window: Any) -> Page:
-        page = chromium.open(site.url, **window)
-        pages.append(page)
-        page.until("document.getElementById('state').textContent === 'no pictures'")
-        site.show(7)
-        page.until("document.querySelector('canvas').dataset.stamp === '1.7'")
-        return page
-
-    yield open_one
-    for page in pages:
-        assert page.complaints == []
-        page.close()
-
-
-def place(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where the centre of an image's pixel is in the window, CSS pixels."""
-    left, top, width, height, columns, rows = page.run(
-        "(c => { const b = c.getBoundingClientRect();"
-        "return [b.left, b.top, b.width, b.height, c.width, c.height]; })"
-        "(document.querySelector('canvas'))"
-    )
-    return left + (x + 0.5) / columns * width, top + (y + 0.5) / rows * height
 
 
 WINDOWS = {

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from sam_pt_ros.picker import page_messages
 from sam_pt_ros.picker.page_messages import Command, Drawn, ProtocolError, parse
-from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick, Picture
+from sam_pt_ros.picker.tracker_interface import Gesture, ObjectView, PickerClick, Picture
 
-CLICK = {"stamp": [1_700_000_000, 40], "x": 3, "y": 4.5}
+STAMP = [1_700_000_000, 40]
+CLICK = {"stamp": STAMP, "x": 3, "y": 4.5}
+LINE = {"stamp": STAMP, "points": [[0, 0]] * 8}
 
 
 def test_every_command_is_understood() -> None:
@@ -27,6 +29,31 @@ def test_every_command_is_understood() -> None:
             Command(2, "add_point", click, 7, False),
         ),
         ({"type": "remove", "request": 3, "object": 7}, Command(3, "remove", None, 7)),
+        (
+            {"type": "add_box", "request": 8, "stamp": STAMP, "box": [1, 2, 1, 9]},
+            Command(8, "add_box", gesture=Gesture(tuple(STAMP), box=(1, 2, 1, 9))),
+        ),
+        (
+            {"type": "add_line", "request": 8, "stamp": STAMP, "points": [[1, 2.5]]},
+            Command(8, "add_line", gesture=Gesture(tuple(STAMP), ((1.0, 2.5),))),
+        ),
+        (
+            {"type": "add_points", "request": 8, **LINE, "object": 3, "positive": False},
+            Command(8, "add_points", None, 3, False, Gesture(tuple(STAMP), ((0.0, 0.0),) * 8)),
+        ),
+        (
+            {"type": "suggest", "request": 9, **CLICK, "width": 640, "height": 480},
+            Command(9, "suggest", click, image_size=(480, 640)),
+        ),
+        (
+            {"type": "take", "request": 9, "suggestion": 8, "candidate": 2},
+            Command(9, "take", suggestion=8, candidate=2),
+        ),
+        (
+            {"type": "another", "request": 9, "object": 3, "width": 640, "height": 480},
+            Command(9, "another", None, 3, image_size=(480, 640)),
+        ),
+        ({"type": "undo", "request": 9, "object": 3}, Command(9, "undo", None, 3)),
         ({"type": "reset", "request": 4}, Command(4, "reset")),
         ({"type": "enable", "request": 5, "on": False}, Command(5, "enable", None, 0, False)),
     ]:
@@ -56,6 +83,47 @@ MALFORMED = {
     "object 0": '{"type": "remove", "request": 1, "object": 0}',
     "object 65536": '{"type": "remove", "request": 1, "object": 65536}',
     "on 1": '{"type": "enable", "request": 1, "on": 1}',
+    "a field too many": '{"type": "reset", "request": 1, "more": 1}',
+    "a field of another command": '{"type": "undo", "request": 1, "object": 1, "on": true}',
+    "more than drawn": '{"type": "drawn", "request": 1}',
+    **{
+        f"box {box}": f'{{"type": "add_box", "request": 1, "stamp": [1, 2], "box": {box}}}'
+        for box in (
+            "null",
+            "[1, 2, 3]",
+            "[1, 2, 3, 4, 5]",
+            "[3, 1, 2, 5]",
+            "[1, 5, 2, 3]",
+            "[-1, 0, 3, 4]",
+            "[0.5, 0, 3, 4]",
+            "[0, 0, 3, 70000]",
+            "[NaN, 0, 3, 4]",
+        )
+    },
+    **{
+        f"points {line}": '{"type": "add_line", "request": 1, "stamp": [1, 2], '
+        f'"points": {line}}}'
+        for line in (
+            "null",
+            "[]",
+            "[1, 2]",
+            "[[1]]",
+            "[[1, 2, 3]]",
+            "[[1, NaN]]",
+            "[[1, -2]]",
+            "[[1, true]]",
+            str([[0, 0]] * 9),
+        )
+    },
+    **{
+        f"size {w}x{h}": '{"type": "another", "request": 1, "object": 1, '
+        f'"width": {w}, "height": {h}}}'
+        for w, h in ((0, 1), (1, 1.5), (70000, 1), (20000, 20000), ("null", 1), ("NaN", 1))
+    },
+    "candidate -1": '{"type": "take", "request": 1, "suggestion": 1, "candidate": -1}',
+    "candidate 256": '{"type": "take", "request": 1, "suggestion": 1, "candidate": 256}',
+    "suggestion 1.0": '{"type": "take", "request": 1, "suggestion": 1.0, "candidate": 0}',
+    "undo of no object": '{"type": "undo", "request": 1}',
     "no sign": '{"type": "add_point", "request": 1, "object": 1, "x": 1, "y": 1, "stamp": [1, 2]}',
 }
 
@@ -77,9 +145,9 @@ _JSON = (
 
 
 @given(
-    st.sampled_from(["drawn", "add_object", "add_point", "remove", "reset", "enable"]),
+    st.sampled_from(["drawn", *page_messages._FIELDS]),
     st.dictionaries(
-        st.sampled_from(["request", "stamp", "x", "y", "object", "positive", "on"]), _JSON
+        st.sampled_from(["request", *sorted(set().union(*page_messages._FIELDS.values()))]), _JSON
     ),
 )
 def test_nothing_that_a_page_may_say_is_more_than_an_error(kind: str, rest: Any) -> None:

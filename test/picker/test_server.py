@@ -21,7 +21,9 @@ from sam_pt_ros.picker.tracker_interface import ObjectView, PickerClick, Picture
 from support.fake_tracker import FakeTracker
 
 TOKEN = "a-very-long-token"
-PATHS = ("/", "/picker.css", "/picker.js", "/icon.svg", "/socket", "/elsewhere")
+SCRIPTS = ("picker", "gestures", "sketch", "candidates", "undo", "rows", "toasts")
+FILES = ("/", "/picker.css", "/icon.svg", *(f"/{name}.js" for name in SCRIPTS))
+PATHS = (*FILES, "/socket", "/elsewhere")
 BALL = ObjectView(1, "ball", "tracking", 0.9, 3, 4)
 
 
@@ -103,7 +105,7 @@ def test_the_page_is_served_and_says_what_it_may_load() -> None:
         for path, kind in [
             ("/", "text/html"),
             ("/picker.css", "text/css"),
-            ("/picker.js", "text/javascript"),
+            *((f"/{name}.js", "text/javascript") for name in SCRIPTS),
             ("/icon.svg", "image/svg+xml"),
         ]:
             response = await site.get(path)
@@ -167,7 +169,7 @@ def test_the_token_becomes_a_cookie_that_no_script_and_no_other_site_gets() -> N
         cookie = response.headers["Set-Cookie"]
         assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Path=/" in cookie
         pair = cookie.partition(";")[0]
-        for path in PATHS[:4]:
+        for path in FILES:
             assert (await site.get(path, Cookie=pair)).status == 200
         await (await site.socket(Cookie=pair)).close()
         evil = {"Cookie": pair, "Origin": "http://evil.example"}

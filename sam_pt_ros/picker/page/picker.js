@@ -1,5 +1,12 @@
 // The page of `sam-pt pick`. page_messages.py describes the messages on the socket.
 
+import { Candidates } from "/candidates.js";
+import { watch } from "/gestures.js";
+import { makeRow, nameOf as nameOfObject, put, updateRow } from "/rows.js";
+import { Sketch, boxBetween, spread } from "/sketch.js";
+import { toast } from "/toasts.js";
+import { UndoStack } from "/undo.js";
+
 const byId = (id) => document.getElementById(id);
 const canvas = byId("picture"), context = canvas.getContext("2d", { alpha: false });
 const frame = byId("frame"), fit = byId("fit"), cross = byId("cross");
@@ -7,9 +14,9 @@ const frame = byId("frame"), fit = byId("fit"), cross = byId("cross");
 const HEADER = 16; // bytes before the JPEG
 const STALE = 3000; // milliseconds after which a picture is stale
 const RETRY = [250, 500, 1000, 2000];
-const TOAST = { info: 3500, warning: 9000, error: 9000 }; // milliseconds
-const MAX_TOASTS = 4;
-const DRAG = 12; // CSS pixels of movement from which a press is not a click
+const TINY = 8; // CSS pixels; what is less wide or less high is no box
+const AGAIN = { time: 6000, distance: 0.012 }; // milliseconds, and a share of the picture's diagonal
+const CATCH_UP = 5000; // milliseconds in which an object that was changed may not be listed
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 // --- state --------------------------------------------------------------------------------
@@ -26,6 +33,14 @@ let drawing = Promise.resolve();
 let selected = null;
 let selectedWasListed = false;
 let starting = null; // promise of the id of an object that is being started
+
+// The click whose object becomes what else the click may mean if it is repeated: { x, y, object, until }.
+let repeatable = null;
+const changed = new Map(); // until when an object may not be listed, because it catches up
+
+const sketch = new Sketch(byId("sketch"));
+const candidates = new Candidates(sketch, (question) => ask("suggest", question, true), refreshControls);
+const done = new UndoStack();
 
 // --- the socket -------------------------------------------------------------------------------
 
@@ -68,17 +83,17 @@ function hear(message) {
   }
 }
 
-// Send a command; its answer. The answer is also shown to the user.
-async function ask(type, content = {}) {
+// Send a command; its answer. The answer is also shown to the user, unless this is `quiet`.
+async function ask(type, content = {}, quiet = false) {
   if (!connected()) {
-    toast("Not connected to the picker.", "error");
+    if (!quiet) toast("Not connected to the picker.", "error");
     return { ok: false };
   }
   const request = ++requests;
   const answer = new Promise((resolve) => waiting.set(request, resolve));
   socket.send(JSON.stringify({ type, request, ...content }));
   const answered = await answer;
-  toast(answered.message, answered.ok ? "info" : "error");
+  if (!quiet) toast(answered.message, answered.ok ? "info" : "error");
   return answered;
 }
 
@@ -94,6 +109,9 @@ async function draw(data) {
       canvas.width = image.width;
       canvas.height = image.height;
       frame.style.setProperty("--ratio", `${image.width} / ${image.height}`);
+      candidates.clear();
+      gestures.cancel();
+      sketch.resize(image.width, image.height);
       fitPicture();
     }
     context.drawImage(image, 0, 0);
@@ -140,43 +158,125 @@ function mark(x, y, positive) {
   setTimeout(() => element.remove(), 900);
 }
 
-// --- clicks -----------------------------------------------------------------------------------
+// --- clicks and drags -------------------------------------------------------------------------
 
-// Position and picture of the press: a click's own position is in whole CSS pixels, and a newer
-// picture may be shown by then.
-let press = null;
+const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
+const besideChosen = () => chosen("side") === "beside";
+const newWanted = () => selected === null && starting === null;
+const sizes = () => ({ width: canvas.width, height: canvas.height });
 
-const besideChosen = () => document.querySelector('input[name="side"]:checked').value === "beside";
+// Start an object with a command; the promise of its id, or of null.
+function start(type, content, what) {
+  starting = ask(type, content).then(({ ok, object }) => {
+    if (!ok) return null;
+    done.add({ object, starts: true, what });
+    return object;
+  });
+  const started = starting;
+  started.then((object) => {
+    if (starting === started) { // the selection has not changed meanwhile
+      starting = null;
+      if (object !== null) select(object, true);
+    }
+    refreshControls();
+  });
+  return started;
+}
 
-async function clickOn(x, y, beside, stamp) {
-  const target = selected ?? starting;
-  if (target === null && beside) {
+// Add points to the object that is selected, or is being started.
+async function extend(type, content, beside, what) {
+  const object = await (selected ?? starting); // which may be a second click before the answer
+  if (object === null) return;
+  const { ok } = await ask(type, { ...content, object, positive: !beside });
+  if (ok) done.add({ object, starts: false, what: `the ${what} ${beside ? "beside" : "on"} ${nameOf(object)}` });
+  refreshControls();
+}
+
+function clickOn(x, y, beside, stamp) {
+  const { shown: found, chosen: which, request } = candidates;
+  candidates.clear();
+  if (newWanted() && beside) {
     toast("Select an object first; a point is then added beside it.", "warning");
     return;
   }
   mark(x, y, !beside);
-  if (target !== null) {
-    const object = await target; // a second click before the answer is for the same object
-    if (object !== null) await ask("add_point", { stamp, x, y, object, positive: !beside });
+  if (!newWanted()) {
+    if (!beside && repeats(x, y)) another();
+    else extend("add_point", { stamp, x, y }, beside, "point");
     return;
   }
-  starting = ask("add_object", { stamp, x, y }).then(({ object }) => object ?? null);
-  const started = starting;
-  const object = await started;
-  if (starting !== started) return; // the selection has changed meanwhile
-  starting = null;
-  if (object !== null) select(object);
+  const object =
+    found.length && which > 0
+      ? start("take", { suggestion: request, candidate: which }, "the start")
+      : start("add_object", { stamp, x, y }, "the start");
+  const click = { x, y, object, until: Infinity };
+  repeatable = click;
+  object.then((id) => {
+    if (repeatable === click) repeatable = id === null ? null : { ...click, until: performance.now() + AGAIN.time };
+    refreshControls();
+  });
 }
 
-canvas.addEventListener("pointerdown", ({ clientX, clientY }) => {
-  press = shown && { clientX, clientY, stamp: shown.stamp };
-});
-canvas.addEventListener("click", (event) => {
-  const { clientX, clientY, stamp } = press ?? {};
-  press = null;
-  cross.hidden = true;
-  if (!stamp || Math.hypot(event.clientX - clientX, event.clientY - clientY) > DRAG) return;
-  clickOn(...pixelAt(clientX, clientY), event.shiftKey || besideChosen(), stamp);
+const canRepeat = () => repeatable !== null && performance.now() < repeatable.until;
+const repeats = (x, y) =>
+  canRepeat() &&
+  Math.hypot(x - repeatable.x, y - repeatable.y) <= AGAIN.distance * Math.hypot(canvas.width, canvas.height);
+
+// Have the object that was clicked on start anew from what else the click may mean.
+async function another() {
+  const click = repeatable;
+  const object = await click.object;
+  if (object === null) return;
+  changed.set(object, performance.now() + CATCH_UP);
+  const { ok } = await ask("another", { object, ...sizes() });
+  if (ok) {
+    done.add({ object, starts: false, what: `the other alternative for ${nameOf(object)}` });
+    changed.set(object, performance.now() + CATCH_UP);
+    if (repeatable?.object === click.object) repeatable.until = performance.now() + AGAIN.time;
+  }
+  refreshControls();
+}
+
+const isTiny = ([left, top, right, bottom]) => {
+  const scale = canvas.getBoundingClientRect().width / canvas.width;
+  return Math.min(right - left + 1, bottom - top + 1) * scale < TINY;
+};
+
+const gestures = watch(canvas, pixelAt, {
+  // The picture of the press: a newer one may be shown by its end.
+  press: ({ altKey }) =>
+    shown && {
+      stamp: shown.stamp,
+      shape: !newWanted() ? "points" : altKey || chosen("shape") === "line" ? "line" : "box",
+    },
+  drag({ context, path, to }) {
+    if (context.shape === "box") sketch.box(boxBetween(path[0], path.at(-1)));
+    else sketch.line(path, context.shape === "points" && (to.shiftKey || besideChosen()));
+  },
+  drop({ context: { shape, stamp }, path, to }) {
+    const beside = shape === "points" && (to.shiftKey || besideChosen());
+    const box = boxBetween(path[0], path.at(-1)), points = spread(path);
+    sketch.clear("gesture");
+    cross.hidden = true;
+    if (shape === "box" ? isTiny(box) : points.length < 2) clickOn(...path[0], beside, stamp);
+    else if (shape === "points") {
+      repeatable = null;
+      if (!newWanted()) extend("add_points", { stamp, points }, beside, "line");
+    } else {
+      repeatable = null;
+      if (shape === "box") start("add_box", { stamp, box }, "the box");
+      else start("add_line", { stamp, points }, "the line");
+    }
+  },
+  cancel: () => sketch.clear("gesture"),
+  click({ context, path }, event) {
+    cross.hidden = true;
+    clickOn(...path[0], event.shiftKey || besideChosen(), context.stamp);
+  },
+  rest([x, y]) {
+    if (shown && newWanted() && connected() && status.active) candidates.want({ stamp: shown.stamp, x, y, ...sizes() });
+  },
+  stir: () => candidates.clear(),
 });
 
 const at = { x: 0, y: 0 }; // position of the cross
@@ -191,81 +291,78 @@ canvas.addEventListener("keydown", (event) => {
     at.y = Math.min(canvas.height - 1, Math.max(0, at.y + step * move[1]));
     moveTo(cross, at.x, at.y);
     cross.hidden = false;
+    gestures.stir();
+    gestures.restAt([at.x, at.y]);
   } else if (event.key === "Enter" && !cross.hidden) {
     clickOn(at.x, at.y, event.shiftKey || besideChosen(), shown.stamp);
   } else return;
   event.preventDefault();
 });
-canvas.addEventListener("blur", () => { cross.hidden = true; });
+canvas.addEventListener("blur", () => {
+  if (!cross.hidden) gestures.stir();
+  cross.hidden = true;
+});
+canvas.addEventListener("wheel", (event) => { if (candidates.wheel(event)) event.preventDefault(); }, { passive: false });
+
+// --- undo -------------------------------------------------------------------------------------
+
+let undoing = false;
+
+// Take back the newest gesture whose object is still there.
+async function undo() {
+  if (undoing) return;
+  undoing = true;
+  try {
+    for (let gesture = done.take(); gesture; gesture = done.take()) {
+      const { object, starts, what } = gesture, name = nameOf(object);
+      repeatable = null;
+      changed.set(object, performance.now() + CATCH_UP);
+      const { ok, message } = await ask(starts ? "remove" : "undo", { object }, true);
+      if (ok) {
+        toast(starts ? `Undone: ${what} of ${name}; it was removed` : `Undone: ${what}`, "info");
+        if (starts && selected === object) select(null);
+        return;
+      }
+      if (!connected()) {
+        done.add(gesture);
+        toast("Not connected to the picker.", "error");
+        return;
+      }
+      if (isListed(object)) return toast(message, "error");
+    }
+  } finally {
+    undoing = false;
+    refreshControls();
+  }
+}
 
 // --- objects ----------------------------------------------------------------------------------
 
-function select(id) {
+const isListed = (id) => objects.some((item) => item.id === id);
+const isGone = (id) => !isListed(id) && performance.now() > (changed.get(id) ?? 0);
+
+function select(id, byClick = false) {
+  candidates.clear();
+  if (!byClick) repeatable = null;
   selected = id;
   starting = null;
-  selectedWasListed = objects.some((item) => item.id === id);
+  selectedWasListed = isListed(id);
   if (id === null) document.querySelector('input[name="side"][value="on"]').checked = true;
   listObjects();
 }
 
-const nameOf = (id) => {
-  const label = objects.find((item) => item.id === id)?.label;
-  return label ? `${id} ${label}` : `object ${id}`;
-};
-
-function row(item) {
-  const element = document.createElement("li");
-  element.className = "object";
-  element.dataset.id = item.id;
-  element.innerHTML = `
-    <button type="button" class="pick">
-      <i class="swatch"></i><span class="name"></span><span class="score"><span></span><i></i></span>
-      <span class="about"><span class="word"></span><span class="rest"></span></span>
-    </button>
-    <button type="button" class="drop">
-      <svg viewBox="0 0 16 16" aria-hidden="true"><path d="M4 4l8 8M12 4l-8 8"/></svg>
-    </button>`;
-  element.querySelector(".pick").onclick = () => select(item.id);
-  element.querySelector(".drop").onclick = () => remove(item.id);
-  return element;
-}
-
-// Write only what has changed: a list comes with every picture.
-function put(element, name, value) {
-  if (name.startsWith("aria-")) {
-    if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-  } else if (element[name] !== value) element[name] = value;
-}
-
-function updateRow(element, item) {
-  const part = (selector) => element.querySelector(selector);
-  const swatch = part(".swatch"), word = part(".word");
-  const metres = item.distance === null ? "" : ` · ${item.distance.toFixed(2)} m`;
-  put(swatch.dataset, "state", item.state);
-  swatch.style.setProperty("--colour", item.colour);
-  put(part(".name"), "textContent", item.label ? `${item.id} ${item.label}` : `Object ${item.id}`);
-  put(word, "textContent", item.state);
-  put(word, "className", `word ${item.state}`);
-  put(part(".rest"), "textContent", `${metres} · ${item.points[0]}/${item.points[1]} points`);
-  put(part(".score span"), "textContent", item.score.toFixed(2));
-  put(part(".score"), "title", "Score: quality of the mask, 0 to 1");
-  part(".score").style.setProperty("--score", item.score);
-  put(part(".drop"), "aria-label", `Remove ${nameOf(item.id)}`);
-  const chosen = item.id === selected;
-  element.classList.toggle("selected", chosen);
-  put(part(".pick"), "aria-pressed", String(chosen));
-}
+const nameOf = (id) => nameOfObject(objects.find((item) => item.id === id) ?? { id });
 
 function listObjects() {
-  const listed = objects.some((item) => item.id === selected);
-  if (listed) selectedWasListed = true;
-  else if (selected !== null && selectedWasListed) return select(null); // another page removed it
+  done.prune(isListed, isGone);
+  if (isListed(selected)) selectedWasListed = true;
+  else if (selected !== null && selectedWasListed && isGone(selected)) return select(null); // another page removed it
   const list = byId("objects");
   const rows = new Map([...list.children].map((element) => [Number(element.dataset.id), element]));
   objects.forEach((item, i) => {
-    const element = rows.get(item.id) ?? row(item);
+    const element = rows.get(item.id) ?? makeRow(item.id, select, remove);
     rows.delete(item.id);
-    updateRow(element, item);
+    updateRow(element, item, item.id === selected);
     if (list.children[i] !== element) list.insertBefore(element, list.children[i] ?? null);
   });
   for (const element of rows.values()) element.remove();
@@ -288,6 +385,8 @@ byId("reset-dialog").onclose = async () => {
   if (byId("reset-dialog").returnValue !== "reset") return;
   if ((await ask("reset")).ok) {
     objects = [];
+    done.clear();
+    changed.clear();
     select(null);
   }
 };
@@ -296,18 +395,29 @@ byId("new").onclick = () => select(null);
 byId("remove").onclick = () => { if (selected !== null) remove(selected); };
 byId("reset").onclick = reset;
 byId("pause").onclick = () => ask("enable", { on: status.paused });
-byId("help").onclick = () => byId("help-dialog").showModal();
-for (const input of document.querySelectorAll('input[name="side"]')) {
+byId("undo").onclick = undo;
+byId("help").onclick = () => {
+  byId("help-dialog").showModal();
+  byId("help-dialog").scrollTop = 0; // the button that has the focus is at its end
+};
+for (const input of document.querySelectorAll(".choice input")) {
   input.onchange = refreshControls;
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (document.querySelector("dialog[open]")) return;
+  if (event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey) {
+    if (event.key.toLowerCase() !== "z" || event.shiftKey) return;
+    event.preventDefault();
+    undo();
+    return;
+  }
   if (event.key === " " && event.target.closest("button, input")) return; // presses that
   const actions = {
     n: () => select(null),
-    Escape: () => select(null),
+    Escape: () => { if (!gestures.cancel()) select(null); },
+    c: () => { if (!candidates.turn(1) && canRepeat()) another(); },
+    u: undo,
     Delete: () => byId("remove").click(),
     Backspace: () => byId("remove").click(),
     r: () => byId("reset").click(),
@@ -373,18 +483,11 @@ function refreshControls() {
   put(byId("pause"), "disabled", !usable);
   put(byId("pause"), "aria-pressed", String(status.paused));
   put(byId("pause-text"), "textContent", status.paused ? "Resume" : "Pause");
+  put(byId("undo"), "disabled", !usable || done.empty);
+  put(byId("shape"), "hidden", selected !== null);
+  put(byId("side"), "hidden", selected === null);
+  const words = hintWords();
   const hint = byId("hint");
-  const touch = matchMedia("(hover: none)").matches;
-  const verb = touch ? "Tap" : "Click";
-  const words =
-    selected === null
-      ? [`${verb} on an object`, " to start tracking it."]
-      : besideChosen()
-        ? [`${verb} beside ${nameOf(selected)}`, " where its mask is too large."]
-        : [
-            `${verb} on ${nameOf(selected)}`,
-            ` where its mask is too small${touch ? "." : "; Shift-click where it is too large."}`,
-          ];
   if (hint.textContent !== words.join("")) {
     const strong = document.createElement("b");
     strong.textContent = words[0];
@@ -392,29 +495,21 @@ function refreshControls() {
   }
 }
 
-function toast(text, level) {
-  const list = byId("toasts");
-  for (const same of list.children) if (same.dataset.text === text) same.remove();
-  const element = document.createElement("div");
-  element.className = `toast ${level}`;
-  element.dataset.text = text;
-  const paragraph = document.createElement("p");
-  if (level !== "info") {
-    const kind = document.createElement("b");
-    kind.textContent = level === "error" ? "Error:" : "Warning:";
-    paragraph.append(kind);
+// What to do next: the main thing, and what else.
+function hintWords() {
+  const touch = matchMedia("(hover: none)").matches;
+  const verb = touch ? "Tap" : "Click", name = nameOf(selected);
+  const { shown: found, chosen: which } = candidates;
+  if (found.length > 1) return [`${verb} to take alternative ${which + 1} of ${found.length}`, "; C or the wheel shows the next."];
+  if (selected === null) {
+    return [`${verb} on an object`, ` to start tracking it, or drag a ${chosen("shape") === "line" ? "line over" : "box around"} it.`];
   }
-  paragraph.append(text);
-  const close = document.createElement("button");
-  close.className = "quiet";
-  close.type = "button";
-  close.setAttribute("aria-label", "Close this message");
-  close.textContent = "×";
-  close.onclick = () => element.remove();
-  element.append(paragraph, close);
-  list.append(element);
-  while (list.children.length > MAX_TOASTS) list.firstChild.remove();
-  setTimeout(() => element.remove(), TOAST[level]);
+  if (besideChosen()) return [`${verb} beside ${name}`, " where its mask is too large, or drag a line."];
+  if (canRepeat()) return [`${verb} there again`, ` if ${name} is more or less than that, or elsewhere to add a point.`];
+  return [
+    `${verb} on ${name}`,
+    ` where its mask is too small, or drag a line${touch ? "." : "; hold Shift where it is too large."}`,
+  ];
 }
 
 if (location.search) history.replaceState(null, "", "/"); // the cookie holds the token now
