@@ -91,21 +91,24 @@ MAX_SIDE = 16384
 QUOTED = 40  # characters of a quoted name; a corrupt message may hold a long one
 
 
-def check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int, least: int = MIN_SIDE) -> None:
     """UserError if a side of an image is too short or too long."""
-    if not (MIN_SIDE <= height <= MAX_SIDE and MIN_SIDE <= width <= MAX_SIDE):
+    if not (least <= height <= MAX_SIDE and least <= width <= MAX_SIDE):
         raise UserError(
-            f"the image is {width}x{height} pixels; each side must be {MIN_SIDE} to {MAX_SIDE}"
+            f"the image is {width}x{height} pixels; each side must be {least} to {MAX_SIDE}"
         )
 
 
-def pixels_of(message: Any, channels: int, width_in_bytes: int) -> np.ndarray:
+def pixels_of(
+    message: Any, channels: int, width_in_bytes: int, least: int = MIN_SIDE
+) -> np.ndarray:
     """The pixels of an Image message, without padding and in the message's byte order.
 
     Args:
         message: the Image message.
         channels: number of channels of its encoding.
         width_in_bytes: bytes of a channel, which is read as an unsigned integer.
+        least: pixels of a side.
 
     Returns:
         ``uint8 | uint16 | uint32 (H, W, C)``. It may share the message's memory, and is then
@@ -116,7 +119,7 @@ def pixels_of(message: Any, channels: int, width_in_bytes: int) -> np.ndarray:
             contradict each other.
     """
     height, width, step = message.height, message.width, message.step
-    check_size(height, width)
+    check_size(height, width, least)
     row = width * channels * width_in_bytes
     if step < row:
         raise UserError(
@@ -277,15 +280,19 @@ def encode_jpeg(image: np.ndarray) -> np.ndarray:
     return np.asarray(data).reshape(-1)
 
 
-def decode_mask(message: Any) -> np.ndarray:
+def decode_mask(message: Any, least: int = MIN_SIDE) -> np.ndarray:
     """Decode a mono8 or 8UC1 Image message to a mask, ``bool (H, W)``: where it is not 0.
+
+    Args:
+        message: the Image message.
+        least: pixels of a side; 1 for a mask that was cut out.
 
     Raises:
         UserError: the encoding is another one, or the data does not fit the claimed size.
     """
     if message.encoding not in ("mono8", "8UC1"):
         raise UserError(f"a mask must be a mono8 or 8UC1 image, not '{message.encoding}'")
-    return np.asarray(pixels_of(message, 1, 1)[:, :, 0] != 0)
+    return np.asarray(pixels_of(message, 1, 1, least)[:, :, 0] != 0)
 
 
 def decode_labels(message: Any) -> np.ndarray:

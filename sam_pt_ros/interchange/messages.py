@@ -18,7 +18,7 @@ import numpy as np
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.geometry.camera import CameraModel
 from sam_pt_ros.geometry.space import Extent, SpatialResult
-from sam_pt_ros.interchange.images import decode_mask, encode_jpeg
+from sam_pt_ros.interchange.images import MIN_SIDE, decode_mask, encode_jpeg
 from sam_pt_ros.interchange.visualization import draw_overlay, object_colour
 from sam_pt_ros.masks import CroppedMask, MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt, ObjectResult, ObjectState, PromptRequest, TrackResult
@@ -96,25 +96,57 @@ def requests_from_points(prompts: Iterable[Any]) -> list[PromptRequest]:
     ]
 
 
-def request_from_prompt(message: Any) -> PromptRequest:
+def request_from_prompt(message: Any, image_size: tuple[int, int] | None = None) -> PromptRequest:
     """The request that an ``ObjectPrompt.msg`` makes.
 
+    Args:
+        message: the prompt.
+        image_size: height, width of the images, to place a mask that was cut out; None: unknown.
+
     Raises:
-        UserError: a malformed mask, too many points, or points as in ``requests_from_points``.
+        UserError: a box with one side of 0, a malformed mask, too many points, or points as in
+            ``requests_from_points``.
     """
     points = _points(message.points)
-    box, mask = message.box, message.mask
+    box, drawn, mask = message.box, message.mask, None
+    if bool(box.width) != bool(box.height):
+        raise UserError(
+            f"the box is {box.width}x{box.height}; both sides must be above 0, or both 0 for no "
+            "box"
+        )
+    if drawn.width and drawn.height:
+        cut_out = (drawn.height, drawn.width) == (box.height, box.width) != image_size
+        mask = decode_mask(drawn, 1 if cut_out else MIN_SIDE)
+        if cut_out:
+            mask = _placed(mask, box, image_size)
+            box = None
     return PromptRequest(
         ObjectPrompt(
             points.points,
             points.labels,
-            box=_box(box) if box.width and box.height else None,
-            mask=decode_mask(mask) if mask.width and mask.height else None,
+            box=_box(box) if box is not None and box.width else None,
+            mask=mask,
         ),
         message.object_id or None,
         message.label,
         anew=bool(message.object_id),
     )
+
+
+def _placed(mask: np.ndarray, roi: Any, image_size: tuple[int, int] | None) -> np.ndarray:
+    """A mask that was cut out, over the whole image, ``bool (H, W)``."""
+    if image_size is None:
+        raise UserError("a mask that was cut out needs an image first, whose size is then known")
+    height, width = image_size
+    x, y = roi.x_offset, roi.y_offset
+    if x + roi.width > width or y + roi.height > height:
+        raise UserError(
+            f"the mask of {roi.width}x{roi.height} at ({x}, {y}) extends beyond the image of "
+            f"{width}x{height} pixels"
+        )
+    whole = np.zeros(image_size, np.bool_)
+    whole[y : y + roi.height, x : x + roi.width] = mask
+    return whole
 
 
 def _box(roi: Any) -> np.ndarray:

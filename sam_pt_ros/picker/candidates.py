@@ -106,6 +106,11 @@ class PageCandidates:
         """Note that a click has started an object."""
         self._start = _Start(object_id, click)
 
+    def forget(self, object_id: int | None) -> None:
+        """An object is gone; None: all are."""
+        if self._start is not None and object_id in (None, self._start.object_id):
+            self._start = None
+
     async def another(self, object_id: int, image_size: tuple[int, int]) -> str:
         """Start the object of the newest click anew from the next thing that the click may mean.
 

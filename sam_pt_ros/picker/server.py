@@ -82,6 +82,7 @@ class PickerServer:
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
         self._sockets: set[web.WebSocketResponse] = set()
+        self._pages: set[_Page] = set()
         self._commands: set[asyncio.Task[None]] = set()
         self._files = {
             path: (_PAGE.joinpath(name).read_bytes(), kind)
@@ -174,6 +175,7 @@ class PickerServer:
         client = self.hub.join()
         page = _Page(client, PageCandidates(self._tracker, self._turns))
         self._sockets.add(socket)
+        self._pages.add(page)
         sender = asyncio.ensure_future(client.send_to(socket))
         try:
             async for message in socket:
@@ -183,6 +185,7 @@ class PickerServer:
                     client.tell(page_messages.error_message("only text messages are allowed"))
         finally:
             self._sockets.discard(socket)
+            self._pages.discard(page)
             self.hub.leave(client)
             page.candidates.leave()
             sender.cancel()
@@ -232,11 +235,11 @@ class PickerServer:
         tracker, action, object_id = self._tracker, command.action, command.object_id
         if action == "remove":
             done = await tracker.remove_object(object_id)
-            self.hub.forget(object_id)
+            self._forget(object_id)
             return _Done(done)
         if action == "reset":
             done = await tracker.reset()
-            self.hub.forget(None)
+            self._forget(None)
             return _Done(done)
         if action == "enable":
             done = await tracker.enable(command.on)
@@ -249,6 +252,12 @@ class PickerServer:
         if action == "take":
             return _started(await candidates.take(command.suggestion, command.candidate))
         return await self._do_drawn(candidates, command)
+
+    def _forget(self, object_id: int | None) -> None:
+        """An object is gone; None: all are."""
+        self.hub.forget(object_id)
+        for page in self._pages:
+            page.candidates.forget(object_id)
 
     async def _do_drawn(self, candidates: PageCandidates, command: Command) -> _Done:
         """Run a command with a click or a gesture."""

@@ -153,6 +153,7 @@ class Requests:
                 for step in reversed(undo):
                     step()
                 raise
+            self._roster.settle()
         self._used_ids.update(ids)
         return ids
 
@@ -272,5 +273,6 @@ class Requests:
             self._roster.start(request, object_id, frame)
         elif request.anew:
             self._roster.start_anew(request, object_id, frame)
+            self._roster.settle()
         else:
             self._roster.extend(request.prompt, object_id, frame)

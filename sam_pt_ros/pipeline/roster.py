@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,9 @@ from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.weights.memory import free_memory, is_out_of_memory
 
+_MOST_CHANGES = 50
+"""Changes of an object that may be undone, at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Earlier:
@@ -34,13 +36,13 @@ class _Earlier:
     Attributes:
         item: a copy of the object.
         first: index of the first frame that it was not observed in.
-        tracks: where its points were in the frame before; None if there was no such frame.
+        tracks: where its points can be tracked from again.
         memory: what the segmenter remembered of it.
     """
 
     item: TrackedObject
     first: int
-    tracks: PointTracks | None
+    tracks: tuple[PointTracks, ...]
     memory: Any
 
 
@@ -80,6 +82,7 @@ class Roster:
         # the index of the first frame that they have not been observed in.
         self._late: dict[int, int] = {}
         self._earlier: dict[int, list[_Earlier]] = {}  # what may be undone, the newest last
+        self._superseded: list[np.ndarray] = []  # ids of points of objects that started anew
 
     @property
     def ids(self) -> list[int]:
@@ -167,6 +170,7 @@ class Roster:
 
     def catch_up(self) -> None:
         """Have late objects catch up, before the next frame; one that cannot is dropped."""
+        self._forget_what_cannot_be_undone()
         self._restarts.begin_frame()
         for object_id in list(self._late):
             try:
@@ -220,22 +224,33 @@ class Roster:
         """
         item, late = self._objects[object_id], self._late.get(object_id)
         changes, earlier = self._earlier.get(object_id, []), self._as_it_is(item)
-        segmenter = self._segmentation.segmenter
-        segmenter.forget(object_id)
-        del self._objects[object_id]
-        try:
-            self.start(replace(request, label=item.label), object_id, frame)
-        except BaseException:
+        segmenter, old = self._segmentation.segmenter, item.points.ids
+
+        def undo() -> None:
             self.drop(object_id)
             self._objects[object_id], self._earlier[object_id] = item, changes
             if late is not None:
                 self._late[object_id] = late
             segmenter.restore(object_id, earlier.memory)
+            self._superseded = [ids for ids in self._superseded if ids is not old]
+
+        segmenter.forget(object_id)
+        del self._objects[object_id]
+        try:
+            self.start(replace(request, label=item.label), object_id, frame)
+        except BaseException:
+            undo()
             raise
-        self._tracking.remove_points(item.points.ids)
-        self._earlier[object_id] = changes
+        self._superseded.append(old)
+        self._earlier[object_id] = [*changes]
         self._remember(earlier)
-        return partial(self.undo, object_id)
+        return undo
+
+    def settle(self) -> None:
+        """Give up what only :meth:`start_anew` may still have needed, to be undone at once."""
+        superseded, self._superseded = self._superseded, []
+        for ids in superseded:
+            self._tracking.remove_points(ids)
 
     # --- undoing --------------------------------------------------------------------------
 
@@ -243,19 +258,42 @@ class Roster:
         """What is needed to bring an object back to what it is now."""
         newest = self._restarts.answered.newest
         first = self._late.get(item.object_id, newest + 1)
-        begun = item.points.until(first - 1)
-        return _Earlier(
-            item.copy(),
-            first,
-            self._tracking.recall(begun.ids, first - 1) if len(begun.ids) else None,
-            self._segmentation.segmenter.memory(item.object_id),
-        )
+        memory = self._segmentation.segmenter.memory(item.object_id)
+        return _Earlier(item.copy(), first, self._places(item.points, first - 1), memory)
+
+    def _places(self, points: PointSet, index: int) -> tuple[PointTracks, ...]:
+        """Where points can be tracked from again: in a frame or, if they are newer, in their own.
+
+        If none that is on the object is seen in that frame, in the last one in which one was:
+        from where it is hidden, what hides it would be tracked.
+        """
+        newer = points.where(points.starts > index)
+        places = [
+            self._tracking.recall(newer.ids[newer.starts == start], start)
+            for start in np.unique(newer.starts).tolist()
+        ]
+        for earlier in range(index, self._history.oldest.index - 1, -1):
+            known = points.until(earlier)
+            if not len(known.ids):
+                break
+            tracks = self._tracking.recall(known.ids, earlier)
+            seen = shown(tracks, self._history.at(earlier).size)
+            if (seen & (known.labels == POSITIVE)).any():
+                return (tracks, *places)
+        return tuple(places)
 
     def _remember(self, earlier: _Earlier) -> None:
         """Let a change be undone, as long as the history reaches back to it."""
-        object_id = earlier.item.object_id
-        known = [each for each in self._earlier.get(object_id, []) if self._reaches(each.first)]
-        self._earlier[object_id] = [*known, earlier]
+        changes = self._earlier.setdefault(earlier.item.object_id, [])
+        changes.append(earlier)
+        del changes[:-_MOST_CHANGES]
+
+    def _forget_what_cannot_be_undone(self) -> None:
+        """Free changes that are older than the history; of the newest the fact is kept."""
+        for object_id, changes in self._earlier.items():
+            old = [each for each in changes if not self._reaches(each.first)]
+            newest = [replace(each, tracks=(), memory=None) for each in old[-1:]]
+            self._earlier[object_id] = newest + changes[len(old) :]
 
     def _reaches(self, index: int) -> bool:
         """Whether the frame before ``index`` is held."""
@@ -299,22 +337,21 @@ class Roster:
         self._catch_up(object_id, self._segmentation.predict_each)
 
     def _added_again(self, points: PointSet, earlier: _Earlier) -> PointSet:
-        """Points that are not tracked any more, tracked again from where they were.
-
-        Those that were not seen then are left out.
-        """
-        none = points.where(np.zeros(len(points.ids), np.bool_))
-        if earlier.tracks is None:
-            return none
-        frame = self._history.at(earlier.tracks.index)
-        seen = shown(earlier.tracks, frame.size)
-        back = np.isin(points.ids, earlier.tracks.ids[seen])
-        points = points.where(back)
-        if not len(points.ids):
-            return none
-        places = earlier.tracks.select(points.ids).xy
-        ids = self._tracking.add_points(places, frame, late=self._restarts.budget > 0)
-        return replace(points, ids=ids, starts=np.full(len(ids), frame.index))
+        """Points that are not tracked any more, tracked again from where they were seen."""
+        again = points.where(np.zeros(len(points.ids), np.bool_))
+        for tracks in earlier.tracks:
+            if tracks.index < self._history.oldest.index:
+                continue
+            frame = self._history.at(tracks.index)
+            group = points.where(np.isin(points.ids, tracks.ids))
+            tracks = tracks.select(group.ids)
+            seen = shown(tracks, frame.size)
+            if seen.any():
+                late = self._restarts.budget > 0
+                ids = self._tracking.add_points(tracks.xy[seen], frame, late=late)
+                starts = np.full(len(ids), frame.index)
+                again = again + replace(group.where(seen), ids=ids, starts=starts)
+        return again
 
     def drop(self, object_id: int) -> None:
         """Forget an object and all that parts remember of it; an unknown id is ignored."""

@@ -5,7 +5,7 @@ The executor goes on meanwhile: it receives images and publishes diagnostics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from sam_pt_ros.errors import UserError
+from sam_pt_ros.errors import UserError, counted
 from sam_pt_ros.interchange import messages
 from sam_pt_ros.masks import NO_OBJECT, MaskPrediction
 from sam_pt_ros.msg import ObjectMask
@@ -44,8 +44,16 @@ class Control(Protocol):
         """What runs the pipeline; None while the node is not active."""
 
     @property
-    def has_images(self) -> bool:
-        """Whether there has been an image; asked in the worker's thread."""
+    def image_size(self) -> tuple[int, int] | None:
+        """Height, width of the images; None before the first. Asked in the worker's thread."""
+
+    @property
+    def object_ids(self) -> Sequence[int]:
+        """Objects that are tracked or wait for their image; asked in the worker's thread."""
+
+    @property
+    def waiting_ids(self) -> Sequence[int]:
+        """Those that wait for their image; asked in the worker's thread."""
 
     def enable(self, enabled: bool) -> None:
         """Process images, or ignore them."""
@@ -152,28 +160,55 @@ class Services:
     async def _add_objects(
         self, request: AddObjects.Request, response: AddObjects.Response
     ) -> AddObjects.Response:
-        def add() -> tuple[list[int], list[ObjectMask], bool]:
+        def add() -> tuple[list[int], list[ObjectMask], str]:
             if not request.objects:
                 raise UserError("the request holds no objects")
-            requests = [messages.request_from_prompt(item) for item in request.objects]
+            size = self._control.image_size
+            requests = [messages.request_from_prompt(item, size) for item in request.objects]
             stamp = messages.prompt_stamp(request.header)
-            ids, has_images = self._control.add_objects(requests, stamp), self._control.has_images
+            before = set(self._control.object_ids)
+            ids = self._control.add_objects(requests, stamp)
             others: list[ObjectMask] = []
             if request.want_alternatives:
-                with suppress(UserError):  # objects that wait for their image have none yet
-                    for object_id, each in zip(ids, requests, strict=True):
-                        others += self._masks(each.prompt, stamp, object_id)[1]
-            return ids, others, has_images
+                others = self._alternatives(requests, stamp, ids)
+            return ids, others, self._what_was_done(ids, before)
 
         try:
-            response.object_ids, response.alternatives, has_images = await self.in_worker(add)
-            response.success = True
-            done = "started" if has_images else "waiting for the first image to start"
-            response.message = f"{done} object {', '.join(map(str, response.object_ids))}"
+            response.object_ids, response.alternatives, done = await self.in_worker(add)
+            response.success, response.message = True, done
             self._node.get_logger().info(response.message)
         except UserError as error:
             response.message = str(error)
         return response
+
+    def _alternatives(
+        self, requests: Sequence[PromptRequest], stamp: int | None, ids: Sequence[int]
+    ) -> list[ObjectMask]:
+        """What the prompts of new objects may mean, in the worker's thread.
+
+        The objects are started already, so a failure is only logged.
+        """
+        found: list[ObjectMask] = []
+        try:
+            for object_id, each in zip(ids, requests, strict=True):
+                found += self._masks(each.prompt, stamp, object_id)[1]
+        except UserError:  # they wait for their image
+            return found
+        except Exception as error:  # of a backend
+            self._reporter.exception("alternatives could not be found", error)
+        return found
+
+    def _what_was_done(self, ids: Sequence[int], before: Set[int]) -> str:
+        """In words, in the worker's thread: which objects were started, and which wait."""
+        waiting = set(self._control.waiting_ids)
+        groups = (
+            ("started object {}", [i for i in ids if i not in before and i not in waiting]),
+            ("object {} starts once its image comes", [i for i in ids if i in waiting]),
+            ("started object {} anew", [i for i in ids if i in before and i not in waiting]),
+        )
+        return ", ".join(
+            words.format(", ".join(map(str, which))) for words, which in groups if which
+        )
 
     def _masks(
         self, prompt: ObjectPrompt, stamp: int | None, object_id: int
@@ -188,14 +223,15 @@ class Services:
         self, request: SuggestMasks.Request, response: SuggestMasks.Response
     ) -> SuggestMasks.Response:
         def suggest() -> tuple[Time, list[ObjectMask]]:
-            prompt = messages.request_from_prompt(request.prompt).prompt
+            size = self._control.image_size
+            prompt = messages.request_from_prompt(request.prompt, size).prompt
             return self._masks(prompt, messages.prompt_stamp(request.header), NO_OBJECT)
 
         try:
             response.stamp, response.masks = await self.in_worker(suggest)
             response.success = bool(response.masks)
             response.message = (
-                f"the prompt may mean {len(response.masks)} regions"
+                f"the prompt may mean {counted(len(response.masks), 'region')}"
                 if response.success
                 else "no object was found at the prompt; click on its middle, or drag a box"
             )

@@ -204,9 +204,20 @@ class TrackingSession:
             self.stream.worker.clear()
 
     @property
-    def has_images(self) -> bool:
-        """Whether there has been an image; asked in the worker's thread."""
-        return len(self.pipeline.history) > 0
+    def image_size(self) -> tuple[int, int] | None:
+        """Height, width of the images; None before the first. Asked in the worker's thread."""
+        history = self.pipeline.history
+        return history.newest.size if len(history) else None
+
+    @property
+    def object_ids(self) -> Sequence[int]:
+        """Objects that are tracked or wait for their image; asked in the worker's thread."""
+        return self.pipeline.object_ids
+
+    @property
+    def waiting_ids(self) -> Sequence[int]:
+        """Those that wait for their image; asked in the worker's thread."""
+        return self.pipeline.waiting_ids
 
     def add_objects(self, requests: Sequence[PromptRequest], stamp: int | None) -> list[int]:
         """Start objects, in the worker's thread; their ids."""

@@ -114,6 +114,15 @@ def test_of_two_quick_clicks_each_takes_the_next_and_the_tracker_is_asked_once()
         ]
         with pytest.raises(TrackerError):
             await page.another(5, SIZE)
+        page.forget(5)
+        await page.another(4, SIZE)
+        page.forget(4)
+        with pytest.raises(TrackerError, match="not that of your newest click"):
+            await page.another(4, SIZE)
+        page.note_start(6, click(1))
+        page.forget(None)
+        with pytest.raises(TrackerError):
+            await page.another(6, SIZE)
 
     run(test)
 

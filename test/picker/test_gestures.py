@@ -428,6 +428,45 @@ def test_what_cannot_be_taken_back_is_said(site: Site, open_page: OpenPage) -> N
     assert site.told() == [("undo", 1)]
 
 
+def test_a_refused_undo_does_not_go_on_to_remove_the_object(
+    site: Site, open_page: OpenPage
+) -> None:
+    """Whether the object is listed or not: while it catches up it is not."""
+    page = open_page()
+    page.click(*place(page, 300, 200))
+    said(page, "did add_object")
+    stop_clock(page)
+    page.click(*place(page, 100, 100))
+    said(page, "did add_point")
+    site.told(2)
+    site.tracker.failure = "the newest change of object 1 is older than the 60 frames"
+    page.press("u")
+    page.until("document.querySelector('.toast.error')?.innerText.includes('older than')")
+    assert site.told() == [("undo", 1)]
+    page.until("document.getElementById('undo').disabled")
+    site.tracker.failure = ""
+    page.press("u")
+    page.click(*place(page, 30, 30))
+    assert [what[0] for what in site.told()] == ["add_point"], "nothing was removed"
+
+
+def test_an_undo_during_another_one_follows_it(site: Site, open_page: OpenPage) -> None:
+    page = open_page()
+    page.click(*place(page, 300, 200))
+    said(page, "did add_object")
+    stop_clock(page)
+    for x in (100, 130):
+        page.click(*place(page, x, 100))
+        said(page, "did add_point")
+    site.told(3)
+    site.hold()
+    page.press("u")
+    page.press("u")
+    assert site.told() == [("undo", 1)]
+    site.let_go()
+    assert site.told() == [("undo", 1)]
+
+
 def test_no_more_than_fifty_gestures_are_kept(open_page: OpenPage) -> None:
     page = open_page()
     kept: Any = page.run(

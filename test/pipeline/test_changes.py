@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UnknownObjectError, UserError
+from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt, ObjectState, PromptRequest
 from sam_pt_ros.pipeline import SamPt
@@ -37,14 +41,10 @@ class Classical:
     """The classical pipeline on the disc, which it tracks as object 1 from frame 0."""
 
     def __init__(self, **options: Any) -> None:
-        self.pipeline: SamPt = load_configuration(CONFIG).create()
-        if options:
-            whole = load_configuration(CONFIG)
-            self.pipeline = SamPt(
-                self.pipeline.tracker,
-                self.pipeline.segmenter,
-                type(whole.pipeline_options)(**options),
-            )
+        made = load_configuration(CONFIG)
+        wanted = replace(made.pipeline_options, **{"catch_up_budget": 0.0, **options})
+        models = made.create()
+        self.pipeline = SamPt(models.tracker, models.segmenter, wanted)
         self.masks: dict[int, np.ndarray] = {}
         self.next = 0
         self.to(0)
@@ -208,7 +208,7 @@ def test_no_point_is_left_behind(window: int) -> None:
 
 
 def test_what_is_older_than_the_history_stays() -> None:
-    run = Classical(history_length=12)
+    run = Classical(history_length=12, reinitialization_horizon=8)
     run.to(3)
     run.pipeline.add_prompts(1, click((330.0, 60.0)))
     run.to(14)
@@ -221,13 +221,13 @@ def test_what_is_older_than_the_history_stays() -> None:
 
 
 def test_the_oldest_frame_that_is_held_is_enough() -> None:
-    run = Classical(history_length=12)
+    run = Classical(history_length=12, reinitialization_horizon=8)
     run.to(3)
     run.pipeline.add_prompts(1, click((330.0, 60.0)))
     run.to(14)  # frames 3 to 14 are held
     run.pipeline.undo(1)
     assert overlap(run.to(15).mask.full(), DISC.truth[15]) > 0.85
-    late = Classical(history_length=12)
+    late = Classical(history_length=12, reinitialization_horizon=8)
     late.to(3)
     late.pipeline.add_prompts(1, click((330.0, 60.0)))
     late.to(15)
@@ -432,3 +432,114 @@ def test_states_stay_true_while_an_undone_object_catches_up() -> None:
     assert 0 < len(late) < 10 and late == list(range(len(late)))
     assert all(item.state is ObjectState.TRACKING for item in seen[len(late) :])
     assert overlap(run.masks[35], DISC.truth[35]) > 0.9
+
+
+# --- what a sceptic found -----------------------------------------------------------------
+
+
+def other_that_fails() -> PromptRequest:
+    return PromptRequest(ObjectPrompt(box=np.array([0, 60, 3, 63])))
+
+
+@pytest.mark.parametrize("attempt", ["refused", "undone"])
+def test_a_hidden_object_keeps_its_points_through_a_start_that_is_taken_back(attempt: str) -> None:
+    """In frame 25 the thing is hidden: none of its points is seen there."""
+    run, plain = (
+        make(
+            OracleSegmenter(SCENE),
+            positive_points=4,
+            reinitialization_horizon=30,
+            history_length=60,
+        )
+        for _ in range(2)
+    )
+    for each in (run, plain):
+        each.to(0)
+        each.pipeline.add_object(click(on(THING, 0)))
+        each.to(25)
+    begin = anew(click(on(OCCLUDER, 25)))
+    if attempt == "refused":
+        with pytest.raises(UserError, match="nothing was found"):
+            run.pipeline.apply([begin, other_that_fails()])
+    else:
+        run.pipeline.apply([begin])
+        run.pipeline.undo(1)
+    now, then = run.to(58).object(1), plain.to(58).object(1)
+    assert then.state is ObjectState.TRACKING
+    assert now.state is ObjectState.TRACKING
+    assert overlap(now.mask.full(), then.mask.full()) > 0.9
+    item = run.pipeline._roster._objects[1]
+    assert sorted(item.points.ids.tolist()) == run.tracker.tracked
+
+
+@pytest.mark.parametrize("attempt", ["refused", "undone"])
+def test_points_that_a_windowed_tracker_has_not_answered_yet_come_back(attempt: str) -> None:
+    run = make(OracleSegmenter(SCENE), window=4, positive_points=4)
+    run.feed(9)
+    run.pipeline.add_object(click(on(THING, 9)))
+    begin = anew(click(on(THING, 9)))
+    if attempt == "refused":
+        with pytest.raises(UserError, match="nothing was found"):
+            run.pipeline.apply([begin, other_that_fails()])
+    else:
+        run.pipeline.apply([begin])
+        run.pipeline.undo(1)
+    found = run.feed(15)
+    assert found is not None and found.object(1).state is ObjectState.TRACKING
+    assert sorted(run.pipeline._roster._objects[1].points.ids.tolist()) == run.tracker.tracked
+
+
+def test_frames_are_not_kept_for_changes_that_cannot_be_undone_any_more() -> None:
+    run = Classical(history_length=12, reinitialization_horizon=8)
+    run.pipeline.add_object(click((330.0, 60.0)))
+    run.to(3)
+    for object_id in (1, 2):
+        run.pipeline.add_prompts(object_id, click((335.0, 65.0)))
+    run.to(30)
+    gc.collect()
+    oldest = run.pipeline.history.oldest.index
+    kept = {id(f): f.index for f in gc.get_objects() if isinstance(f, Frame)}
+    held = {id(f) for f in DISC.frames}
+    behind = sorted(i for key, i in kept.items() if key not in held and 3 < i < oldest)
+    assert behind == []
+    with pytest.raises(UserError, match="older than the 12 frames"):
+        run.pipeline.undo(1)
+
+
+def test_no_more_changes_are_kept_than_anybody_takes_back() -> None:
+    run = Classical()
+    run.to(2)
+    for number in range(60):
+        run.pipeline.add_prompts(1, click((300.0 + number % 30, 60.0 + number // 30)))
+    for _ in range(50):
+        run.pipeline.undo(1)
+    with pytest.raises(UserError, match="not been changed"):
+        run.pipeline.undo(1)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (390, 230, 2000, 2000),
+        (395, 0, 5000, 239),
+        (300, 200, 1e9, 210),
+        (-1000, 100, 0, 140),
+        (-1000, -1000, 10, 10),
+        (-1e4, -1e4, 1e5, 1e5),
+    ],
+)
+def test_a_box_that_reaches_beyond_the_image_is_no_error(box: tuple[float, ...]) -> None:
+    run = Classical()
+    prompt = ObjectPrompt(box=np.array(box, np.float32))
+    with suppress(UserError):  # nothing was found
+        run.pipeline.add_object(prompt)
+    run.pipeline.hypotheses(prompt)
+    run.to(2)
+
+
+def test_a_segmenter_that_is_asked_twice_about_new_objects_forgets_the_first() -> None:
+    segmenter = load_configuration(CONFIG).create().segmenter
+    segmenter.set_image(DISC.frames[0])
+    first = segmenter.propose([Prompt(1, np.array([centre(0)]), np.ones(1))])[0].mask
+    second = segmenter.propose([Prompt(1, np.array([(330.0, 60.0)]), np.ones(1))])[0].mask
+    assert first[120, 40] and second[60, 330] and not second[120, 40]

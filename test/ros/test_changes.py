@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sam_pt_ros.msg import ObjectMask, ObjectPrompt, PointPrompt
 from sam_pt_ros.srv import AddObjects, RemoveObject, SuggestMasks, Undo
-from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from support.rig import Rig
 from support.scene import OCCLUDER, THING, overlap
@@ -19,12 +19,6 @@ def pixels(mask: ObjectMask, shape: tuple[int, int]) -> np.ndarray:
     rows = slice(roi.y_offset, roi.y_offset + roi.height)
     full[rows, roi.x_offset : roi.x_offset + roi.width] = part == 255
     return full
-
-
-def whole(mask: ObjectMask, shape: tuple[int, int]) -> Image:
-    """The same as an image for a prompt."""
-    data = pixels(mask, shape).astype(np.uint8).tobytes()
-    return Image(height=shape[0], width=shape[1], step=shape[1], encoding="8UC1", data=data)
 
 
 def test_a_click_s_meanings_are_told_and_one_of_them_is_taken(rig: Rig) -> None:
@@ -44,9 +38,11 @@ def test_a_click_s_meanings_are_told_and_one_of_them_is_taken(rig: Rig) -> None:
     assert rig.objects(5) == {}, "nothing was started"
     best = max(found, key=lambda mask: overlap(mask, rig.scene.frame(2).mask(THING)))
     chosen = answer.masks[[mask is best for mask in found].index(True)]
-    prompt = ObjectPrompt(points=[click], mask=whole(chosen, shape))
-    added = rig.call("add_objects", AddObjects.Request(header=rig.header(2), objects=[prompt]))
+    prompt = ObjectPrompt(points=[click], box=chosen.roi, mask=chosen.mask)
+    header = Header(stamp=answer.stamp)
+    added = rig.call("add_objects", AddObjects.Request(header=header, objects=[prompt]))
     assert added.success and list(added.alternatives) == []
+    assert added.message == "started object 1"
     rig.play(6)
     assert overlap(rig.mask(1, 6), rig.scene.frame(6).mask(THING)) > 0.7
 
@@ -69,6 +65,7 @@ def test_an_object_starts_anew_and_that_is_undone(rig: Rig) -> None:
     prompt = ObjectPrompt(object_id=1, points=[rig.on(OCCLUDER, 4)])
     answer = rig.call("add_objects", AddObjects.Request(header=rig.header(4), objects=[prompt]))
     assert answer.success and list(answer.object_ids) == [1]
+    assert answer.message == "started object 1 anew"
     rig.play(5, 6)
     assert rig.objects(6)[1].label == "ball" and rig.objects(6)[1].age == 2
     assert overlap(rig.mask(1, 6), rig.scene.frame(6).mask(OCCLUDER)) > 0.7
@@ -119,5 +116,6 @@ def test_alternatives_of_what_waits_for_its_image_are_left_out(rig: Rig) -> None
     prompt = ObjectPrompt(points=[rig.on(THING, 0)])
     answer = rig.call("add_objects", AddObjects.Request(objects=[prompt], want_alternatives=True))
     assert answer.success and list(answer.alternatives) == []
+    assert answer.message == "object 1 starts once its image comes"
     rig.play(0, 1)
     assert list(rig.objects(1)) == [1]

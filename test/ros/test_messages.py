@@ -306,13 +306,36 @@ def test_any_clicks_are_taken_as_they_are_or_refused(clicks: list[PointPrompt]) 
     assert sorted(map(tuple, taken)) == sorted((np.float32(p.x), np.float32(p.y)) for p in clicks)
 
 
+def test_a_mask_that_was_cut_out_lies_where_the_box_is() -> None:
+    part = np.zeros((2, 5), np.uint8)
+    part[0, :3] = 255
+    sent = ObjectPrompt(box=RegionOfInterest(x_offset=4, y_offset=3, width=5, height=2))
+    sent.mask = MADE.image(part, "mono8", HEADER)
+    made = messages.request_from_prompt(sent, SIZE).prompt
+    assert made.box is None and made.mask is not None and made.mask.shape == SIZE
+    assert np.argwhere(made.mask).tolist() == [[3, 4], [3, 5], [3, 6]]
+    with pytest.raises(UserError, match="needs an image first"):
+        messages.request_from_prompt(sent)
+    sent.box.x_offset = SIZE[1] - 4
+    with pytest.raises(UserError, match=r"5x2 at \(\d+, 3\) extends beyond the image"):
+        messages.request_from_prompt(sent, SIZE)
+
+
+@pytest.mark.parametrize("sides", [(5, 0), (0, 7)])
+def test_a_box_with_one_side_of_zero_is_refused(sides: tuple[int, int]) -> None:
+    sent = ObjectPrompt(points=[PointPrompt(x=5.0, y=4.0, label=1)])
+    sent.box = RegionOfInterest(width=sides[0], height=sides[1])
+    with pytest.raises(UserError, match=f"the box is {sides[0]}x{sides[1]}; both sides must be"):
+        messages.request_from_prompt(sent)
+
+
 def test_a_prompt_with_everything() -> None:
     drawn = np.zeros(SIZE, np.uint8)
     drawn[3:5, 4:9] = 1
     sent = ObjectPrompt(label="cup", points=[PointPrompt(x=5.0, y=4.0, label=1)])
     sent.box = RegionOfInterest(x_offset=4, y_offset=3, width=5, height=2)
     sent.mask = MADE.image(drawn, "mono8", HEADER)
-    made = messages.request_from_prompt(sent)
+    made = messages.request_from_prompt(sent, SIZE)
     assert (made.label, made.object_id) == ("cup", None)
     assert made.prompt.box is not None
     assert made.prompt.box.tolist() == [4, 3, 8, 4]

@@ -104,6 +104,15 @@ class Site:
         told, self.tracker.told = self.tracker.told, []
         return told
 
+    def hold(self) -> None:
+        """Let commands wait until :meth:`let_go`."""
+        self.tracker.gate = asyncio.Event()
+
+    def let_go(self) -> None:
+        gate, self.tracker.gate = self.tracker.gate, None
+        assert gate is not None
+        self.loop.call_soon_threadsafe(gate.set)
+
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self.runner.cleanup(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)

@@ -1,5 +1,6 @@
 // What a click would mean where the pointer rests, and which of it is chosen.
 
+const FRESH = 2000; // milliseconds for which outlines stay: what they show may move on
 const NOTCH = 50; // CSS pixels of the wheel from one candidate to the next
 
 export class Candidates {
@@ -30,9 +31,16 @@ export class Candidates {
     Object.assign(this, { request, shown: candidates, chosen: 0, turned: 0 });
     this.sketch.candidates(candidates, 0);
     this.changed();
+    this.expire();
+  }
+
+  expire() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.clear(), FRESH);
   }
 
   clear() {
+    clearTimeout(this.timer);
     this.wanted = null;
     if (!this.shown.length) return;
     this.shown = [];
@@ -45,6 +53,7 @@ export class Candidates {
     const count = this.shown.length;
     if (count < 2) return false;
     this.chosen = (this.chosen + step + count) % count;
+    this.expire();
     this.sketch.candidates(this.shown, this.chosen);
     this.changed();
     return true;

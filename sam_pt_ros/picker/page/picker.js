@@ -306,12 +306,18 @@ canvas.addEventListener("wheel", (event) => { if (candidates.wheel(event)) event
 
 // --- undo -------------------------------------------------------------------------------------
 
-let undoing = false;
+let undoing = false, undoAgain = false;
 
 // Take back the newest gesture whose object is still there.
+// A second request follows the first. What is refused is told and goes no further back: the next
+// older gesture may be the start of the object, which would be removed.
 async function undo() {
-  if (undoing) return;
+  if (undoing) {
+    undoAgain = true;
+    return;
+  }
   undoing = true;
+  undoAgain = false;
   try {
     for (let gesture = done.take(); gesture; gesture = done.take()) {
       const { object, starts, what } = gesture, name = nameOf(object);
@@ -328,11 +334,15 @@ async function undo() {
         toast("Not connected to the picker.", "error");
         return;
       }
-      if (isListed(object)) return toast(message, "error");
+      if (!message.startsWith("there is no object")) {
+        done.forget(object);
+        return toast(message, "error");
+      }
     }
   } finally {
     undoing = false;
     refreshControls();
+    if (undoAgain) undo();
   }
 }
 

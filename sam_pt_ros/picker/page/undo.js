@@ -23,6 +23,11 @@ export class UndoStack {
     this.stack = this.stack.filter((each) => !(each.seen && isGone(each.object)));
   }
 
+  // Drop all gestures of an object: older ones cannot be taken back where a newer one stays.
+  forget(object) {
+    this.stack = this.stack.filter((each) => each.object !== object);
+  }
+
   take() {
     return this.stack.pop() ?? null;
   }

@@ -22,13 +22,15 @@ def grab_cut(image: np.ndarray, inside: np.ndarray, radius: np.ndarray) -> np.nd
 
     Returns:
         ``float32 (h, w)``, 1 on the thing; None if the box leaves no surroundings to compare
-        with, or has the same colours as they.
+        with, has the same colours as they, or is too narrow.
     """
     labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     if inside.all():
         return None
     labels[inside & (radius > _ROUND)] = cv2.GC_PR_BGD
-    labels[radius < _CORE] = cv2.GC_FGD
+    labels[inside & (radius < _CORE)] = cv2.GC_FGD
+    if not np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).any():
+        return None
     cv2.setRNGSeed(0)  # it clusters colours from a random start
     cv2.grabCut(
         np.ascontiguousarray(image),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ _MOTION_WEIGHT = 4.0
 _RIVAL_WEIGHT = 8.0  # more than all that speaks for a pixel
 _POINTS = 32  # that help to follow the new mask from the first frame
 _TELLING = 0.005  # by which the motion must be explained better
+_STEPS = 6  # frames, at most, in which the new mask is followed: the time is bounded
 _SAME = 0.9  # intersection over union from which nothing has changed
 
 
@@ -69,7 +71,8 @@ def _followed(
     spread = _spread(found)
     points = np.concatenate([spread, asked.points])
     labels = np.concatenate([np.ones(len(spread), np.int32), asked.labels])
-    for frame, places in fate.moved(points):
+    steps = fate.moved(points)
+    for frame, places in steps[:: -math.ceil(len(steps) / _STEPS)][::-1]:
         state = track(state, frame, Prompt(asked.object_id, places, labels), rivals, options)
     return state
 

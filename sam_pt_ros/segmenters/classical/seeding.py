@@ -68,7 +68,13 @@ def seed(frame: Frame, prompt: Prompt, object_size: float) -> Seed | None:
     positives = prompt.points[prompt.labels == 1]
     if prompt.box is not None:
         x0, y0, x1, y1 = (float(v) for v in prompt.box)
-        return _from_box(frame, prompt, (x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5), object_size)
+        edges = np.clip(
+            (x0 - 0.5, y0 - 0.5, x1 + 0.5, y1 + 0.5),
+            -0.5,
+            (frame.width - 0.5, frame.height - 0.5) * 2,
+        )
+        left, top, right, bottom = edges.tolist()
+        return _from_box(frame, prompt, (left, top, right, bottom), object_size)
     if len(positives) == 0:
         return None
     if len(positives) >= _SAMPLED:

@@ -36,6 +36,11 @@ class ClassicalSegmenter(Segmenter):
     def set_image(self, frame: Frame) -> None:
         self._frame = frame
 
+    def propose(self, prompts: Sequence[Prompt]) -> list[MaskPrediction]:
+        for prompt in prompts:
+            self.forget(prompt.object_id)
+        return self.predict(prompts)
+
     def hypotheses(self, prompt: Prompt) -> list[MaskPrediction]:
         frame = self._frame
         if frame is None:
