@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from sam_pt_ros.errors import UserError
-from sam_pt_ros.frames import Frame, FrameHistory
+from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import NO_OBJECT, CroppedMask, MaskPrediction
 from sam_pt_ros.objects import NEGATIVE, POSITIVE, ObjectPrompt, PromptRequest
+from sam_pt_ros.pipeline.changes import Changes
 from sam_pt_ros.pipeline.observation import Predict
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.pipeline.problems import Problems
-from sam_pt_ros.pipeline.prompting import shown
 from sam_pt_ros.pipeline.reinitialization import MaskWindow
 from sam_pt_ros.pipeline.restarts import Restarts
 from sam_pt_ros.pipeline.segmentation import Segmentation
 from sam_pt_ros.pipeline.tracked_object import PointSet, TrackedObject
 from sam_pt_ros.pipeline.tracking import Tracking
-from sam_pt_ros.points import PointTracks
 from sam_pt_ros.segmenters.base import SAMPLED, Prompt
 from sam_pt_ros.weights.memory import free_memory, is_out_of_memory
-
-_MOST_CHANGES = 50
-"""Changes of an object that may be undone, at most."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Earlier:
-    """An object before a person changed it.
-
-    Attributes:
-        item: a copy of the object.
-        first: index of the first frame that it was not observed in.
-        tracks: where its points can be tracked from again.
-        memory: what the segmenter remembered of it.
-    """
-
-    item: TrackedObject
-    first: int
-    tracks: tuple[PointTracks, ...]
-    memory: Any
 
 
 class Roster:
@@ -51,7 +29,7 @@ class Roster:
 
     Args:
         options: of the pipeline.
-        history: the stream's frames.
+        changes: remembers what can be undone.
         tracking: tracks their points.
         segmentation: finds what a click means.
         restarts: samples their first points, and lets them catch up.
@@ -61,14 +39,14 @@ class Roster:
     def __init__(
         self,
         options: SamPtOptions,
-        history: FrameHistory,
+        changes: Changes,
         tracking: Tracking,
         segmentation: Segmentation,
         restarts: Restarts,
         problems: Problems,
     ) -> None:
         self._options = options
-        self._history = history
+        self._changes = changes
         self._tracking = tracking
         self._segmentation = segmentation
         self._restarts = restarts
@@ -81,7 +59,7 @@ class Roster:
         # Those that were started in a past frame and have not caught up with the newest yet, with
         # the index of the first frame that they have not been observed in.
         self._late: dict[int, int] = {}
-        self._earlier: dict[int, list[_Earlier]] = {}  # what may be undone, the newest last
+        self._changes.clear()
         self._superseded: list[np.ndarray] = []  # ids of points of objects that started anew
 
     @property
@@ -170,7 +148,7 @@ class Roster:
 
     def catch_up(self) -> None:
         """Have late objects catch up, before the next frame; one that cannot is dropped."""
-        self._forget_what_cannot_be_undone()
+        self._changes.prune()
         self._restarts.begin_frame()
         for object_id in list(self._late):
             try:
@@ -201,14 +179,14 @@ class Roster:
     def extend(self, prompt: ObjectPrompt, object_id: int, frame: Frame) -> Callable[[], None]:
         """Add clicked points to an object; returns what undoes it."""
         item = self._objects[object_id]
-        before, earlier = item.snapshot(), self._as_it_is(item)
+        before, earlier = item.snapshot(), self._changes.before(item, self._unobserved(item))
         ids = self._tracking.add_points(prompt.points, frame)
         item.add_clicked_points(ids, prompt.labels, frame.index)
         item.inform(max(frame.index, self._restarts.answered.newest + 1))
-        self._remember(earlier)
+        self._changes.remember(earlier)
 
         def undo() -> None:
-            self._earlier[object_id].remove(earlier)
+            self._changes.withdraw(earlier)
             item.restore(before)
             self._tracking.remove_points(ids)
 
@@ -223,12 +201,14 @@ class Roster:
             UserError: nothing was found in the box; the object stays as it is.
         """
         item, late = self._objects[object_id], self._late.get(object_id)
-        changes, earlier = self._earlier.get(object_id, []), self._as_it_is(item)
+        earlier = self._changes.before(item, self._unobserved(item))
+        changes = self._changes.forget(object_id)
         segmenter, old = self._segmentation.segmenter, item.points.ids
 
         def undo() -> None:
             self.drop(object_id)
-            self._objects[object_id], self._earlier[object_id] = item, changes
+            self._objects[object_id] = item
+            self._changes.restore(object_id, changes)
             if late is not None:
                 self._late[object_id] = late
             segmenter.restore(object_id, earlier.memory)
@@ -242,8 +222,8 @@ class Roster:
             undo()
             raise
         self._superseded.append(old)
-        self._earlier[object_id] = [*changes]
-        self._remember(earlier)
+        self._changes.restore(object_id, [*changes])
+        self._changes.remember(earlier)
         return undo
 
     def settle(self) -> None:
@@ -251,53 +231,6 @@ class Roster:
         superseded, self._superseded = self._superseded, []
         for ids in superseded:
             self._tracking.remove_points(ids)
-
-    # --- undoing --------------------------------------------------------------------------
-
-    def _as_it_is(self, item: TrackedObject) -> _Earlier:
-        """What is needed to bring an object back to what it is now."""
-        newest = self._restarts.answered.newest
-        first = self._late.get(item.object_id, newest + 1)
-        memory = self._segmentation.segmenter.memory(item.object_id)
-        return _Earlier(item.copy(), first, self._places(item.points, first - 1), memory)
-
-    def _places(self, points: PointSet, index: int) -> tuple[PointTracks, ...]:
-        """Where points can be tracked from again: in a frame or, if they are newer, in their own.
-
-        If none that is on the object is seen in that frame, in the last one in which one was:
-        from where it is hidden, what hides it would be tracked.
-        """
-        newer = points.where(points.starts > index)
-        places = [
-            self._tracking.recall(newer.ids[newer.starts == start], start)
-            for start in np.unique(newer.starts).tolist()
-        ]
-        for earlier in range(index, self._history.oldest.index - 1, -1):
-            known = points.until(earlier)
-            if not len(known.ids):
-                break
-            tracks = self._tracking.recall(known.ids, earlier)
-            seen = shown(tracks, self._history.at(earlier).size)
-            if (seen & (known.labels == POSITIVE)).any():
-                return (tracks, *places)
-        return tuple(places)
-
-    def _remember(self, earlier: _Earlier) -> None:
-        """Let a change be undone, as long as the history reaches back to it."""
-        changes = self._earlier.setdefault(earlier.item.object_id, [])
-        changes.append(earlier)
-        del changes[:-_MOST_CHANGES]
-
-    def _forget_what_cannot_be_undone(self) -> None:
-        """Free changes that are older than the history; of the newest the fact is kept."""
-        for object_id, changes in self._earlier.items():
-            old = [each for each in changes if not self._reaches(each.first)]
-            newest = [replace(each, tracks=(), memory=None) for each in old[-1:]]
-            self._earlier[object_id] = newest + changes[len(old) :]
-
-    def _reaches(self, index: int) -> bool:
-        """Whether the frame before ``index`` is held."""
-        return self._history.newest.index - (index - 1) < len(self._history)
 
     def undo(self, object_id: int) -> None:
         """Take back the newest change that a person made to an object.
@@ -307,55 +240,24 @@ class Roster:
         Raises:
             UserError: nothing was changed since it was started, or that is too long ago.
         """
-        changes = self._earlier.get(object_id, [])
-        if not changes:
-            raise UserError(
-                f"object {object_id} has not been changed since it was started; remove it to take "
-                "back its first click"
-            )
-        earlier = changes[-1]
-        if not self._reaches(earlier.first):
-            raise UserError(
-                f"the newest change of object {object_id} is older than the {len(self._history)} "
-                "frames that are held, so it cannot be undone; 'history_length' sets their number"
-            )
-        item = earlier.item
-        present = self._objects[object_id].points
-        missing = ~np.isin(item.points.ids, present.ids)
-        added = self._added_again(item.points.where(missing), earlier)
-        item.points = item.points.where(~missing) + added
-        self._tracking.remove_points(np.setdiff1d(present.ids, item.points.ids))
-        segmenter = self._segmentation.segmenter
-        segmenter.restore(object_id, earlier.memory)
-        first, following = earlier.first, self._restarts.answered.newest + 1
-        if first < following and not segmenter.has_memory:
+        present, late = self._objects[object_id].points, self._restarts.budget > 0
+        earlier = self._changes.take_back(object_id, present, late=late)
+        item, first = earlier.item, earlier.first
+        following = self._restarts.answered.newest + 1
+        if first < following and not self._segmentation.segmenter.has_memory:
             first = following
             item.rewind(first)
         self._objects[object_id] = item
         self._late[object_id] = first
-        changes.pop()
         self._catch_up(object_id, self._segmentation.predict_each)
 
-    def _added_again(self, points: PointSet, earlier: _Earlier) -> PointSet:
-        """Points that are not tracked any more, tracked again from where they were seen."""
-        again = points.where(np.zeros(len(points.ids), np.bool_))
-        for tracks in earlier.tracks:
-            if tracks.index < self._history.oldest.index:
-                continue
-            frame = self._history.at(tracks.index)
-            group = points.where(np.isin(points.ids, tracks.ids))
-            tracks = tracks.select(group.ids)
-            seen = shown(tracks, frame.size)
-            if seen.any():
-                late = self._restarts.budget > 0
-                ids = self._tracking.add_points(tracks.xy[seen], frame, late=late)
-                starts = np.full(len(ids), frame.index)
-                again = again + replace(group.where(seen), ids=ids, starts=starts)
-        return again
+    def _unobserved(self, item: TrackedObject) -> int:
+        """Index of the first frame that an object has not been observed in."""
+        return self._late.get(item.object_id, self._restarts.answered.newest + 1)
 
     def drop(self, object_id: int) -> None:
         """Forget an object and all that parts remember of it; an unknown id is ignored."""
-        self._earlier.pop(object_id, None)
+        self._changes.forget(object_id)
         item = self._objects.pop(object_id, None)
         self._late.pop(object_id, None)
         self._restarts.answered.forget(object_id)

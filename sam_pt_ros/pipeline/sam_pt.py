@@ -19,6 +19,7 @@ from sam_pt_ros.objects import (
     TrackResult,
 )
 from sam_pt_ros.options import specs
+from sam_pt_ros.pipeline.changes import Changes
 from sam_pt_ros.pipeline.observation import Observer, positives_by_object
 from sam_pt_ros.pipeline.options import SamPtOptions
 from sam_pt_ros.pipeline.point_selection import check_installed
@@ -83,7 +84,8 @@ class SamPt:
         self._restarts = Restarts(
             reinitialization, options, history, tracking, self._observer, stages, problems, clock
         )
-        self._roster = Roster(options, history, tracking, segmentation, self._restarts, problems)
+        changes = Changes(history, tracking, segmentation)
+        self._roster = Roster(options, changes, tracking, segmentation, self._restarts, problems)
         self._requests = Requests(history, self._roster, stages, problems)
         self.reset()
 
