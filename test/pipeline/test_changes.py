@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +15,6 @@ import pytest
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.errors import UnknownObjectError, UserError
-from sam_pt_ros.frames import Frame
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt, ObjectState, PromptRequest
 from sam_pt_ros.pipeline import SamPt
@@ -492,16 +492,18 @@ def test_points_that_a_windowed_tracker_has_not_answered_yet_come_back(attempt: 
 def test_frames_are_not_kept_for_changes_that_cannot_be_undone_any_more() -> None:
     run = Classical(history_length=12, reinitialization_horizon=8)
     run.pipeline.add_object(click((330.0, 60.0)))
-    run.to(3)
-    for object_id in (1, 2):
-        run.pipeline.add_prompts(object_id, click((335.0, 65.0)))
-    run.to(30)
+    frames = []
+    for index in range(1, 31):
+        run.to(index)
+        frames.append(weakref.ref(run.pipeline.history.newest))
+        if index == 3:
+            for object_id in (1, 2):
+                run.pipeline.add_prompts(object_id, click((335.0, 65.0)))
     gc.collect()
     oldest = run.pipeline.history.oldest.index
-    kept = {id(f): f.index for f in gc.get_objects() if isinstance(f, Frame)}
-    held = {id(f) for f in DISC.frames}
-    behind = sorted(i for key, i in kept.items() if key not in held and 3 < i < oldest)
-    assert behind == []
+    kept = [frame.index for each in frames if (frame := each()) is not None]
+    assert [index for index in kept if index < oldest] == []
+    assert kept == list(range(oldest, 31))
     with pytest.raises(UserError, match="older than the 12 frames"):
         run.pipeline.undo(1)
 
