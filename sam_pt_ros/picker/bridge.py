@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import Log
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -20,7 +19,9 @@ from sensor_msgs.msg import CompressedImage, RegionOfInterest
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.interchange import messages
+from sam_pt_ros.interchange.images import decode_mask
 from sam_pt_ros.masks import CroppedMask
 from sam_pt_ros.msg import (
     ObjectMask,
@@ -218,7 +219,7 @@ class Bridge:
         try:
             found = tuple(_candidate(mask, image_size) for mask in response.masks)
             return Suggestion(PickerClick(stamp, click.x, click.y), found)
-        except ValueError as error:
+        except (ValueError, UserError) as error:
             raise TrackerError(
                 f"the node {self.name} suggests what does not fit: {error}"
             ) from error
@@ -346,10 +347,9 @@ def _prompt(x: float, y: float, object_id: int, positive: bool) -> PointPrompt:
 
 
 def _candidate(item: ObjectMask, image_size: tuple[int, int]) -> Candidate:
-    """The candidate that a mask shows; ValueError if its data does not fit its size."""
-    image, origin = item.mask, (item.roi.x_offset, item.roi.y_offset)
-    pixels = np.frombuffer(image.data, np.uint8).reshape(image.height, -1)[:, : image.width]
-    return Candidate(CroppedMask.cut(pixels != 0, origin, image_size), item.score)
+    """The candidate that a mask shows; UserError or ValueError if it does not fit."""
+    origin = item.roi.x_offset, item.roi.y_offset
+    return Candidate(CroppedMask.cut(decode_mask(item.mask, 1), origin, image_size), item.score)
 
 
 def _view(item: TrackedObject) -> ObjectView:

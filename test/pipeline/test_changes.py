@@ -441,6 +441,16 @@ def other_that_fails() -> PromptRequest:
     return PromptRequest(ObjectPrompt(box=np.array([0, 60, 3, 63])))
 
 
+def attempted(run: Run, begin: PromptRequest, attempt: str) -> None:
+    """Start object 1 anew: in a batch that is refused as a whole, or to undo it at once."""
+    if attempt == "refused":
+        with pytest.raises(UserError, match="nothing was found"):
+            run.pipeline.apply([begin, other_that_fails()])
+    else:
+        run.pipeline.apply([begin])
+        run.pipeline.undo(1)
+
+
 @pytest.mark.parametrize("attempt", ["refused", "undone"])
 def test_a_hidden_object_keeps_its_points_through_a_start_that_is_taken_back(attempt: str) -> None:
     """In frame 25 the thing is hidden: none of its points is seen there."""
@@ -458,12 +468,7 @@ def test_a_hidden_object_keeps_its_points_through_a_start_that_is_taken_back(att
         each.pipeline.add_object(click(on(THING, 0)))
         each.to(25)
     begin = anew(click(on(OCCLUDER, 25)))
-    if attempt == "refused":
-        with pytest.raises(UserError, match="nothing was found"):
-            run.pipeline.apply([begin, other_that_fails()])
-    else:
-        run.pipeline.apply([begin])
-        run.pipeline.undo(1)
+    attempted(run, begin, attempt)
     now, then = run.to(58).object(1), plain.to(58).object(1)
     assert then.state is ObjectState.TRACKING
     assert now.state is ObjectState.TRACKING
@@ -478,12 +483,7 @@ def test_points_that_a_windowed_tracker_has_not_answered_yet_come_back(attempt: 
     run.feed(9)
     run.pipeline.add_object(click(on(THING, 9)))
     begin = anew(click(on(THING, 9)))
-    if attempt == "refused":
-        with pytest.raises(UserError, match="nothing was found"):
-            run.pipeline.apply([begin, other_that_fails()])
-    else:
-        run.pipeline.apply([begin])
-        run.pipeline.undo(1)
+    attempted(run, begin, attempt)
     found = run.feed(15)
     assert found is not None and found.object(1).state is ObjectState.TRACKING
     assert sorted(run.pipeline._roster._objects[1].points.ids.tolist()) == run.tracker.tracked

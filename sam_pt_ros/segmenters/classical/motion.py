@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -92,9 +93,7 @@ def fit_affine(
     Returns:
         The fitted motion of all pixels, ``float32 (h, w, 2)``; None if there are too few to use.
     """
-    height, width = weight.shape
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], axis=-1)
+    basis = _basis(*weight.shape)
     a: np.ndarray = basis[::_GRID, ::_GRID].reshape(-1, 3)
     b: np.ndarray = flow[::_GRID, ::_GRID].reshape(-1, 2)
     w: np.ndarray = weight[::_GRID, ::_GRID].reshape(-1)
@@ -111,6 +110,15 @@ def fit_affine(
         error = np.square(_product(a, model) - b).sum(axis=1)
         robust = w / (1 + error / tolerance**2)
     return _product(basis, model)
+
+
+@lru_cache(maxsize=4)
+def _basis(height: int, width: int) -> np.ndarray:
+    """1, x and y of every pixel, ``float32 (h, w, 3)``, read-only; a frame asks several times."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], axis=-1)
+    basis.flags.writeable = False
+    return basis
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -13,13 +13,11 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.segmenters.base import Prompt
 from sam_pt_ros.segmenters.classical.common_fate import CommonFate
 from sam_pt_ros.segmenters.classical.options import ClassicalOptions
-from sam_pt_ros.segmenters.classical.seeding import Seed, overlap, refine
+from sam_pt_ros.segmenters.classical.seeding import Seed, overlap, refine, rough_belief
 from sam_pt_ros.segmenters.classical.state import State
 from sam_pt_ros.segmenters.classical.tracking import start, track
-from sam_pt_ros.segmenters.classical.window import Window
 
 _BELIEF = 1.9  # log odds of what was meant, before colours and motion are compared
-_BLUR = 1.5  # its uncertainty, working pixels
 _MOTION_WEIGHT = 4.0
 _RIVAL_WEIGHT = 8.0  # more than all that speaks for a pixel
 _POINTS = 32  # that help to follow the new mask from the first frame
@@ -99,18 +97,16 @@ def _decided(fate: CommonFate, rivals: Sequence[State], object_size: float) -> S
 
     What moves together may be several objects. Those that are tracked keep what is theirs.
     """
-    likeliest, frame = fate.likeliest(), fate.first
-    box, _ = fate.window.extent(likeliest)
-    if box is None:
+    rough = rough_belief(fate.first, fate.window, fate.likeliest(), object_size)
+    if rough is None:
         return None
-    window, size = Window.of_object(box, object_size, frame.size)
-    belief = cv2.GaussianBlur(2 * window.resample(likeliest, fate.window) - 1, (0, 0), _BLUR)
+    window, size, belief = rough
     belief *= _BELIEF
     for rival in rivals:
         theirs = fate.carried_back(fate.window.resample(rival.probability, rival.window))
         belief -= _RIVAL_WEIGHT * window.resample(theirs, fate.window)
     found, _ = refine(
-        frame,
+        fate.first,
         window,
         size,
         fate.prompt,

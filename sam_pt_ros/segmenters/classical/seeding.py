@@ -162,12 +162,33 @@ def _from_box(
 
 def _finer(frame: Frame, prompt: Prompt, rough: Hypothesis, object_size: float) -> Seed | None:
     """A seed that was found at a coarse scale, refined."""
-    box, _ = rough.window.extent(rough.probability)
-    assert box is not None
+    found = rough_belief(frame, rough.window, rough.probability, object_size)
+    assert found is not None
+    window, size, belief = found
+    return refine(frame, window, size, prompt, _ROUGH_WEIGHT * belief)[0]
+
+
+def rough_belief(
+    frame: Frame, source: Window, probability: np.ndarray, object_size: float
+) -> tuple[Window, float, np.ndarray] | None:
+    """What a rough mask says about the object; None if it is empty.
+
+    Args:
+        frame: the frame.
+        source: window of the mask.
+        probability: ``float32 (h, w)`` in it, above 0.5 on the object.
+        object_size: size to which the object is scaled, working pixels.
+
+    Returns:
+        A window around the object, its size there in working pixels, and ``float32 (h, w)``, from
+        1 on the object to -1 beside it.
+    """
+    box, _ = source.extent(probability)
+    if box is None:
+        return None
     window, size = Window.of_object(box, object_size, frame.size)
-    belief = 2 * window.resample(rough.probability, rough.window) - 1
-    belief = _ROUGH_WEIGHT * cv2.GaussianBlur(belief, (0, 0), _ROUGH_BLUR)
-    return refine(frame, window, size, prompt, belief)[0]
+    belief = 2 * window.resample(probability, source) - 1
+    return window, size, cv2.GaussianBlur(belief, (0, 0), _ROUGH_BLUR)
 
 
 def _from_points(
