@@ -187,6 +187,9 @@ class SeenFrames:
     def __len__(self) -> int:
         return len(self._frames)
 
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self._frames)
+
     @property
     def oldest(self) -> int:
         """Index of the oldest frame that is held."""
@@ -206,21 +209,27 @@ class SeenFrames:
         Raises:
             UserError: the frame is not the next one, or its size differs.
         """
+        self.check(frame)
         if self._frames:
             for index in self._missed(frame):
                 self._frames.append(self._history.at(index))  # type: ignore[union-attr]
-            newest = self._frames[-1]
-            if frame.index != newest.index + 1:
-                raise UserError(
-                    f"frames must arrive in order, each once: frame {frame.index} came after "
-                    f"frame {newest.index}"
-                )
-            if frame.size != newest.size:
-                raise UserError(
-                    f"the image size changed from {newest.width}x{newest.height} to "
-                    f"{frame.width}x{frame.height}; reset before continuing"
-                )
         self._frames.append(frame)
+
+    def check(self, frame: Frame) -> None:
+        """UserError if ``append`` would refuse the frame."""
+        if not self._frames:
+            return
+        newest = self._frames[-1]
+        if frame.index != newest.index + 1 + len(self._missed(frame)):
+            raise UserError(
+                f"frames must arrive in order, each once: frame {frame.index} came after "
+                f"frame {newest.index}"
+            )
+        if frame.size != newest.size:
+            raise UserError(
+                f"the image size changed from {newest.width}x{newest.height} to "
+                f"{frame.width}x{frame.height}; reset before continuing"
+            )
 
     def _missed(self, frame: Frame) -> range:
         """Indices of the frames missed before ``frame``; empty if the history lacks any."""

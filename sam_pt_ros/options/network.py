@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -58,3 +60,17 @@ class NetworkOptions:
         if self.checkpoint == RANDOM:
             return "RANDOM WEIGHTS, for tests only"
         return self.checkpoint or "published weights"
+
+
+@contextmanager
+def needs_torch(owner: str) -> Iterator[None]:
+    """Around imports of modules that need PyTorch: UserError for ``owner`` if it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise UserError(
+            f"the {owner} needs PyTorch; run `pip install torch`, or `make torch` in the source "
+            "folder"
+        ) from error

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory
 from sam_pt_ros.options import NoOptions
 from sam_pt_ros.points import PointTracks
@@ -136,3 +137,12 @@ class PointTracker(ABC):
     def flush(self) -> list[PointTracks]:
         """At the end of the stream, return the tracks of the frames not yet returned."""
         return []
+
+
+def check_max_points(total: int, limit: int | None) -> None:
+    """UserError if ``total`` points are more than the option ``max_points`` allows."""
+    if limit is not None and total > limit:
+        raise UserError(
+            f"{total} points would exceed 'max_points', which is {limit}; "
+            "raise it, or track fewer points or objects"
+        )

@@ -7,17 +7,15 @@ removing some does not affect the others.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
+from sam_pt_ros.frames import Frame
 from sam_pt_ros.options import check_options, option
-from sam_pt_ros.points import PointTracks, check_query_points
-from sam_pt_ros.trackers.base import PointTracker
+from sam_pt_ros.trackers.independent import IndependentTracker
 
 _FEATURES = "lucas_kanade"
 _WINDOW = 15  # side of the Lucas-Kanade window, pixels of the reduced image
@@ -92,7 +90,6 @@ class _Reduced:
 class _Points:
     """State of N points in reduced pixels; row i of every array belongs to point i."""
 
-    ids: np.ndarray  # int64 (N,)
     xy: np.ndarray  # float32 (N, 2)
     velocity: np.ndarray  # float32 (N, 2), per frame
     visible: np.ndarray  # bool (N,)
@@ -102,13 +99,12 @@ class _Points:
     since_refresh: np.ndarray  # int64 (N,), frames
 
     @classmethod
-    def at(cls, ids: np.ndarray, xy: np.ndarray, reduced: _Reduced) -> _Points:
+    def at(cls, xy: np.ndarray, reduced: _Reduced) -> _Points:
         """State of newly added points, visible at ``xy (N, 2)`` image pixels."""
-        count = len(ids)
+        count = len(xy)
         small = reduced.reduce(xy)
         patches = _patches(reduced.rgb, small)
         return cls(
-            ids,
             small,
             np.zeros((count, 2), np.float32),
             np.ones(count, np.bool_),
@@ -128,72 +124,16 @@ class _Points:
         return _Points(*(np.concatenate(pair) for pair in pairs))
 
 
-class LucasKanade(PointTracker):
+class LucasKanade(IndependentTracker[_Points]):
     """Tracks points by pyramidal Lucas-Kanade, and searches hidden ones where they should be."""
 
     Options = LucasKanadeOptions
 
-    def __init__(self, options: LucasKanadeOptions) -> None:
-        super().__init__(options)
-        self.reset()
+    def _begin(self, xy: np.ndarray, frame: Frame) -> _Points:
+        return _Points.at(xy, self._reduced(frame))
 
-    def reset(self, history: FrameHistory | None = None) -> None:
-        super().reset(history)
-        self._frames = SeenFrames(history)
-        self._tracks: deque[PointTracks] = deque(maxlen=self._frames.capacity)
-        self._points: _Points | None = None
-        self._next_id = 0
-
-    def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
-        points = check_query_points(xy, frame)
-        frames = self._frames.since(frame)
-        ids = np.arange(self._next_id, self._next_id + len(points), dtype=np.int64)
-        added = _Points.at(ids, points, self._reduced(frames[0]))
-        late = {frames[0].index: self._answer(added, frames[0], points)}
-        for before, after in zip(frames, frames[1:]):
-            self._advance(added, self._reduced(before), self._reduced(after))
-            late[after.index] = self._answer(added, after)
-        self._next_id += len(points)
-        self._points = added if self._points is None else self._points.joined(added)
-        self._tracks = deque(
-            (t.joined(late[t.index]) if t.index in late else t for t in self._tracks),
-            maxlen=self._tracks.maxlen,
-        )
-        return ids
-
-    def remove_points(self, ids: np.ndarray) -> None:
-        if self._points is None:
-            return
-        self._points = self._points.rows(~np.isin(self._points.ids, ids))
-        self._tracks = deque(
-            (t.select(t.ids[~np.isin(t.ids, ids)]) for t in self._tracks),
-            maxlen=self._tracks.maxlen,
-        )
-
-    def step(self, frame: Frame) -> PointTracks:
-        while self._tracks and self._tracks[-1].index + 1 < frame.index:
-            self._tracks.append(self._unseen(self._tracks[-1].index + 1))
-        if self._points is None or len(self._points.ids) == 0:
-            tracks = PointTracks.empty(frame.index)
-        else:
-            before = self._reduced(self._frames.newest)
-            self._advance(self._points, before, self._reduced(frame))
-            tracks = self._answer(self._points, frame)
-        self._frames.append(frame)
-        self._tracks.append(tracks)
-        return tracks
-
-    def _unseen(self, index: int) -> PointTracks:
-        """Tracks in a frame that was missed after a failure: the last positions, hidden."""
-        last = self._tracks[-1]
-        nothing = np.zeros(len(last))
-        return PointTracks(index, last.ids, last.xy, nothing, nothing)
-
-    def recall(self, ids: np.ndarray, index: int) -> PointTracks:
-        for tracks in self._tracks:
-            if tracks.index == index:
-                return tracks.select(ids)
-        raise KeyError(f"frame {index} is no longer held")
+    def _located(self, state: _Points, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._reduced(frame).enlarge(state.xy), state.visible, state.confidence
 
     def _reduced(self, frame: Frame) -> _Reduced:
         """The reduced image of a frame, cached in the frame."""
@@ -209,19 +149,11 @@ class LucasKanade(PointTracker):
             frame.features[_FEATURES] = found
         return found
 
-    def _answer(self, points: _Points, frame: Frame, xy: np.ndarray | None = None) -> PointTracks:
-        """The current tracks; ``xy (N, 2)`` replaces the positions if they are known exactly."""
-        places = self._reduced(frame).enlarge(points.xy) if xy is None else xy
-        return PointTracks(
-            frame.index,
-            points.ids.copy(),
-            places,
-            points.visible.copy(),
-            points.confidence.copy(),
-        )
+    def _advanced(self, state: _Points, before: Frame, after: Frame) -> _Points:
+        return self._followed(state, self._reduced(before), self._reduced(after))
 
-    def _advance(self, points: _Points, before: _Reduced, after: _Reduced) -> None:
-        """Track ``points`` from one frame to the next, in place."""
+    def _followed(self, points: _Points, before: _Reduced, after: _Reduced) -> _Points:
+        """The points in the next frame."""
         options = self.options
         followed = np.flatnonzero(points.visible)
         hidden = np.flatnonzero(~points.visible)
@@ -258,19 +190,24 @@ class LucasKanade(PointTracker):
         lost = points.visible & ~visible & ~(quality > 0)
         reached[lost] = start[lost] + points.velocity[lost]
         limit = np.array([width, height], np.float32)
-        points.xy = np.clip(reached, -limit, 2 * limit).astype(np.float32)
-        points.velocity = np.where(
+        xy = np.clip(reached, -limit, 2 * limit).astype(np.float32)
+        velocity = np.where(
             visible[:, None] & points.visible[:, None],
-            points.velocity + _VELOCITY_RATE * (points.xy - start - points.velocity),
+            points.velocity + _VELOCITY_RATE * (xy - start - points.velocity),
             _DAMPING * points.velocity,
         ).astype(np.float32)
-        points.visible = visible
-        points.confidence = np.where(visible, np.clip(similarity, 0, 1), 0).astype(np.float32)
 
-        points.since_refresh = points.since_refresh + 1
-        learn = visible & (new >= _REFRESH_SIMILARITY) & (points.since_refresh >= _REFRESH_PERIOD)
-        points.recent[learn] = patches[learn]
-        points.since_refresh[learn] = 0
+        since = points.since_refresh + 1
+        learn = visible & (new >= _REFRESH_SIMILARITY) & (since >= _REFRESH_PERIOD)
+        return _Points(
+            xy,
+            velocity,
+            visible,
+            np.where(visible, np.clip(similarity, 0, 1), 0).astype(np.float32),
+            points.query,
+            np.where(learn[:, None, None, None], patches, points.recent),
+            np.where(learn, 0, since),
+        )
 
 
 def _follow(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import tempfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -17,35 +14,22 @@ from sam_pt_ros.points import PointTracks
 from sam_pt_ros.trackers import create_tracker
 from sam_pt_ros.trackers.cotracker import CoTracker
 from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
+from support.golden_files import golden_module, saved_checkpoint
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL, FULL = (96, 128), (384, 512)
 """Resolutions of the model in the golden files."""
 
 
-def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"golden_{name}", GOLDEN / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-video = _module("video")
+video = golden_module("video")
 
 
 @functools.cache
 def stand_in_state() -> dict[str, Any]:
     """The state dict that the golden files were made with; not to be changed."""
-    weights = _module("weights")
+    weights = golden_module("weights")
     state: dict[str, Any] = weights.fill_state_dict(weights.cotracker3_online_shapes())
     assert weights.checksum(state) == "b692fb7d"
     return state
-
-
-@functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="sam_pt_ros_test_")
 
 
 @functools.cache
@@ -54,9 +38,7 @@ def checkpoint() -> Path:
     import torch
 
     torch.set_num_threads(1)  # on a busy machine more are slower by far
-    path = Path(_folder().name) / "stand_in.pth"
-    torch.save(stand_in_state(), path)
-    return path
+    return saved_checkpoint("stand_in.pth", stand_in_state())
 
 
 def tracker(mode: str = "streaming", **options: Any) -> CoTracker:

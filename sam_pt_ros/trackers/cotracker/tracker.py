@@ -8,8 +8,9 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
+from sam_pt_ros.options.network import needs_torch
 from sam_pt_ros.points import PointTracks, check_query_points
-from sam_pt_ros.trackers.base import PointTracker
+from sam_pt_ros.trackers.base import PointTracker, check_max_points
 from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 
 if TYPE_CHECKING:
@@ -56,15 +57,8 @@ class CoTracker(PointTracker):
 
     def __init__(self, options: CoTrackerOptions) -> None:
         super().__init__(options)
-        try:
+        with needs_torch(options.owner):
             from sam_pt_ros.trackers.cotracker.model import CoTrackerModel
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise UserError(
-                "the tracker 'cotracker' needs PyTorch; run `pip install torch`, or `make torch` "
-                "in the source folder"
-            ) from error
         self._model = CoTrackerModel(options)
         self.reset()
 
@@ -122,11 +116,7 @@ class CoTracker(PointTracker):
         known = np.concatenate([each.ids for each in (self._main, *self._late)])
         staying = (known != _SUPPORT) & ~np.isin(known, leaving)
         total = np.count_nonzero(staying) + len(points)
-        if total > self.options.max_points:
-            raise UserError(
-                f"{total} points would exceed 'max_points', which is {self.options.max_points}; "
-                "raise it, or track fewer points or objects"
-            )
+        check_max_points(total, self.options.max_points)
         ids = np.arange(self._next_id, self._next_id + len(points), dtype=np.int64)
         if len(points):
             cells, rows = points * self._cells_per_pixel(held), ids

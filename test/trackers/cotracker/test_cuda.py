@@ -11,6 +11,7 @@ import pytest
 
 from sam_pt_ros.trackers import track_video
 from support import cotracker_golden as golden
+from support.golden_files import golden_arrays
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 if not torch.cuda.is_available():
@@ -37,7 +38,7 @@ def apart(mode: str, **options: Any) -> np.ndarray:
     name, prefix, _ = CASES[mode]
     made = golden.tracker(mode, device="cuda", **options)
     found = track_video(made, golden.clip(), golden.queries()).xy
-    wanted = np.load(golden.GOLDEN / f"{name}.npz")[prefix + "tracks"]
+    wanted = golden_arrays(name)[prefix + "tracks"]
     differences: np.ndarray = np.abs(found - wanted).max(2)
     differences[np.arange(40)[:, None] < START] = 0
     return differences

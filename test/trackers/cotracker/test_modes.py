@@ -9,6 +9,7 @@ import pytest
 
 from sam_pt_ros.trackers import track_video
 from support import cotracker_golden as golden
+from support.golden_files import golden_arrays
 
 pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
@@ -36,7 +37,7 @@ def same(found: np.ndarray, wanted: np.ndarray, where: np.ndarray, tolerance: fl
 
 def compare_windows(name: str, images: np.ndarray, resolution: tuple[int, int]) -> None:
     """Every array of every window, the frames before a query and before new windows included."""
-    wanted = np.load(golden.GOLDEN / f"{name}.npz")
+    wanted = golden_arrays(name)
     shape = images.shape[:3]
     queries = golden.queries(*shape[1:])
     made = golden.tracker("windowed", model_resolution=resolution)
@@ -88,7 +89,7 @@ def compare_clip(
     **options: Any,
 ) -> None:
     """All that ``track_video`` says of a clip, from the queries on."""
-    wanted = np.load(golden.GOLDEN / f"{name}.npz")
+    wanted = golden_arrays(name)
     found = track_video(golden.tracker(mode, **options), images, queries)
     count, rows = len(images), slice(len(queries))
     where = active(count)[:, rows]
@@ -144,7 +145,7 @@ def test_a_clip_frame_by_frame_at_full_resolution() -> None:
 
 
 def test_logits_frame_by_frame() -> None:
-    wanted = np.load(golden.GOLDEN / "small_litetracker.npz")
+    wanted = golden_arrays("small_litetracker")
     stream = golden.Stream(golden.tracker())
     for index in range(12):
         stream.to(index)
@@ -172,7 +173,7 @@ def test_features_in_half_precision_move_no_point_by_half_a_pixel(mode: str, fra
     }[mode]
     clip, queries = golden.clip()[:frames], golden.queries()
     found = track_video(golden.tracker(mode, precision="mixed"), clip, queries)
-    wanted = np.load(golden.GOLDEN / f"{name}.npz")[prefix + "tracks"][:frames]
+    wanted = golden_arrays(name)[prefix + "tracks"][:frames]
     same(found.xy, wanted, active(frames), 0.5)
 
 

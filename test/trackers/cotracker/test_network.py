@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from support import cotracker_golden as golden
+from support.golden_files import golden_arrays
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
@@ -58,7 +59,7 @@ def test_inner_values(
     network: Any, name: str, shape: tuple[int, ...], resolution: tuple[int, int]
 ) -> None:
     """Features, correlations, tokens, and the first two updates of window 0."""
-    wanted = np.load(golden.GOLDEN / f"{name}.npz")
+    wanted = golden_arrays(name)
     images = golden.clip(*shape)
     with torch.inference_mode():
         raw = network.fnet.raw(prepare(images[0], resolution, torch.device("cpu")))[0]

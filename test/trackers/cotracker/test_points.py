@@ -19,6 +19,7 @@ from sam_pt_ros.trackers import track_video
 from sam_pt_ros.trackers.cotracker import CoTracker
 from support import cotracker_golden as golden
 from support.cotracker_golden import Stream
+from support.golden_files import golden_arrays
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
@@ -211,7 +212,7 @@ def test_a_reset_forgets_late_points() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS, ids=["9-17", "17-9"])
 def test_queries_in_the_past_give_the_golden_tracks(order: list[range]) -> None:
-    wanted = np.load(golden.GOLDEN / "small_litetracker.npz")["tracks"]
+    wanted = golden_arrays("small_litetracker")["tracks"]
     found = asked_late(golden.tracker(iterations=1), order)
     assert np.abs(found - wanted[17:27]).max() < 2e-2
 
