@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -104,6 +105,23 @@ def pseudo_random(name: str, value: Tensor) -> Tensor:
     """Standard normal values, ``float32`` of the shape of ``value``, seeded by the name."""
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     return torch.randn(value.shape, generator=generator)
+
+
+def random_weights(network: nn.Module, heads: Sequence[str]) -> dict[str, Tensor]:
+    """Weights for tests, the same in every run. Points move little, and not with the image.
+
+    Args:
+        network: the network that they are for.
+        heads: parts of the names of output layers, whose weights are small.
+    """
+    state = {}
+    for name, value in network.state_dict().items():
+        spread = math.prod(value.shape[1:]) ** -0.5 if value.ndim > 1 else 0.02
+        small = 0.005 if any(head in name for head in heads) else 1.0
+        state[name] = pseudo_random(name, value) * spread * small
+        if ("norm" in name or "bn_" in name) and name.endswith("weight"):
+            state[name] += 1
+    return state
 
 
 def _listed(what: str, names: list[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
 from sam_pt_ros.trackers.cotracker.windowed import WindowedEngine
 from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
-from sam_pt_ros.weights.networks import choose_device, load_weights, pseudo_random, reproducible
+from sam_pt_ros.weights.networks import choose_device, load_weights, random_weights, reproducible
 
 _ENGINES: dict[str, tuple[type[Engine], int]] = {
     "streaming": (StreamingEngine, 1),
@@ -129,12 +128,6 @@ def _check_window(state: Mapping[str, Tensor], path: Path) -> None:
 
 def random_cotracker_weights(network: CoTrackerNetwork) -> dict[str, Tensor]:
     """Weights for tests, the same in every run. Points move little, and not with the image."""
-    state = {}
-    for name, value in network.state_dict().items():
-        drawn = pseudo_random(name, value)
-        spread = math.prod(value.shape[1:]) ** -0.5 if value.ndim > 1 else 0.02
-        state[name] = drawn * spread * (0.005 if "head" in name else 1.0)
-        if "norm" in name and name.endswith("weight"):
-            state[name] += 1
+    state = random_weights(network, heads=("head",))
     state["time_emb"] = time_embedding()
     return state

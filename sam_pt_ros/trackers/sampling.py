@@ -1,0 +1,68 @@
+"""Bilinear sampling of feature maps, and correlations around points.
+
+A map ``(h, w, C)`` holds one vector per cell. Positions are in cells, (0, 0) is the centre of the
+first.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sample(features: Tensor, xy: Tensor) -> Tensor:
+    """Sample a map at points; outside the centres of the border cells, the border is repeated.
+
+    Args:
+        features: ``(h, w, C)``.
+        xy: ``(N, 2)`` cells.
+
+    Returns:
+        ``float32 (N, C)``.
+    """
+    height, width = features.shape[:2]
+    limit = torch.tensor([width - 1, height - 1], dtype=xy.dtype, device=xy.device)
+    places = torch.minimum(xy.clamp(min=0), limit)
+    corner = torch.minimum(places.floor(), (limit - 1).clamp(min=0))
+    x, y = (places - corner)[:, :, None].unbind(1)
+    left, top = corner.long().unbind(1)
+    right, below = (left + 1).clamp(max=width - 1), (top + 1).clamp(max=height - 1)
+    rows = features.flatten(0, 1)
+
+    def at(column: Tensor, row: Tensor) -> Tensor:
+        return rows.index_select(0, row * width + column).float()
+
+    upper = torch.lerp(at(left, top), at(right, top), x)
+    lower = torch.lerp(at(left, below), at(right, below), x)
+    return torch.lerp(upper, lower, y)
+
+
+def correlate(features: Tensor, xy: Tensor, vectors: Tensor, radius: int) -> Tensor:
+    """Dot products of vectors with a map around points; cells outside of it count as zero.
+
+    Args:
+        features: ``(h, w, C)``.
+        xy: ``(N, 2)`` cells.
+        vectors: ``float32 (N, C)``, one per point.
+        radius: of the square neighbourhood, in cells.
+
+    Returns:
+        ``float32 (N, (2 radius + 1)**2)``, row by row.
+    """
+    height, width = features.shape[:2]
+    side = 2 * radius + 2
+    corner = xy.floor()
+    steps = torch.arange(-radius, radius + 2, device=xy.device)
+    # Positions far outside must not overflow as integers.
+    corners = corner.clamp(-side, max(height, width) + side).long()
+    columns, rows = (corners[:, :, None] + steps).unbind(1)
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
+        :, None, :
+    ]
+    cells = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
+    found = features.flatten(0, 1).index_select(0, cells.flatten()).view(len(xy), side**2, -1)
+    # Interpolation and the dot product commute. Interpolating the products is cheaper.
+    products = torch.bmm(found.float(), vectors[:, :, None]).view(inside.shape) * inside
+    x, y = (xy - corner)[:, :, None, None].unbind(1)
+    products = torch.lerp(products[:, :, :-1], products[:, :, 1:], x)
+    return torch.lerp(products[:, :-1], products[:, 1:], y).flatten(1)
