@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam_pt_ros.trackers.winograd import WinogradConvolution
+
 FINE, COARSE = 128, 256
 """Numbers per cell of the fine map (stride 4) and of the coarse one (stride 8)."""
 
@@ -124,17 +126,23 @@ class _Block(nn.Module):
 
 
 class ExtraBlocks(nn.Module):
-    """The convolutions by which BootsTAPIR refines the coarse map."""
+    """The convolutions by which BootsTAPIR refines the coarse map: most of a frame's work."""
 
     def __init__(self) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(_ExtraBlock() for _ in range(_EXTRA_BLOCKS))
 
+    def prepare(self) -> None:
+        """Make the convolutions fast on a CPU. Call it after the weights are loaded."""
+        for block in self.blocks:
+            block.prepare()
+
     def forward(self, x: Tensor) -> Tensor:
         """``(1, 256, h, w)`` to ``(1, 256, h, w)``."""
+        cells = x[0].permute(1, 2, 0).contiguous()
         for block in self.blocks:
-            x = block(x)
-        return x
+            cells = block(cells)
+        return cells.permute(2, 0, 1)[None]
 
 
 class _ExtraBlock(nn.Module):
@@ -145,10 +153,20 @@ class _ExtraBlock(nn.Module):
         self.layer_norm = nn.LayerNorm(COARSE)
         self.conv = nn.Conv2d(COARSE, 4 * COARSE, 3, padding=1)
         self.conv_1 = nn.Conv2d(4 * COARSE, COARSE, 3, padding=1)
+        self._fast: tuple[WinogradConvolution, WinogradConvolution] | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.layer_norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return self.conv_1(F.gelu(self.conv(x), approximate="tanh")) + x
+    def prepare(self) -> None:
+        """Make the convolutions fast on a CPU."""
+        self._fast = WinogradConvolution(self.conv), WinogradConvolution(self.conv_1)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """``(h, w, 256)`` to ``(h, w, 256)``."""
+        cells = self.layer_norm(cells)
+        if self._fast is not None:
+            first, second = self._fast
+            return second(F.gelu(first(cells), approximate="tanh")).add_(cells)
+        wide = F.gelu(self.conv(cells.permute(2, 0, 1)[None]), approximate="tanh")
+        return self.conv_1(wide)[0].permute(1, 2, 0) + cells
 
 
 def _normalized(x: Tensor) -> Tensor:

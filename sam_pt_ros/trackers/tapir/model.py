@@ -49,6 +49,8 @@ class TapirModel:
         self.network = _loaded(options).requires_grad_(False).eval().to(self.device)
         self._kept_as, computed_as = _PRECISIONS[options.precision]
         self.network.to(computed_as)
+        if self.device.type == "cpu" and computed_as == torch.float32:
+            self.network.prepare()
         # Frames cache the features of every model, so each model needs its own key.
         self._key = f"tapir {next(_SERIAL)}"
 

@@ -93,6 +93,11 @@ class TapirNetwork(nn.Module):
         self.torch_cost_volume_track_mods = MatchingHead()
         self.torch_pips_mixer = Mixer(_OUTPUTS + levels * NEIGHBOURS, _OUTPUTS)
 
+    def prepare(self) -> None:
+        """Make the network fast on a CPU. Call it after the weights are loaded."""
+        if self.extra_convs is not None:
+            self.extra_convs.prepare()
+
     @property
     def dtype(self) -> torch.dtype:
         """Type in which the network computes."""

@@ -40,6 +40,15 @@ def boots() -> Any:
     return golden.network()
 
 
+@pytest.fixture(scope="module", params=["plain", "fast"])
+def either(request: pytest.FixtureRequest) -> Any:
+    """The network as it is on a GPU, and with the fast convolutions of a CPU."""
+    made = golden.network()
+    if request.param == "fast":
+        made.prepare()
+    return made
+
+
 @pytest.fixture(scope="module")
 def small(boots: Any) -> golden.GoldenRun:
     queries = golden_arrays("trackers/tapir_small")["queries_tyx"]
