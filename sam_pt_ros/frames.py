@@ -235,9 +235,10 @@ class SeenFrames:
         """Indices of the frames missed before ``frame``; empty if the history lacks any."""
         missed = range(self._frames[-1].index + 1, frame.index)
         history = self._history
-        if not missed or history is None or history.oldest.index > missed[0]:
+        if not missed or history is None or not len(history):
             return range(0)
-        return missed
+        held = history.oldest.index <= missed[0] and missed[-1] <= history.newest.index
+        return missed if held else range(0)
 
     def at(self, index: int) -> Frame:
         """The frame with this index; FrameUnavailableError if it is not held."""

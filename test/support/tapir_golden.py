@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -137,3 +138,36 @@ def visible(logits: Any) -> np.ndarray:
     """``(..., 2)`` to ``bool (...)``, by the published rule."""
     found: np.ndarray = ((-logits).sigmoid().prod(-1) > 0.5).numpy()
     return found
+
+
+def tracker(mode: str = "streaming", **options: Any) -> Any:
+    """A tracker with the stand-in weights, at the small resolution."""
+    import torch
+
+    from sam_pt_ros.trackers import create_tracker
+
+    torch.set_num_threads(1)
+    given = {"device": "cpu", "checkpoint": str(checkpoint())}
+    given |= {"model_resolution": CPU_RESOLUTION}  # type: ignore[dict-item]
+    return create_tracker("tapir", mode=mode, **{**given, **options})
+
+
+@functools.cache
+def _model(options: Any) -> Any:
+    from sam_pt_ros.trackers.tapir.model import TapirModel
+
+    return TapirModel(options)
+
+
+def light_tracker(mode: str = "streaming", **options: Any) -> Any:
+    """As :func:`tracker`, with a model that is made once, of one refinement.
+
+    For tests of what is done with the network's answers, and not of the network.
+    """
+    from sam_pt_ros.trackers.tapir import offline, streaming
+
+    with (
+        mock.patch.object(streaming, "TapirModel", _model),
+        mock.patch.object(offline, "TapirModel", _model),
+    ):
+        return tracker(mode, **{"iterations": 1, **options})

@@ -1,0 +1,41 @@
+"""What every tracker promises, of each tracker of this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sam_pt_ros.testing import TrackerContract
+from sam_pt_ros.trackers import PointTracker, create_tracker
+from support import cotracker_golden, tapir_golden
+
+
+class TestLucasKanade(TrackerContract):
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return create_tracker("lucas_kanade", **options)
+
+
+class TestStreamingTapir(TrackerContract):
+    network = True
+    tolerance = 5e-4
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return tapir_golden.light_tracker(**options)
+
+
+class TestOfflineTapir(TrackerContract):
+    network = True
+    tolerance = 5e-4
+    keeps_clip = True
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return tapir_golden.light_tracker("offline", **options)
+
+
+class TestStreamingCoTracker(TrackerContract):
+    network = True
+    independent = False
+    tolerance = 5e-3
+    spare_frames = 3
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return cotracker_golden.light_tracker("streaming", **options)
