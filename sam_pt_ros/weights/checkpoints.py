@@ -64,6 +64,7 @@ HASH_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 """Names of the hash algorithms in messages."""
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
+_TAPNET = "https://storage.googleapis.com/dm-tapnet/"
 _HQ_SAM = "https://huggingface.co/lkeab/hq-sam/resolve/main/"
 _MOBILE_SAM = (
     "https://raw.githubusercontent.com/ChaoningZhang/MobileSAM/"
@@ -79,6 +80,29 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         101_695_610,
         "205d34789f19699d64b22cf93f9b697f15f28d4025240e31532e504109837218",
         "CC BY-NC 4.0",
+    ),
+    # The authors publish no hashes. Five or more public projects pin each of these; two or more
+    # list its size. The licence is stated in the authors' README since July 2026.
+    "bootstapir_online": Checkpoint(
+        "causal_bootstapir_checkpoint.pt",
+        _TAPNET + "bootstap/causal_bootstapir_checkpoint.pt",
+        218_887_028,
+        "87c1e752cf5ce56e3e2f7da460aeb4d40fc826d04ef2939bade86a5c7495377f",
+        "Apache-2.0",
+    ),
+    "bootstapir": Checkpoint(
+        "bootstapir_checkpoint_v2.pt",
+        _TAPNET + "bootstap/bootstapir_checkpoint_v2.pt",
+        218_886_140,
+        "8493c7a69e02c85b9382fbb3c7b8b539b36bc08ede744b9e99feb739a0129f4b",
+        "Apache-2.0",
+    ),
+    "tapir": Checkpoint(
+        "tapir_checkpoint_panning.pt",
+        _TAPNET + "tapir_checkpoint_panning.pt",
+        124_348_474,
+        "628611c656b3bd65d4a70fbf5526b62afe82d1b085ce6044685287fb78509daa",
+        "Apache-2.0",
     ),
     # Hashes pinned by micro_sam and by an extension of 3D Slicer. The authors publish none, but
     # the file names end in the first digits of the MD5. Sizes from the lists of several projects.

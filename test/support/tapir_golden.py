@@ -170,4 +170,4 @@ def light_tracker(mode: str = "streaming", **options: Any) -> Any:
         mock.patch.object(streaming, "TapirModel", _model),
         mock.patch.object(offline, "TapirModel", _model),
     ):
-        return tracker(mode, **{"iterations": 1, **options})
+        return tracker(mode, **{"iterations": 1, "model_resolution": (64, 64), **options})
