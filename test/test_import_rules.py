@@ -23,7 +23,7 @@ LAYERS = (
     {"demo", "evaluation", "picker", "ros"},
     {"interchange", "output", "recordings"},
     {"configuration"},
-    {"pipeline"},
+    {"pipeline", "testing"},
     {"segmenters", "trackers"},
     {"geometry", "options", "weights"},
     {"__init__", "errors", "frames", "masks", "objects", "paths", "points", "versions"},
@@ -46,7 +46,14 @@ ROS_EXCEPTIONS = {
 
 TORCH = ("torch", "torchvision", "timm", "mobile_sam", "segment_anything*")
 
-WITHOUT_TORCH = ("cli", "pipeline", "segmenters.sam", "track_node", "trackers.cotracker")
+WITHOUT_TORCH = (
+    "cli",
+    "pipeline",
+    "segmenters.sam",
+    "track_node",
+    "trackers.cotracker",
+    "trackers.tapir",
+)
 WITHOUT_ROS = ("cli", "configuration", "pipeline")
 """Modules that must be importable if PyTorch or ROS is not installed."""
 

@@ -177,7 +177,8 @@ def test_what_is_imported_is_installed_by_pip_and_by_make() -> None:
     assert names <= set(setup)
     torch = (ROOT / "requirements/torch.txt").read_text()
     names -= set(re.findall(r"^([\w.-]+)==", torch, re.MULTILINE))
-    assert names <= set((ROOT / "requirements/runtime.in").read_text().split())
+    wanted = [(ROOT / f"requirements/{name}.in").read_text() for name in ("runtime", "dev")]
+    assert names <= set(" ".join(wanted).split())
     lock = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/lock.txt").read_text(), re.MULTILINE)
     assert names <= set(lock)
 

@@ -65,10 +65,12 @@ class Registry(Generic[T]):
     def create(self, name: str, options: Mapping[str, Any]) -> T:
         """Make an instance of ``name``; its class attribute ``Options`` validates the options.
 
+        A class with a method ``create`` makes it by that.
+
         Raises:
             UserError: no such name, the class cannot be imported, or an option is wrong.
         """
         implementation: Any = self.load(name)
         checked = build_options(implementation.Options, options, f"{self.kind} '{name}'")
-        created: T = implementation(checked)
+        created: T = getattr(implementation, "create", implementation)(checked)
         return created

@@ -30,6 +30,11 @@ class PointTracker(ABC):
         self.history = FrameHistory()
 
     @classmethod
+    def create(cls, options: Any) -> PointTracker:
+        """A tracker with these options, of another class where they ask for one."""
+        return cls(options)
+
+    @classmethod
     def lag(cls, options: Any) -> int:
         """Largest number of frames by which tracks are late with these options."""
         return 0

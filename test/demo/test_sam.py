@@ -58,6 +58,12 @@ def test_a_real_film_goes_through_cotracker_and_mobile_sam(tmp_path: Path) -> No
     check(*run(tmp_path, "cotracker_mobile_sam", 0.2, cotracker=cotracker, mobile_sam=once))
 
 
+def test_a_real_film_goes_through_tapir_and_mobile_sam(tmp_path: Path) -> None:
+    tapir = {**RANDOM, "model_resolution": [64, 64], "visible_above": 0.1}
+    once = {**RANDOM, "refinement_iterations": 1}
+    check(*run(tmp_path, "tapir_mobile_sam", 0.2, tapir=tapir, mobile_sam=once))
+
+
 @pytest.mark.slow
 def test_a_real_film_goes_through_lucas_kanade_and_mobile_sam(tmp_path: Path) -> None:
     check(*run(tmp_path, "lucas_kanade_mobile_sam", 0.2, mobile_sam=RANDOM))

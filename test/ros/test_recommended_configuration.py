@@ -8,6 +8,7 @@ import pytest
 
 from sam_pt_ros.configuration import load_configuration
 from sam_pt_ros.ros import recommended_configuration as module
+from sam_pt_ros.trackers.tapir.options import PUBLISHED
 from sam_pt_ros.weights.checkpoints import CHECKPOINTS
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -26,17 +27,30 @@ def test_without_checkpoints_it_is_the_classical_one(folder: Path) -> None:
     assert module.recommended_configuration() == "classical"
 
 
-def test_with_both_checkpoints_it_is_the_one_that_needs_them(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("checkpoints", "wanted"),
+    [
+        (["cotracker3_online"], "classical"),
+        (["cotracker3_online", "mobile_sam"], "cotracker_mobile_sam"),
+        (["bootstapir_online", "mobile_sam"], "tapir_mobile_sam"),
+        (["bootstapir_online", "cotracker3_online", "mobile_sam"], "cotracker_mobile_sam"),
+        (["bootstapir", "mobile_sam"], "classical"),
+    ],
+)
+def test_it_is_the_first_whose_checkpoints_are_there(
+    checkpoints: list[str], wanted: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("mobile_sam", "cotracker3_online"):
+    for name in checkpoints:
         (folder / CHECKPOINTS[name].file).touch()
-    assert module.recommended_configuration() == "cotracker_mobile_sam"
+    assert module.recommended_configuration() == wanted
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "torch" else object())
     assert module.recommended_configuration() == "classical"
 
 
-@pytest.mark.parametrize("name", ["classical", "cotracker_mobile_sam"])
-def test_both_are_there_and_use_what_they_are_chosen_for(name: str) -> None:
+@pytest.mark.parametrize("name", ["classical", *module.WITH_MODELS])
+def test_they_are_there_and_use_what_they_are_chosen_for(name: str) -> None:
     read = load_configuration(CONFIG / f"{name}.yaml")
     assert (read.backends.segmenter == "mobile_sam") == (name != "classical")
+    if name != "classical":
+        asked = read.tracker.checkpoint or PUBLISHED[read.tracker.mode]
+        assert (asked, read.backends.segmenter) == module.WITH_MODELS[name]

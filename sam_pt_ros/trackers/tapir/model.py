@@ -54,6 +54,12 @@ class TapirModel:
         # Frames cache the features of every model, so each model needs its own key.
         self._key = f"tapir {next(_SERIAL)}"
 
+    @property
+    def details(self) -> str:
+        """Mode, weights, device and precision, as shown to people."""
+        options = self.options
+        return f"{options.mode}, {options.weights_text}, {self.device}, {options.precision}"
+
     def resolutions(self, frame: Frame) -> list[Resolution]:
         """Those at which tracks are refined; the first is the model's."""
         first = self.options.model_resolution

@@ -12,19 +12,24 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.trackers.tapir.model import TapirModel
 from sam_pt_ros.trackers.tapir.network import Queries
 from sam_pt_ros.trackers.tapir.options import TapirOptions
-from sam_pt_ros.trackers.tapir.tracker import Tapir
 from sam_pt_ros.trackers.video import VideoTracks
 from sam_pt_ros.trackers.whole_clip import WholeClipTracker
 
 _TOGETHER = 64  # points; more would only take more memory
 
 
-class OfflineTapir(Tapir, WholeClipTracker):
-    """See :class:`Tapir`."""
+class OfflineTapir(WholeClipTracker):
+    """See :class:`~sam_pt_ros.trackers.tapir.Tapir`."""
+
+    Options = TapirOptions
 
     def __init__(self, options: TapirOptions) -> None:
         self._model = TapirModel(options)
         super().__init__(options)
+
+    @property
+    def details(self) -> str:
+        return self._model.details
 
     def _solve(self, frames: Sequence[Frame], queries: np.ndarray) -> VideoTracks:
         parts = [

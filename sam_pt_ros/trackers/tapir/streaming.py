@@ -18,7 +18,6 @@ from sam_pt_ros.trackers.tapir.mixer import Memory
 from sam_pt_ros.trackers.tapir.model import TapirModel
 from sam_pt_ros.trackers.tapir.network import Queries
 from sam_pt_ros.trackers.tapir.options import TapirOptions
-from sam_pt_ros.trackers.tapir.tracker import Tapir
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +50,18 @@ class _Points:
         )
 
 
-class StreamingTapir(Tapir, IndependentTracker[_Points]):
-    """See :class:`Tapir`."""
+class StreamingTapir(IndependentTracker[_Points]):
+    """See :class:`~sam_pt_ros.trackers.tapir.Tapir`."""
+
+    Options = TapirOptions
 
     def __init__(self, options: TapirOptions) -> None:
         self._model = TapirModel(options)
         super().__init__(options)
+
+    @property
+    def details(self) -> str:
+        return self._model.details
 
     @torch.inference_mode()
     def _begin(self, xy: np.ndarray, frame: Frame) -> _Points:

@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from typing import Any
 
-from sam_pt_ros.frames import Frame
 from sam_pt_ros.options.network import needs_torch
 from sam_pt_ros.trackers.base import PointTracker
 from sam_pt_ros.trackers.tapir.options import TapirOptions
 
 
-class Tapir(PointTracker):
+class Tapir(PointTracker, ABC):
     """TAPIR (arXiv 2306.08637) and BootsTAPIR (arXiv 2402.00847); causal: arXiv 2308.15975.
 
     Points do not influence each other. In mode ``streaming`` each keeps a state of its own, so
     that points may be added in any frame of the history and removed at any time.
-
-    Raises:
-        UserError: PyTorch is not installed, the device is not available, or the checkpoint is
-            missing or another model's.
     """
 
     Options = TapirOptions
 
-    def __new__(cls, options: TapirOptions) -> Tapir:
-        if cls is not Tapir:
-            return super().__new__(cls)
+    @classmethod
+    def create(cls, options: TapirOptions) -> PointTracker:
+        """A tracker in the mode of the options.
+
+        Raises:
+            UserError: PyTorch is not installed, the device is not available, or the checkpoint is
+                missing or another model's.
+        """
         with needs_torch(options.owner):
             from sam_pt_ros.trackers.tapir.offline import OfflineTapir
             from sam_pt_ros.trackers.tapir.streaming import StreamingTapir
-        kinds: dict[str, type[Tapir]] = {"streaming": StreamingTapir, "offline": OfflineTapir}
-        return super().__new__(kinds[options.mode])
+        return (OfflineTapir if options.mode == "offline" else StreamingTapir)(options)
 
     @classmethod
     def lag(cls, options: Any) -> int:
         return int(options.clip_length) if options.mode == "offline" else 0
-
-    @property
-    def details(self) -> str:
-        options = self.options
-        device = self._model.device  # type: ignore[attr-defined]
-        return f"{options.mode}, {options.weights_text}, {device}, {options.precision}"
-
-    def _check(self, frame: Frame) -> None:
-        """Images of any size are scaled."""

@@ -150,11 +150,11 @@ def test_after_a_failure_nothing_is_lost(when: str) -> None:
         pytest.raises(MemoryError),
     ):
         made.step(failing)
+    history.at(1).features.clear()
     with (
         mock.patch.object(made._model.network, when, side_effect=MemoryError("no memory")),
         pytest.raises(MemoryError),
     ):
-        history.at(1).features.clear()
         made.add_points(queries[:, 1:], history.at(1))
     after = made.step(history.append(clip[3], 3))
     assert (after.ids == ids).all()
