@@ -36,9 +36,10 @@ setup(
         "rich>=12",
     ],
     extras_require={
-        # The trackers cotracker and tapir.
+        # The trackers of the same names.
         "cotracker": ["torch>=2.1"],
         "tapir": ["torch>=2.1"],
+        "tapnet": ["torch>=2.1"],
         # The segmenters of the SAM family, through their authors' packages, which import
         # torchvision and timm without asking for them. Their modules are used, not only their
         # interfaces: hence the upper bounds.

@@ -26,6 +26,7 @@ trackers: Registry[PointTracker] = Registry(
         "cotracker": "sam_pt_ros.trackers.cotracker:CoTracker",
         "lucas_kanade": "sam_pt_ros.trackers.lucas_kanade:LucasKanade",
         "tapir": "sam_pt_ros.trackers.tapir:Tapir",
+        "tapnet": "sam_pt_ros.trackers.tapnet:TapNet",
     },
 )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_REACH = 5.0  # radius of the soft argmax around the best cell, in cells
+
 
 def sample(features: Tensor, xy: Tensor) -> Tensor:
     """Sample a map at points; outside the centres of the border cells, the border is repeated.
@@ -66,3 +68,25 @@ def correlate(features: Tensor, xy: Tensor, vectors: Tensor, radius: int) -> Ten
     x, y = (xy - corner)[:, :, None, None].unbind(1)
     products = torch.lerp(products[:, :, :-1], products[:, :, 1:], x)
     return torch.lerp(products[:, :-1], products[:, 1:], y).flatten(1)
+
+
+def soft_argmax(heat: Tensor, temperature: float) -> Tensor:
+    """The mean position near the best cell, weighted by a softmax over all cells.
+
+    TAP-Net, arXiv 2211.03726, section 4.
+
+    Args:
+        heat: ``float32 (N, h, w)``.
+        temperature: factor on it.
+
+    Returns:
+        ``(N, 2)`` cells, with (0, 0) the outer corner of the first one.
+    """
+    height, width = heat.shape[1:]
+    weights = (temperature * heat.flatten(1)).softmax(1)
+    best = weights.argmax(1)
+    cells = torch.arange(height * width, device=heat.device)
+    centres = torch.stack([cells % width, cells // width], 1) + 0.5
+    near = (centres[None] - centres[best][:, None]).square().sum(2) < _REACH**2
+    weights = weights * near
+    return (weights @ centres) / weights.sum(1, keepdim=True).clamp(min=1e-12)

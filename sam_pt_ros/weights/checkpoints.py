@@ -104,6 +104,16 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "628611c656b3bd65d4a70fbf5526b62afe82d1b085ce6044685287fb78509daa",
         "Apache-2.0",
     ),
+    # Size as its page shows it; MD5 listed by the authors of SAM-PT.
+    "tapnet": Checkpoint(
+        "tapnet_checkpoint.npy",
+        _TAPNET + "checkpoint.npy",
+        None,
+        None,
+        "Apache-2.0",
+        rough_size=33_600_000,
+        md5="b8a1ad6eab94ce53be3ce870ed829552",
+    ),
     # Hashes pinned by micro_sam and by an extension of 3D Slicer. The authors publish none, but
     # the file names end in the first digits of the MD5. Sizes from the lists of several projects.
     "sam_vit_h": Checkpoint(

@@ -79,11 +79,12 @@ class GoldenRun:
         """Show all frames of ``clip (T, H, W, 3)`` to the network."""
         import torch
 
-        from sam_pt_ros.trackers.tapir.features import prepare, resize
+        from sam_pt_ros.trackers.tapir.features import resize
+        from sam_pt_ros.weights.networks import to_planes
 
         grids = [
             [
-                network.grids(resize(prepare(image, torch.device("cpu")), each), torch.float32)
+                network.grids(resize(to_planes(image, torch.device("cpu")), each), torch.float32)
                 for each in resolutions
             ]
             for image in clip

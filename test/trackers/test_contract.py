@@ -6,7 +6,7 @@ from typing import Any
 
 from sam_pt_ros.testing import TrackerContract
 from sam_pt_ros.trackers import PointTracker, create_tracker
-from support import cotracker_golden, tapir_golden
+from support import cotracker_golden, tapir_golden, tapnet_golden
 
 
 class TestLucasKanade(TrackerContract):
@@ -29,6 +29,15 @@ class TestOfflineTapir(TrackerContract):
 
     def new_tracker(self, **options: Any) -> PointTracker:
         return tapir_golden.light_tracker("offline", **options)
+
+
+class TestTapNet(TrackerContract):
+    network = True
+    tolerance = 5e-4
+    keeps_clip = True
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return tapnet_golden.tracker(**options)
 
 
 class TestStreamingCoTracker(TrackerContract):

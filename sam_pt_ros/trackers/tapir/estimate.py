@@ -5,11 +5,10 @@ TAPIR, arXiv 2306.08637, section 3.1.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_REACH = 5.0  # radius of the soft argmax around the best cell, in cells
+from sam_pt_ros.trackers.sampling import soft_argmax
 
 
 class MatchingHead(nn.Module):
@@ -44,23 +43,3 @@ class MatchingHead(nn.Module):
         pooled = F.relu(self.hid3(F.pad(hidden, (0, 1, 0, 1)))).mean((2, 3))
         logits = self.occ_out(F.relu(self.hid4(pooled)))
         return soft_argmax(heat[:, 0].float(), temperature), logits.float()
-
-
-def soft_argmax(heat: Tensor, temperature: float) -> Tensor:
-    """The mean position near the best cell, weighted by a softmax over all cells.
-
-    Args:
-        heat: ``float32 (N, h, w)``.
-        temperature: factor on it.
-
-    Returns:
-        ``(N, 2)`` cells, with (0, 0) the outer corner of the first one.
-    """
-    height, width = heat.shape[1:]
-    weights = (temperature * heat.flatten(1)).softmax(1)
-    best = weights.argmax(1)
-    cells = torch.arange(height * width, device=heat.device)
-    centres = torch.stack([cells % width, cells // width], 1) + 0.5
-    near = (centres[None] - centres[best][:, None]).square().sum(2) < _REACH**2
-    weights = weights * near
-    return (weights @ centres) / weights.sum(1, keepdim=True).clamp(min=1e-12)

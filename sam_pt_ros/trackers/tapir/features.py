@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,15 +50,6 @@ class Grids:
     def coarse(self) -> Tensor:
         """The map of stride 8."""
         return self.levels[1]
-
-
-def prepare(image: np.ndarray, device: torch.device) -> Tensor:
-    """An image ``uint8 (H, W, 3)`` as ``float32 (1, 3, H, W)``, -1 to 1, on a device."""
-    # PyTorch warns about read-only arrays, such as those that share a message's memory.
-    pixels = torch.from_numpy(image if image.flags.writeable else image.copy())
-    if device.type == "cuda":
-        pixels = pixels.pin_memory().to(device, non_blocking=True)
-    return pixels.permute(2, 0, 1)[None].to(torch.float32).div_(255).mul_(2).sub_(1)
 
 
 def resize(planes: Tensor, resolution: tuple[int, int]) -> Tensor:

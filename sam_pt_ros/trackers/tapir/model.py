@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.options.network import RANDOM
-from sam_pt_ros.trackers.tapir.features import COARSE, FINE, Grids, prepare, resize
+from sam_pt_ros.trackers.tapir.features import COARSE, FINE, Grids, resize
 from sam_pt_ros.trackers.tapir.network import (
     NEIGHBOURS,
     Resolution,
@@ -21,7 +21,13 @@ from sam_pt_ros.trackers.tapir.network import (
 )
 from sam_pt_ros.trackers.tapir.options import PUBLISHED, TapirOptions
 from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
-from sam_pt_ros.weights.networks import choose_device, load_weights, random_weights, reproducible
+from sam_pt_ros.weights.networks import (
+    choose_device,
+    load_weights,
+    random_weights,
+    reproducible,
+    to_planes,
+)
 
 _PRECISIONS = {
     "float32": (torch.float32, torch.float32),
@@ -73,7 +79,7 @@ class TapirModel:
         """The feature maps of a frame by resolution, cached in the frame."""
         found: tuple[Grids, ...] | None = frame.features.get(self._key)
         if found is None:
-            planes = prepare(frame.image, self.device)
+            planes = to_planes(frame.image, self.device)
             with reproducible(self.device):
                 found = tuple(
                     self.network.grids(resize(planes, resolution), self._kept_as)

@@ -1,0 +1,5 @@
+"""TAP-Net, which matches each query with every frame of a clip."""
+
+from sam_pt_ros.trackers.tapnet.tracker import TapNet
+
+__all__ = ["TapNet"]
