@@ -1,80 +1,110 @@
-"""Time of CoTracker per frame, by mode and number of points, beside the reference programs.
+"""Time of each tracker per frame, by number of points, beside the authors' programs.
 
-All of them track the same points through the same film with the same weights, in turns in one
-process: eight frames each, again and again. The first 16 frames are not counted. The references
-are measured where they can be imported: `cotracker` (facebookresearch/co-tracker) and
-`src.lite_tracker` (ImFusionGmbH/lite-tracker); PYTHONPATH may name checkouts of them.
+All trackers track the same points through the same film, in turns in one process, again and
+again. Those that answer frame by frame are shown eight frames in a turn, after 16 that are not
+counted; those that answer at the end of a clip are shown a clip of 16 frames. Networks have
+pseudo-random weights, which change nothing in the time; a program of the authors has the same
+ones. It is measured where it can be imported: `cotracker` (facebookresearch/co-tracker),
+`src.lite_tracker` (ImFusionGmbH/lite-tracker) and `tapnet` (google-deepmind/tapnet). PYTHONPATH
+may name checkouts of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 import tempfile
 import time
-from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.pipeline import read_clip
+from benchmarks.tracker_references import REFERENCES, WINDOW, Contestant, Reference
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import FrameHistory
 from sam_pt_ros.trackers import create_tracker
 
-WINDOW, TURN = 16, 8
+TURN = 8
 HISTORY = WINDOW + TURN
 SEED = 0
 
 
-class Contestant(ABC):
-    """A tracker that is shown the film, eight frames at a time."""
+@dataclass(frozen=True)
+class Entry:
+    """One of our trackers.
 
-    name: str
-    device: Any  # a torch.device
+    Attributes:
+        tracker: its name in the registry.
+        options: its options.
+        stages: attributes that are timed, as paths from the tracker, by the name of the stage.
+        weights: whether it has a network whose weights are random here.
+        scaled: whether images are scaled to an option ``model_resolution``.
+    """
 
-    @abstractmethod
-    def start(self, points: np.ndarray) -> None:
-        """Begin anew with ``(N, 2)`` points of the first frame."""
+    tracker: str
+    options: dict[str, Any] = field(default_factory=dict)
+    stages: dict[str, str] = field(default_factory=dict)
+    weights: bool = True
+    scaled: bool = False
 
-    @abstractmethod
-    def take(self, images: np.ndarray) -> None:
-        """Track through the next frames, ``uint8 (T, H, W, 3)``."""
 
-    @abstractmethod
-    def tracks(self) -> np.ndarray:
-        """Where the points were in the frames answered for so far, ``(T, N, 2)``."""
+_COTRACKER = {
+    "features": "_model.features_of",
+    "correlation": "_model.network.embed",
+    "transformer": "_model.network.update",
+}
+_TAPIR = {
+    "features": "_model.grids_of",
+    "first estimate": "_model.network.first_estimate",
+    "correlation": "_model.network._tokens",
+}
+
+ENTRIES: dict[str, Entry] = {
+    "lucas_kanade": Entry("lucas_kanade", weights=False),
+    "cotracker": Entry("cotracker", {"mode": "streaming"}, _COTRACKER, scaled=True),
+    "cotracker windowed": Entry("cotracker", {"mode": "windowed"}, _COTRACKER, scaled=True),
+    "tapir": Entry("tapir", stages={**_TAPIR, "mixer": "_model.network.torch_pips_mixer.step"}),
+    "tapir offline": Entry(
+        "tapir",
+        {"mode": "offline"},
+        {**_TAPIR, "mixer": "_model.network.torch_pips_mixer.forward"},
+        scaled=True,
+    ),
+    "tapnet": Entry(
+        "tapnet",
+        stages={"features": "_network.features", "matching": "_network.match"},
+        scaled=True,
+    ),
+}
+"""Our trackers by the name under which they are reported."""
 
 
 class Ours(Contestant):
-    """One of our modes. Its stages are timed in a turn of their own, with waits between them."""
+    """One of our trackers. Its stages are timed in a turn of their own, with waits between."""
 
-    def __init__(self, mode: str, options: argparse.Namespace, checkpoint: Path) -> None:
-        self.name = mode
-        self.tracker: Any = create_tracker(
-            "cotracker",
-            mode=mode,
-            checkpoint=str(checkpoint),
-            device=options.device,
-            precision=options.precision,
-            model_resolution=tuple(options.resolution),
-            max_points=100_000,
-        )
-        model = self.tracker._model
-        self.device = model.device
+    def __init__(self, name: str, device: Any, given: dict[str, Any]) -> None:
+        entry = ENTRIES[name]
+        self.name = name
+        self.device = device
+        options = dict(entry.options)
+        if entry.weights:
+            options |= {"device": str(device), "max_points": 100_000, **given}
+        self.tracker: Any = create_tracker(entry.tracker, **options)
+        self.at_end = self.tracker.lag(self.tracker.options) > WINDOW
         self.stages: dict[str, float] = defaultdict(float)
         self.timing = False
-        for stage, owner, name in (
-            ("features", model, "features_of"),
-            ("correlation", model.network, "embed"),
-            ("transformer", model.network, "update"),
-        ):
-            setattr(owner, name, self._timed(stage, getattr(owner, name)))
+        for stage, path in entry.stages.items():
+            *owners, last = path.split(".")
+            owner = self.tracker
+            for part in owners:
+                owner = getattr(owner, part)
+            setattr(owner, last, self._timed(stage, getattr(owner, last)))
 
     def start(self, points: np.ndarray) -> None:
         self.points = points
@@ -92,6 +122,8 @@ class Ours(Contestant):
                 answers = [self.tracker.recall(ids, 0) for _ in answers]
             self.found += [tracks.xy for tracks in answers]
             self.count += 1
+        if self.at_end:
+            self.found += [tracks.xy for tracks in self.tracker.flush()]
 
     def tracks(self) -> np.ndarray:
         return np.stack(self.found)
@@ -110,78 +142,6 @@ class Ours(Contestant):
         return timed
 
 
-class Predictor(Contestant):
-    """The authors' CoTrackerOnlinePredictor, given 16 frames for every 8 new ones."""
-
-    name = "cotracker_predictor"
-
-    def __init__(self, options: argparse.Namespace, checkpoint: Path) -> None:
-        import torch
-
-        module = importlib.import_module("cotracker.predictor")
-        self.device = torch.device(options.device)
-        self.model = module.CoTrackerOnlinePredictor(checkpoint=str(checkpoint)).to(self.device)
-        if tuple(options.resolution) != tuple(self.model.interp_shape):
-            raise UserError("the authors' predictor is made for 384x512 only")
-
-    def start(self, points: np.ndarray) -> None:
-        self.seen: np.ndarray = np.zeros(0)
-        self.queries = _queries(points, self.device)
-
-    def take(self, images: np.ndarray) -> None:
-        if len(self.seen) == 0:
-            self.model(_video(images, self.device), is_first_step=True, queries=self.queries)
-            self.seen = images
-        else:
-            self.seen = np.concatenate([self.seen, images])[-WINDOW:]
-        self.found, _ = self.model(_video(self.seen, self.device))
-
-    def tracks(self) -> np.ndarray:
-        found: np.ndarray = self.found[0].cpu().numpy()
-        return found
-
-
-class LiteTracker(Contestant):
-    """The authors' LiteTracker, frame by frame."""
-
-    name = "litetracker"
-
-    def __init__(self, options: argparse.Namespace, checkpoint: Path) -> None:
-        import torch
-
-        module = importlib.import_module("src.lite_tracker")
-        self.device = torch.device(options.device)
-        self.model = module.LiteTracker(model_resolution=tuple(options.resolution))
-        self.model.load_state_dict(torch.load(checkpoint, weights_only=True))
-        self.model.eval().to(self.device)
-
-    def start(self, points: np.ndarray) -> None:
-        self.model.reset()
-        self.queries = _queries(points, self.device)
-        self.found: list[np.ndarray] = []
-
-    def take(self, images: np.ndarray) -> None:
-        for image in images:
-            tracks = self.model(_video(image[None], self.device)[:, 0], self.queries)[0]
-            self.found.append(tracks.reshape(-1, 2).cpu().numpy())
-
-    def tracks(self) -> np.ndarray:
-        return np.stack(self.found)
-
-
-def _video(images: np.ndarray, device: Any) -> Any:
-    import torch
-
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2)[None].float()
-
-
-def _queries(points: np.ndarray, device: Any) -> Any:
-    import torch
-
-    rows = np.concatenate([np.zeros((len(points), 1), np.float32), points], 1)
-    return torch.from_numpy(rows)[None].to(device)
-
-
 def wait_for(device: Any) -> None:
     """Until a GPU has done what it was told to."""
     if device.type == "cuda":
@@ -190,31 +150,58 @@ def wait_for(device: Any) -> None:
         torch.cuda.synchronize(device)
 
 
-def random_checkpoint(folder: Path) -> Path:
-    """A file with pseudo-random weights."""
+def random_checkpoint(name: str, folder: Path) -> Path | None:
+    """A file with pseudo-random weights for a tracker that an authors' program also reads."""
     import torch
 
-    from sam_pt_ros.trackers.cotracker.model import random_cotracker_weights
-    from sam_pt_ros.trackers.cotracker.network import CoTrackerNetwork
+    path = folder / f"{name}.pt"
+    if path.exists():
+        return path
+    if name == "cotracker":
+        from sam_pt_ros.trackers.cotracker.model import random_cotracker_weights
+        from sam_pt_ros.trackers.cotracker.network import CoTrackerNetwork
 
-    path = folder / "random.pth"
-    torch.save(random_cotracker_weights(CoTrackerNetwork()), path)
+        torch.save(random_cotracker_weights(CoTrackerNetwork()), path)
+    elif name == "tapir":
+        from sam_pt_ros.trackers.tapir.model import random_tapir_weights
+        from sam_pt_ros.trackers.tapir.network import TapirNetwork
+
+        torch.save(random_tapir_weights(TapirNetwork()), path)
+    else:
+        return None
     return path
 
 
-def contestants(options: argparse.Namespace, checkpoint: Path) -> list[Contestant]:
-    """Our modes, and those of the references that can be imported."""
-    found: list[Contestant] = [Ours(mode, options, checkpoint) for mode in options.modes]
-    for kind in (Predictor, LiteTracker):
-        try:
-            found.append(kind(options, checkpoint))
-        except (ImportError, UserError) as error:
-            print(f"skipped: {kind.name} ({error})")
+def contestants(options: argparse.Namespace, folder: Path) -> list[Contestant]:
+    """Our trackers that are asked for, each with those of the references that can be imported."""
+    import torch
+
+    device = torch.device(options.device)
+    found: list[Contestant] = []
+    for name in options.trackers:
+        entry = ENTRIES[name]
+        given: dict[str, Any] = {}
+        checkpoint = random_checkpoint(entry.tracker, folder) if entry.weights else None
+        if checkpoint is not None:
+            given["checkpoint"] = str(checkpoint)
+        elif entry.weights:
+            given |= {"checkpoint": "random", "allow_random_weights": True}
+        if entry.tracker in ("cotracker", "tapir"):
+            given["precision"] = options.precision
+        if entry.scaled and options.resolution:
+            given["model_resolution"] = tuple(options.resolution)
+        found.append(Ours(name, device, given))
+        for reference in REFERENCES:
+            if reference.ours == name and checkpoint is not None and not options.resolution:
+                try:
+                    found.append(reference(device, checkpoint))
+                except ImportError as error:
+                    print(f"skipped: {reference.name} ({error})")
     return found
 
 
 def measure(
-    found: list[Contestant], film: np.ndarray, points: np.ndarray, turns: int
+    found: Sequence[Contestant], film: np.ndarray, points: np.ndarray, turns: int
 ) -> dict[str, list[float]]:
     """Milliseconds per frame of every turn, by contestant; they take turns."""
     times: dict[str, list[float]] = {each.name: [] for each in found}
@@ -222,33 +209,36 @@ def measure(
         each.start(points)
         each.take(film[:WINDOW])
     for turn in range(turns):
-        begin = WINDOW + turn * TURN
         for each in found:
+            images = film[:WINDOW]
+            if isinstance(each, Ours) and each.at_end:
+                each.start(points)
+            else:
+                images = film[WINDOW + turn * TURN :][:TURN]
             wait_for(each.device)
             start = time.perf_counter()
-            each.take(film[begin : begin + TURN])
+            each.take(images)
             wait_for(each.device)
-            times[each.name].append((time.perf_counter() - start) / TURN * 1e3)
+            times[each.name].append((time.perf_counter() - start) / len(images) * 1e3)
     return times
 
 
 def shares(each: Ours, film: np.ndarray) -> dict[str, float]:
     """The part that each stage takes of a turn more."""
     each.stages.clear()
+    if each.at_end:
+        each.start(each.points)
     each.timing = True
     start = time.perf_counter()
-    each.take(film[-TURN:])
+    each.take(film[:WINDOW] if each.at_end else film[-TURN:])
     spent = time.perf_counter() - start
     each.timing = False
     return {stage: seconds / spent for stage, seconds in each.stages.items()}
 
 
-def apart(found: list[Contestant], one: str, other: str) -> float | None:
+def apart(one: Contestant, other: Contestant) -> float:
     """By how many pixels two contestants differ at most, where both have answered."""
-    by_name = {each.name: each for each in found}
-    if one not in by_name or other not in by_name:
-        return None
-    a, b = by_name[one].tracks(), by_name[other].tracks()
+    a, b = one.tracks(), other.tracks()
     common = min(len(a), len(b))
     return float(np.abs(a[:common] - b[:common]).max())
 
@@ -260,26 +250,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--points", type=_counts, default=[16, 64, 256], help="numbers of points, e.g. 16,64"
     )
-    parser.add_argument("--modes", default="streaming,windowed", help="of ours")
     parser.add_argument(
-        "--turns", type=_count, default=3, help="of 8 frames, counted (default: 3)"
+        "--trackers",
+        type=_trackers,
+        default=list(ENTRIES),
+        help=f"some of: {','.join(ENTRIES)} (default: all)",
     )
+    parser.add_argument("--turns", type=_count, default=3, help="counted (default: 3)")
     parser.add_argument("--precision", default="float32", help="float32 (default), mixed, float16")
     parser.add_argument(
-        "--resolution", type=int, nargs=2, default=[384, 512], metavar=("H", "W"), help="model's"
+        "--resolution",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="of the models (default: as published; with others, no authors' programs)",
     )
-    parser.add_argument("--checkpoint", type=Path, help="weights (default: pseudo-random)")
     options = parser.parse_args(arguments)
-    options.modes = options.modes.split(",")
     try:
         import torch
 
         torch.set_num_threads(options.threads)
         film = np.stack(read_clip()[: WINDOW + TURN * (options.turns + 1)])
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            checkpoint = options.checkpoint or random_checkpoint(Path(folder))
-            found = contestants(options, checkpoint)
-            summary = run(found, film, options.points, options)
+            summary = run(contestants(options, Path(folder)), film, options)
     except (UserError, ImportError) as error:
         print(f"benchmarks.tracker: {error}", file=sys.stderr)
         return 2
@@ -297,9 +290,14 @@ def _counts(text: str) -> list[int]:
     return [_count(part) for part in text.split(",")]
 
 
-def run(
-    found: list[Contestant], film: np.ndarray, counts: list[int], options: argparse.Namespace
-) -> dict[str, Any]:
+def _trackers(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in ENTRIES]:
+        raise argparse.ArgumentTypeError(f"'{unknown[0]}' is none of {', '.join(ENTRIES)}")
+    return names
+
+
+def run(found: list[Contestant], film: np.ndarray, options: argparse.Namespace) -> dict[str, Any]:
     """Measure with each number of points, print a table, and sum up."""
     import torch
 
@@ -309,27 +307,30 @@ def run(
     speedup: dict[str, dict[str, float]] = defaultdict(dict)
     difference: dict[str, dict[str, float]] = defaultdict(dict)
     rng = np.random.default_rng(SEED)
-    print(f"{'points':>6}  {'':<22}{'ms per frame':>12}   share of its stages")
-    for count in counts:
+    by_name = {each.name: each for each in found}
+    print(f"{'points':>6}  {'':<24}{'ms per frame':>12}   share of its stages")
+    for count in options.points:
         points = rng.uniform((20, 20), (width - 20, height - 20), (count, 2)).astype(np.float32)
         times = measure(found, film, points, options.turns)
+        key = str(count)
         for each in found:
-            per_frame[each.name][str(count)] = float(np.median(times[each.name]))
+            per_frame[each.name][key] = float(np.median(times[each.name]))
             parts = shares(each, film) if isinstance(each, Ours) else {}
             if parts:
-                stages[each.name][str(count)] = parts
+                stages[each.name][key] = parts
             told = ", ".join(f"{stage} {share:.0%}" for stage, share in parts.items())
-            print(f"{count:>6}  {each.name:<22}{per_frame[each.name][str(count)]:>12.1f}   {told}")
-        for ours, theirs in (("windowed", "cotracker_predictor"), ("streaming", "litetracker")):
-            pixels = apart(found, ours, theirs)
-            if pixels is not None:
-                ratios = np.array(times[theirs]) / np.array(times[ours])
-                speedup[ours][str(count)] = float(np.median(ratios))
-                difference[ours][str(count)] = pixels
-                print(
-                    f"{count:>6}  {ours} is {speedup[ours][str(count)]:.2f} times as fast as "
-                    f"{theirs}; the tracks differ by {pixels:.1e} px at most"
-                )
+            print(f"{count:>6}  {each.name:<24}{per_frame[each.name][key]:>12.1f}   {told}")
+        for theirs in found:
+            if not isinstance(theirs, Reference):
+                continue
+            ours = by_name[theirs.ours]
+            ratios = np.array(times[theirs.name]) / np.array(times[ours.name])
+            speedup[ours.name][key] = float(np.median(ratios))
+            difference[ours.name][key] = apart(ours, theirs)
+            print(
+                f"{count:>6}  {ours.name} is {speedup[ours.name][key]:.2f} times as fast as "
+                f"{theirs.name}; the tracks differ by {difference[ours.name][key]:.1e} px at most"
+            )
     cuda = options.device.startswith("cuda")
     return {
         "benchmark": "tracker",
@@ -339,7 +340,7 @@ def run(
         "precision": options.precision,
         "resolution": options.resolution,
         "image": [height, width],
-        "weights": "random" if options.checkpoint is None else options.checkpoint.name,
+        "weights": "random",
         "turns": options.turns,
         "ms_per_frame": per_frame,
         "stages": stages,

@@ -136,32 +136,45 @@ def test_a_short_soak_has_outputs_in_order_and_a_plot(
 
 
 @pytest.mark.slow
-def test_tracker_gives_the_time_of_both_modes_and_their_stages(
+def test_trackers_are_timed_with_their_stages(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
     threads = torch.get_num_threads()
     try:
         asked = ["--points", "2,5", "--turns", "1", "--resolution", "64", "96"]
+        asked += ["--trackers", ",".join(STAGES)]
         assert tracker.main([*asked, "--threads", "2"]) == 0
     finally:
         torch.set_num_threads(threads)
     summary: Any = last_line(capsys)
-    for mode in ("streaming", "windowed"):
+    for name, stages in STAGES.items():
         for count in ("2", "5"):
-            assert summary["ms_per_frame"][mode][count] > 0
-            shares = summary["stages"][mode][count]
-            assert set(shares) == {"features", "correlation", "transformer"}
+            assert summary["ms_per_frame"][name][count] > 0
+            shares = summary["stages"].get(name, {}).get(count, {})
+            assert set(shares) == stages
             assert all(share > 0 for share in shares.values()) and sum(shares.values()) < 1.1
     assert (summary["device"], summary["threads"], summary["weights"]) == ("cpu", 2, "random")
+
+
+STAGES = {
+    "lucas_kanade": set(),
+    "cotracker": {"features", "correlation", "transformer"},
+    "cotracker windowed": {"features", "correlation", "transformer"},
+    "tapir": {"features", "first estimate", "correlation", "mixer"},
+    "tapir offline": {"features", "first estimate", "correlation", "mixer"},
+    "tapnet": {"features", "matching"},
+}
+"""Stages that are timed by tracker."""
 
 
 def test_tracker_refuses_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
     assert tracker.main(["--device", "cuda:99"]) == 2
     assert "benchmarks.tracker: the device 'cuda:99' is not available" in capsys.readouterr().err
-    assert tracker.main(["--checkpoint", "nowhere.pth"]) == 2
-    assert "nowhere.pth does not exist" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        tracker.main(["--trackers", "nothing"])
+    assert "'nothing' is none of lucas_kanade" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def _loaded(options: TapirOptions) -> TapirNetwork:
     make = partial(TapirNetwork, iterations=options.iterations, temperature=options.temperature)
     if options.checkpoint == RANDOM:
         network = make()
-        network.load_state_dict(random_weights(network, heads=("linear_1", "hid2")))
+        network.load_state_dict(random_tapir_weights(network))
         return network
     asked = options.checkpoint or PUBLISHED[options.mode]
     path = find_checkpoint(asked, options.checkpoint_sha256)
@@ -123,6 +123,11 @@ def _loaded(options: TapirOptions) -> TapirNetwork:
     network = make(_levels(state), any(name.startswith("extra_convs.") for name in state))
     load_weights(network, state, path, "TAPIR or BootsTAPIR")
     return network
+
+
+def random_tapir_weights(network: TapirNetwork) -> dict[str, Tensor]:
+    """Weights for tests, the same in every run. Points go anywhere."""
+    return random_weights(network, heads=("linear_1", "hid2"))
 
 
 def _levels(state: Mapping[str, Tensor]) -> int:
