@@ -46,7 +46,10 @@ ROS_EXCEPTIONS = {
 
 TORCH = ("torch", "torchvision", "timm", "mobile_sam", "segment_anything*")
 
-WITHOUT_TORCH = ("cli", "pipeline", "segmenters.sam", "track_node", "trackers.cotracker")
+WITHOUT_TORCH = (
+    *("cli", "pipeline", "segmenters.sam", "track_node"),
+    *("trackers.cotracker", "trackers.pips", "trackers.pips_plus_plus"),
+)
 WITHOUT_ROS = ("cli", "configuration", "pipeline")
 """Modules that must be importable if PyTorch or ROS is not installed."""
 
