@@ -200,8 +200,7 @@ class StreamingPips(Pips):
         if (self._chains.starts[rows] > index).any():
             raise KeyError(f"some of the points were added after frame {index}")
         tracks = self._tracks(rows, index).select(ids)
-        if index == self._frames.newest.index:
-            self._waiting[rows] = False
+        self._waiting &= self._chains.nexts < self._frames.newest.index - DELAY
         return tracks
 
     def _answers_until(self, index: int) -> list[PointTracks]:

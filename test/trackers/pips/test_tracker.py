@@ -267,9 +267,12 @@ def test_late_points_are_tracked_only_as_far_as_they_are_asked_for() -> None:
     assert max(first for first, _ in stream.tracker._model.windows) < 6
     stream.to(31)
     assert len(stream.answers[25]) == 0
-    stream.tracker.recall(added, 31)
+    stream.tracker.recall(added, 12)
     stream.to(32)
-    assert stream.answers[26].ids.tolist() == added.tolist()
+    assert len(stream.answers[26]) == 0
+    assert stream.tracker.tracks_of(added, stream.answers[26]).ids.tolist() == added.tolist()
+    stream.to(33)
+    assert stream.answers[27].ids.tolist() == added.tolist(), "they have caught up"
 
 
 @pytest.mark.usefixtures("fake")
