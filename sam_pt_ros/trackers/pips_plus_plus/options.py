@@ -22,7 +22,11 @@ ADDRESS = (
 
 @dataclass(frozen=True)
 class PipsPlusPlusOptions(NetworkOptions):
-    """Options of :class:`~sam_pt_ros.trackers.pips_plus_plus.PipsPlusPlus`."""
+    """Options of :class:`~sam_pt_ros.trackers.pips_plus_plus.PipsPlusPlus`.
+
+    There is no threshold of visibility: the model does not say where points are visible, so all
+    are, everywhere.
+    """
 
     owner: ClassVar[str] = "tracker 'pips_plus_plus'"
 
@@ -34,7 +38,7 @@ class PipsPlusPlusOptions(NetworkOptions):
     chunk: int = option(
         128,
         "Frames that are tracked together. A clip that is longer is tracked in chunks, each of "
-        "which begins with the last frame of the one before.",
+        "which begins with the last frame of the one before. All points count as visible.",
         minimum=2,
         maximum=10000,
     )

@@ -230,6 +230,41 @@ def test_recall_is_as_if_the_stream_ended_now(newest: int) -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_recall_after_every_frame_is_as_if_the_stream_ended_there() -> None:
+    stream, ids = shown(streaming(), 7, rows=[0, 1, 2, 3, 4])
+    for newest in range(8, 24):
+        stream.to(newest)
+        found = stream.tracker.recall(ids[:5], newest)
+        assert np.array_equal(found.xy, whole(newest + 1).xy[newest, :5])
+        if newest == 12:  # what is known for the time being changes with the points
+            extra = stream.add(QUERIES[:1, 1:], 10)
+            assert stream.tracker.recall(extra, newest).ids.tolist() == extra.tolist()
+            stream.tracker.remove_points(extra)
+            ids[:2] = stream.tracker.replace_points(
+                ids[:2], whole(13).xy[7, :2], stream.history.at(7)
+            )
+            replaced = stream.tracker.recall(ids[:2], newest)
+            stream.tracker.remove_points(ids[:2])
+            ids[:2] = stream.add(QUERIES[:2, 1:], 0)
+            again = stream.tracker.recall(ids[:2], newest)
+            assert not np.array_equal(again.xy, replaced.xy)
+            assert np.array_equal(again.xy, whole(newest + 1).xy[newest, :2])
+
+
+@pytest.mark.usefixtures("fake")
+def test_queries_need_not_be_in_order() -> None:
+    order = np.random.default_rng(5).permutation(len(QUERIES))
+    for mode in MODES:
+        found = track_video(create_tracker("pips", mode=mode), CLIP, QUERIES[order])
+        after = asked(QUERIES[order], 40)
+        assert np.array_equal(found.xy[after], whole().xy[:, order][after])
+    made: Any = create_tracker("pips")
+    frames = [Frame(image, index, index) for index, image in enumerate(CLIP)]
+    one, other = made._solve(frames, QUERIES), made._solve(frames, QUERIES[order])
+    assert np.array_equal(one.xy[:, order], other.xy)
+
+
+@pytest.mark.usefixtures("fake")
 def test_a_point_is_exactly_where_it_was_put() -> None:
     stream, ids = shown(streaming(), 7)
     tracks = stream.tracker.recall(ids[3:5], 7)
