@@ -211,6 +211,8 @@ def test_tracks_are_six_frames_late_and_final() -> None:
     stream.end()
     assert sorted(stream.answers) == list(range(31))
     assert stream.tracker.flush() == []
+    stream.to(39).end()  # it goes on, and no frame is answered twice
+    assert sorted(stream.answers) == list(range(40))
 
 
 @pytest.mark.usefixtures("fake")
@@ -308,6 +310,20 @@ def test_late_points_are_tracked_only_as_far_as_they_are_asked_for() -> None:
     assert stream.tracker.tracks_of(added, stream.answers[26]).ids.tolist() == added.tolist()
     stream.to(33)
     assert stream.answers[27].ids.tolist() == added.tolist(), "they have caught up"
+
+
+@pytest.mark.usefixtures("fake")
+def test_no_window_is_computed_twice() -> None:
+    stream, ids = shown(streaming(), 30, rows=[0])
+    added = stream.add(QUERIES[1:2, 1:], 2, late=True)
+    windows = stream.tracker._model.windows
+    windows.clear()
+    stream.tracker.recall(ids[:1], 30)
+    count = len(windows)
+    for index in (24, 27, 30, 29, 30):
+        stream.tracker.recall(added, index)
+    firsts = [first for first, _ in windows[count:]]
+    assert count > 0 and len(set(firsts)) == len(firsts)
 
 
 @pytest.mark.usefixtures("fake")
