@@ -47,12 +47,8 @@ ROS_EXCEPTIONS = {
 TORCH = ("torch", "torchvision", "timm", "mobile_sam", "segment_anything*")
 
 WITHOUT_TORCH = (
-    "cli",
-    "pipeline",
-    "segmenters.sam",
-    "track_node",
-    "trackers.cotracker",
-    "trackers.tapir",
+    *("cli", "pipeline", "segmenters.sam", "track_node"),
+    *sorted(f"trackers.{path.parent.name}" for path in SOURCE.glob("trackers/*/__init__.py")),
 )
 WITHOUT_ROS = ("cli", "configuration", "pipeline")
 """Modules that must be importable if PyTorch or ROS is not installed."""

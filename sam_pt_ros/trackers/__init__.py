@@ -25,6 +25,8 @@ trackers: Registry[PointTracker] = Registry(
     {
         "cotracker": "sam_pt_ros.trackers.cotracker:CoTracker",
         "lucas_kanade": "sam_pt_ros.trackers.lucas_kanade:LucasKanade",
+        "pips": "sam_pt_ros.trackers.pips:Pips",
+        "pips_plus_plus": "sam_pt_ros.trackers.pips_plus_plus:PipsPlusPlus",
         "tapir": "sam_pt_ros.trackers.tapir:Tapir",
         "tapnet": "sam_pt_ros.trackers.tapnet:TapNet",
     },

@@ -60,6 +60,8 @@ class Checkpoint:
         return "-NC" not in self.licence
 
 
+_STATE_KEYS = ("model", "model_state_dict", "state_dict")  # of a state dict among other things
+
 HASH_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 """Names of the hash algorithms in messages."""
 
@@ -113,6 +115,17 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "Apache-2.0",
         rough_size=33_600_000,
         md5="b8a1ad6eab94ce53be3ce870ed829552",
+    ),
+    # The authors' page on Hugging Face names the file and its rounded size. SAM-PT lists the MD5.
+    # PIPS++ has no entry: its weights are published only within an archive.
+    "pips": Checkpoint(
+        "model-000200000.pth",
+        "https://huggingface.co/aharley/pips/resolve/main/model-000200000.pth",
+        None,
+        None,
+        "MIT",
+        rough_size=344_000_000,
+        md5="9f34c4cd5d6f54cb11e1911841ac702c",
     ),
     # Hashes pinned by micro_sam and by an extension of 3D Slicer. The authors publish none, but
     # the file names end in the first digits of the MD5. Sizes from the lists of several projects.
@@ -332,7 +345,8 @@ def file_digest(path: Path, algorithm: str) -> str:
 def read_state_dict(path: Path) -> dict[str, Any]:
     """Read the tensors of a checkpoint by name, on the CPU. Nothing in the file is executed.
 
-    The file holds the state dict itself or a dictionary with it under the key ``model``.
+    The file holds the state dict itself or a dictionary with it under the key ``model``,
+    ``model_state_dict`` or ``state_dict``.
 
     Raises:
         UserError: the file cannot be read, or is not a checkpoint.
@@ -349,8 +363,10 @@ def read_state_dict(path: Path) -> dict[str, Any]:
             f"{path}: not a PyTorch checkpoint, or damaged, or it contains more than tensors "
             f"({path.stat().st_size:,} bytes)"
         ) from error
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
+    for key in _STATE_KEYS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
     if not isinstance(content, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor)
         for name, value in content.items()

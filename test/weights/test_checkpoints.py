@@ -141,7 +141,13 @@ def test_a_file_given_by_its_path_may_be_any_or_a_certain_one(tmp_path: Path) ->
 def test_a_state_dict_may_be_bare_or_wrapped(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
     state = {"a": torch.ones(2)}
-    for content in (state, {"model": state}, {"model": state, "epoch": 3}):
+    for content in (
+        state,
+        {"model": state},
+        {"model": state, "epoch": 3},
+        {"model_state_dict": state, "optimizer_state_dict": {"state": {0: torch.ones(1)}}},
+        {"state_dict": state, "epoch": 3},
+    ):
         torch.save(content, tmp_path / "file.pth")
         found = read_state_dict(tmp_path / "file.pth")
         assert list(found) == ["a"] and torch.equal(found["a"], state["a"])

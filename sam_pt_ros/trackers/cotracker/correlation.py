@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam_pt_ros.trackers.cotracker.features import LEVELS, Pyramid
+from sam_pt_ros.trackers.feature_maps import LEVELS, Pyramid, cells_around, gather, interpolate
 
 RADIUS = 3
 """Radius of the compared neighbourhood, in cells of each level."""
@@ -32,7 +32,7 @@ def sample_support(pyramid: Pyramid, xy: Tensor) -> Tensor:
     levels = []
     for level, features in enumerate(pyramid.levels):
         cells, fraction = _neighbourhood(features, xy / 2**level)
-        levels.append(_interpolate(cells, fraction))
+        levels.append(interpolate(cells, fraction))
     return torch.stack(levels, 1)
 
 
@@ -53,7 +53,7 @@ def correlate(pyramid: Pyramid, xy: Tensor, support: Tensor) -> Tensor:
         # Interpolation and the dot product commute. Interpolating the products is cheaper, because
         # there are fewer of them than features.
         products = cells.flatten(1, 2) @ support[:, level].transpose(1, 2)
-        levels.append(_interpolate(products.unflatten(1, (_SIDE + 1, -1)), fraction).flatten(1))
+        levels.append(interpolate(products.unflatten(1, (_SIDE + 1, -1)), fraction).flatten(1))
     return torch.stack(levels, 1)
 
 
@@ -69,21 +69,8 @@ def _neighbourhood(features: Tensor, xy: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Cells ``(N, 8, 8, 128)``, x before y; the fractional part of the positions, ``(N, 2)``.
     """
-    height, width = features.shape[:2]
-    corner = xy.floor()
-    steps = torch.arange(-RADIUS, RADIUS + 2, device=xy.device)
-    columns, rows = (corner.long()[:, :, None] + steps).unbind(1)
-    columns, rows = columns.clamp(0, width - 1), rows.clamp(0, height - 1)
-    cells = rows[:, None, :] * width + columns[:, :, None]
-    found = features.flatten(0, 1).index_select(0, cells.flatten())
-    return found.view(*cells.shape, -1).float(), xy - corner
-
-
-def _interpolate(cells: Tensor, fraction: Tensor) -> Tensor:
-    """Interpolate bilinearly: ``(N, 8, 8, C)``, with fractions ``(N, 2)``, to ``(N, 49, C)``."""
-    x, y = fraction[:, :, None, None, None].unbind(1)
-    cells = torch.lerp(cells[:, :-1], cells[:, 1:], x)
-    return torch.lerp(cells[:, :, :-1], cells[:, :, 1:], y).flatten(1, 2)
+    columns, rows, fraction = cells_around(xy, RADIUS)
+    return gather(features, columns, rows), fraction
 
 
 class CorrelationMlp(nn.Module):

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from sam_pt_ros.trackers.cotracker.correlation import NEIGHBOURS, sample_support
-from sam_pt_ros.trackers.cotracker.features import CHANNELS, LEVELS, Pyramid
 from sam_pt_ros.trackers.cotracker.network import CoTrackerNetwork
+from sam_pt_ros.trackers.feature_maps import LEVELS, Pyramid
+from sam_pt_ros.trackers.residual import CHANNELS
 
 TRACK = 4
 """Numbers of a track in a frame: x and y in cells, visibility logit, confidence logit."""

@@ -14,11 +14,12 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, SeenFrames
 from sam_pt_ros.options.network import RANDOM
 from sam_pt_ros.trackers.cotracker.engine import Engine
-from sam_pt_ros.trackers.cotracker.features import STRIDE, Pyramid, prepare
+from sam_pt_ros.trackers.cotracker.features import STRIDE, prepare
 from sam_pt_ros.trackers.cotracker.network import WINDOW, CoTrackerNetwork, time_embedding
 from sam_pt_ros.trackers.cotracker.options import CoTrackerOptions
 from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
 from sam_pt_ros.trackers.cotracker.windowed import WindowedEngine
+from sam_pt_ros.trackers.feature_maps import Pyramid
 from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
 from sam_pt_ros.weights.networks import choose_device, load_weights, random_weights, reproducible
 

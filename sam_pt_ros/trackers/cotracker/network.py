@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam_pt_ros.trackers.cotracker.correlation import CORRELATION_WIDTH, CorrelationMlp, correlate
-from sam_pt_ros.trackers.cotracker.features import FeatureNetwork, Pyramid
+from sam_pt_ros.trackers.cotracker.features import FeatureNetwork
 from sam_pt_ros.trackers.cotracker.transformer import FREQUENCIES, TOKEN_WIDTH, UpdateTransformer
+from sam_pt_ros.trackers.feature_maps import Pyramid
 
 WINDOW = 16
 """Frames that the transformer sees at once."""

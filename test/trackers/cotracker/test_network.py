@@ -13,13 +13,14 @@ from support.golden_files import golden_arrays
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
 from sam_pt_ros.trackers.cotracker.correlation import correlate, sample_support  # noqa: E402
-from sam_pt_ros.trackers.cotracker.enlarged import EnlargedConvolution  # noqa: E402
-from sam_pt_ros.trackers.cotracker.features import Pyramid, prepare  # noqa: E402
+from sam_pt_ros.trackers.cotracker.features import prepare  # noqa: E402
 from sam_pt_ros.trackers.cotracker.network import (  # noqa: E402
     CoTrackerNetwork,
     motion,
     time_embedding,
 )
+from sam_pt_ros.trackers.enlarged import EnlargedConvolution  # noqa: E402
+from sam_pt_ros.trackers.feature_maps import Pyramid  # noqa: E402
 
 INNER = 1e-4  # the tolerance that the golden files suggest
 CASES = [
