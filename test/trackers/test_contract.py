@@ -6,7 +6,7 @@ from typing import Any
 
 from sam_pt_ros.testing import TrackerContract
 from sam_pt_ros.trackers import PointTracker, create_tracker
-from support import cotracker_golden, tapir_golden, tapnet_golden
+from support import cotracker_golden, pips_golden, tapir_golden, tapnet_golden
 
 
 class TestLucasKanade(TrackerContract):
@@ -38,6 +38,37 @@ class TestTapNet(TrackerContract):
 
     def new_tracker(self, **options: Any) -> PointTracker:
         return tapnet_golden.tracker(**options)
+
+
+class TestStreamingPips(TrackerContract):
+    network = True
+    frames = 9
+    tolerance = 1e-2  # waves in its input multiply rounding errors by thousands
+    spare_frames = 9  # a window
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return pips_golden.tracker("pips", mode="streaming", iterations=1, **options)
+
+
+class TestOfflinePips(TrackerContract):
+    network = True
+    frames = 9
+    tolerance = 1e-2
+    keeps_clip = True
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return pips_golden.tracker("pips", mode="offline", iterations=1, **options)
+
+
+class TestPipsPlusPlus(TrackerContract):
+    network = True
+    size = (128, 128)
+    frames = 9
+    tolerance = 1e-2
+    keeps_clip = True
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return pips_golden.tracker("pips_plus_plus", iterations=1, **options)
 
 
 class TestStreamingCoTracker(TrackerContract):

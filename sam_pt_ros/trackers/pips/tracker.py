@@ -20,8 +20,7 @@ from sam_pt_ros.trackers.whole_clip import WholeClipTracker
 class Pips(PointTracker):
     """PIPS (arXiv 2204.04153), whose windows are chained by the rules of SAM-PT.
 
-    Points do not influence each other. The features of a frame are computed once. Making a
-    ``Pips`` makes one of the two subclasses, according to the option ``mode``.
+    Points do not influence each other. The features of a frame are computed once.
 
     Raises:
         UserError: PyTorch is not installed, the device is not available, or the checkpoint is
@@ -30,9 +29,9 @@ class Pips(PointTracker):
 
     Options = PipsOptions
 
-    def __new__(cls, options: PipsOptions) -> Pips:
-        kinds: dict[str, type[Pips]] = {"offline": OfflinePips, "streaming": StreamingPips}
-        return super().__new__(kinds[options.mode] if cls is Pips else cls)
+    @classmethod
+    def create(cls, options: PipsOptions) -> PointTracker:
+        return (OfflinePips if options.mode == "offline" else StreamingPips)(options)
 
     def __init__(self, options: PipsOptions) -> None:
         with needs_torch(options.owner):
