@@ -32,6 +32,7 @@ class AnalyticModel:
     def fields(self, before: Frame, after: Frame, both: bool) -> tuple[Field, Field | None]:
         flow = golden_module("trackers/stand_ins").flow
         a, b = before.index, after.index
+        assert a < b, "flows are cached in the newer frame"
         self.asked.append((a, b, both))
         there = Field(flow(a, b, *before.size), UNIT)
         return there, Field(flow(b, a, *before.size), UNIT) if both else None

@@ -212,6 +212,13 @@ def test_images_are_scaled_and_padded(
         assert torch.allclose(inner, wanted, atol=1e-6)
 
 
+def test_the_scale_is_that_of_each_axis() -> None:
+    first, second = frames(2, 101, 150)
+    forward, _ = tracker(working_size=75, **RANDOM)._model.fields(first, second, False)
+    assert forward.flow.shape == (2, 50, 75)
+    assert forward.scale == pytest.approx([0.5, 50 / 101])
+
+
 @pytest.mark.parametrize("size", [(40, 60), (131, 140), (300, 200)])
 def test_any_size_is_tracked(size: tuple[int, int]) -> None:
     clip = np.stack([frame.image for frame in frames(3, *size)])
