@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_HYPOTHESES = 200  # pairs of matches that are tried for each point
 _SHORTEST = 0.5  # distance of a pair, as a share of the largest distance from the point
 _SMALLEST, _LARGEST = 0.5, 2.0  # change of scale from one frame to another
 _REFINEMENTS = 2
@@ -53,8 +52,8 @@ Likeness = Callable[[np.ndarray], np.ndarray]
 def fit(matches: Matches, likeness: Likeness, reach: float, tolerance: float) -> Fits:
     """Fit a similarity transform (shift, rotation, scale) to the matches around each point.
 
-    Pairs of matches give hypotheses, as in RANSAC (Fischler and Bolles 1981), but the same ones
-    in every run. At the edge of a thing, some matches follow the thing and others what is behind
+    Every pair of matches gives a hypothesis, so this is RANSAC (Fischler and Bolles 1981) without
+    chance. At the edge of a thing, some matches follow the thing and others what is behind
     it: so the likeness of the place decides as well as the number of matches that agree. The best
     hypothesis is refined by weighted least squares.
 
@@ -71,7 +70,7 @@ def fit(matches: Matches, likeness: Likeness, reach: float, tolerance: float) ->
     z, w = (_complex(each) for each in (matches.offsets, matches.places))
     nearness = np.exp(-0.5 * (np.abs(z) / reach) ** 2)
     weights = matches.scores * nearness
-    first, second = _pairs(number)
+    first, second = np.triu_indices(number, 1)
     step = z[:, second] - z[:, first]
     known = weights > 0
     usable = known[:, first] & known[:, second]
@@ -100,14 +99,6 @@ def _complex(xy: np.ndarray) -> np.ndarray:
 
 def _pixels(z: np.ndarray) -> np.ndarray:
     return np.stack([z.real, z.imag], -1)
-
-
-def _pairs(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """The matches of each pair, ``int64 (P,)`` both; all pairs, or a selection."""
-    first, second = np.triu_indices(number, 1)
-    # Drawn, because of places on a grid, pairs in a regular selection would be alike.
-    chosen = np.random.default_rng(0).permutation(len(first))[:_HYPOTHESES]
-    return first[chosen], second[chosen]
 
 
 def _closeness(
