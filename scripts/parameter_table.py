@@ -48,6 +48,8 @@ def groups() -> Iterator[tuple[str, str, Iterator[OptionSpec]]]:
     for title, registry, name in (
         ("Tracker `lucas_kanade`", trackers, "lucas_kanade"),
         ("Tracker `cotracker`", trackers, "cotracker"),
+        ("Tracker `raft`", trackers, "raft"),
+        ("Tracker `matching`", trackers, "matching"),
         ("Segmenter `classical`", segmenters, "classical"),
         ("Segmenter `mobile_sam` and its family", segmenters, "mobile_sam"),
     ):
