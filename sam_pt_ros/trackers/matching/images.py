@@ -18,21 +18,27 @@ _BLUR = 7  # side of the square whose mean colour is that of its middle, scaled 
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """A frame, scaled for a matcher.
+    """How a frame is scaled for a matcher, and its colours.
 
     Attributes:
-        image: RGB ``uint8 (h, w, 3)``, sides multiples of 32.
-        blurred: ``uint8 (h, w, 3)``, mean colours around every pixel.
+        blurred: RGB ``uint8 (h, w, 3)``, mean colours around every scaled pixel.
         scale: ``float64 (2,)``, scaled pixels per image pixel, in x and y.
     """
 
-    image: np.ndarray
     blurred: np.ndarray
     scale: np.ndarray
 
     @classmethod
-    def of(cls, frame: Frame, working_size: int) -> Scaled:
-        """Scale a frame; ``working_size`` 0: only to multiples of 32."""
+    def of(cls, frame: Frame, working_size: int) -> tuple[Scaled, np.ndarray]:
+        """Scale a frame.
+
+        Args:
+            frame: the frame.
+            working_size: longer side, in pixels; 0: only to multiples of 32.
+
+        Returns:
+            What is kept of it; the scaled image, RGB ``uint8 (h, w, 3)``.
+        """
         factor = min(working_size / max(frame.size), _MOST_ENLARGED) if working_size else 1.0
         height, width = (
             max(MULTIPLE, int(side * factor + 1e-6) // MULTIPLE * MULTIPLE) for side in frame.size
@@ -43,12 +49,12 @@ class Scaled:
             image = cv2.resize(image, (width, height), interpolation=how)
         blurred = cv2.blur(image, (_BLUR, _BLUR), borderType=cv2.BORDER_REPLICATE)
         scale = np.array([width / frame.width, height / frame.height])
-        return cls(image, blurred, scale)
+        return cls(blurred, scale), image
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in scaled pixels."""
-        return int(self.image.shape[0]), int(self.image.shape[1])
+        return int(self.blurred.shape[0]), int(self.blurred.shape[1])
 
     @property
     def pixel(self) -> float:

@@ -61,7 +61,7 @@ class _Kept:
     Attributes:
         index: the frame's index.
         scaled: the frame as the network sees it, h x w pixels.
-        grey: ``float32 (h, w)``, 0 to 1.
+        grey: ``uint8 (h, w)``.
         matched: matches of earlier frames with this one, by their indices: ``float32 (M, 2)``
             image pixels each, there and here.
     """
@@ -144,8 +144,8 @@ class PairMatcher(Matcher):
         """What is kept of a frame, cached in the frame."""
         found: _Kept | None = frame.features.get(self._key)
         if found is None:
-            scaled = Scaled.of(frame, self._working_size)
-            grey = (scaled.image @ np.array(_GREY, np.float32) / 255).astype(np.float32)
+            scaled, image = Scaled.of(frame, self._working_size)
+            grey = np.rint(image @ np.array(_GREY, np.float32)).astype(np.uint8)
             found = _Kept(frame.index, scaled, grey)
             frame.features[self._key] = found
         return found
@@ -155,7 +155,8 @@ class PairMatcher(Matcher):
         """Places in both frames, ``float32 (M, 2)`` image pixels each."""
         found = after.matched.get(before.index)
         if found is None:
-            pair = torch.from_numpy(np.stack([before.grey, after.grey])).to(self._device)
+            both = torch.from_numpy(np.stack([before.grey, after.grey])).to(self._device)
+            pair = both.float() / 255
             with reproducible(self._device):
                 answer = self.network(pair[None, :, None].expand(-1, -1, 3, -1, -1))
             sizes = [each.scaled.size for each in (before, after)]

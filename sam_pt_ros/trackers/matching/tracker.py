@@ -18,7 +18,7 @@ _NEAR = 4.0  # distance of two places that count as the same, scaled pixels
 _TRUSTED = 0.7  # share from which on a match with the query corrects the drift
 _LOST = 0.25  # share times likeness below which the query is asked, too
 _RENEWED = 0.85, 0.7  # share and likeness below which a newer reference is wanted, ...
-_RENEWABLE = 0.6, 0.6  # ... and those from which on it is taken: less may be partly hidden
+_RENEWABLE = 0.5, 0.5  # ... and those from which on it is taken: less may be partly hidden
 
 
 @dataclass(eq=False)

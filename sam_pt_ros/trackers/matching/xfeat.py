@@ -117,10 +117,9 @@ class XFeatMatcher(Matcher):
         """The features of a frame, cached in the frame."""
         found: FeatureMap | None = frame.features.get(self._key)
         if found is None:
-            scaled = Scaled.of(frame, self._working_size)
+            scaled, image = Scaled.of(frame, self._working_size)
             # PyTorch warns about read-only arrays, such as those that share a message's memory.
-            writeable = scaled.image.flags.writeable
-            pixels = torch.from_numpy(scaled.image if writeable else scaled.image.copy())
+            pixels = torch.from_numpy(image if image.flags.writeable else image.copy())
             planes = pixels.to(self._device).permute(2, 0, 1)[None].float()
             with reproducible(self._device):
                 cells = F.normalize(self._network(planes)[0][0], dim=0)

@@ -38,7 +38,7 @@ class Field:
         left, top = (np.clip(corner, -1, [width, height]).astype(np.int64)).T
         columns = np.clip([left, left + 1], 0, width - 1)
         rows = np.clip([top, top + 1], 0, height - 1)
-        flow = self.flow.astype(np.float64, copy=False)
+        flow = self.flow
         above = flow[:, rows[0], columns[0]] * (1 - x) + flow[:, rows[0], columns[1]] * x
         below = flow[:, rows[1], columns[0]] * (1 - x) + flow[:, rows[1], columns[1]] * x
         found: np.ndarray = (above * (1 - y) + below * y).T / self.scale
