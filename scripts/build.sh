@@ -117,7 +117,7 @@ build_package() {
 
 add_torch() {
   local made_from
-  made_from=$(sha256sum requirements/torch.txt | cut -d' ' -f1)
+  made_from=$(cat requirements/torch.txt requirements/matching.txt | sha256sum | cut -d' ' -f1)
   if [ "$(cat "$venv/.torch-from" 2>/dev/null)" = "$made_from" ]; then
     return
   fi
@@ -126,6 +126,11 @@ add_torch() {
     --constraint requirements/lock.txt --requirement requirements/torch.txt >build/pip.txt 2>&1 || {
     tail -n 15 build/pip.txt >&2
     fail "PyTorch could not be installed; all of pip's output is in build/pip.txt"
+  }
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps \
+    --requirement requirements/matching.txt >build/pip.txt 2>&1 || {
+    tail -n 15 build/pip.txt >&2
+    fail "XFeat and transformers could not be installed; all of pip's output is in build/pip.txt"
   }
   printf '%s\n' "$made_from" >"$venv/.torch-from"
 }

@@ -48,6 +48,12 @@ def groups() -> Iterator[tuple[str, str, Iterator[OptionSpec]]]:
     for title, registry, name in (
         ("Tracker `lucas_kanade`", trackers, "lucas_kanade"),
         ("Tracker `cotracker`", trackers, "cotracker"),
+        ("Tracker `tapir`", trackers, "tapir"),
+        ("Tracker `tapnet`", trackers, "tapnet"),
+        ("Tracker `pips`", trackers, "pips"),
+        ("Tracker `pips_plus_plus`", trackers, "pips_plus_plus"),
+        ("Tracker `raft`", trackers, "raft"),
+        ("Tracker `matching`", trackers, "matching"),
         ("Segmenter `classical`", segmenters, "classical"),
         ("Segmenter `mobile_sam` and its family", segmenters, "mobile_sam"),
     ):

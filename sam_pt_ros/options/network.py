@@ -63,14 +63,21 @@ class NetworkOptions:
 
 
 @contextmanager
-def needs_torch(owner: str) -> Iterator[None]:
-    """Around imports of modules that need PyTorch: UserError for ``owner`` if it is missing."""
+def needs_torch(owner: str, *also: str) -> Iterator[None]:
+    """Around imports of modules that need PyTorch: UserError for ``owner`` if it is missing.
+
+    Args:
+        owner: owner of the options, for the message.
+        also: other packages that the modules need, by the names with which they are imported.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name not in ("torch", *also):
             raise
+        missing = "PyTorch" if error.name == "torch" else error.name
+        packages = " ".join(["torch", *also]).replace("_", "-")
         raise UserError(
-            f"the {owner} needs PyTorch; run `pip install torch`, or `make torch` in the source "
-            "folder"
+            f"the {owner} needs {missing}; run `pip install {packages}`, or `make torch` in the "
+            "source folder"
         ) from error

@@ -25,8 +25,10 @@ trackers: Registry[PointTracker] = Registry(
     {
         "cotracker": "sam_pt_ros.trackers.cotracker:CoTracker",
         "lucas_kanade": "sam_pt_ros.trackers.lucas_kanade:LucasKanade",
+        "matching": "sam_pt_ros.trackers.matching:Matching",
         "pips": "sam_pt_ros.trackers.pips:Pips",
         "pips_plus_plus": "sam_pt_ros.trackers.pips_plus_plus:PipsPlusPlus",
+        "raft": "sam_pt_ros.trackers.raft:Raft",
         "tapir": "sam_pt_ros.trackers.tapir:Tapir",
         "tapnet": "sam_pt_ros.trackers.tapnet:TapNet",
     },

@@ -23,10 +23,13 @@ class Checkpoint:
         file: file name.
         address: URL at which its authors publish it.
         size: exact size in bytes; None if only ``rough_size`` is known.
-        sha256: SHA-256 of the file, 64 hexadecimal digits; None if only ``md5`` is known.
+        sha256: SHA-256 of the file, 64 hexadecimal digits; None if only ``md5`` or
+            ``sha256_start`` is known.
         licence: name of the licence.
         rough_size: rounded size in bytes, as its page shows it; only if ``size`` is None.
         md5: MD5 of the file, 32 hexadecimal digits; only if ``sha256`` is None.
+        sha256_start: first hexadecimal digits of the SHA-256; only if neither is known. They
+            detect damage, not a forged file.
     """
 
     file: str
@@ -36,16 +39,21 @@ class Checkpoint:
     licence: str
     rough_size: int | None = None
     md5: str | None = None
+    sha256_start: str | None = None
 
     @property
     def algorithm(self) -> str:
         """Hash algorithm that verifies the file: ``sha256`` or ``md5``."""
-        return "sha256" if self.sha256 is not None else "md5"
+        return "sha256" if self.md5 is None else "md5"
 
     @property
     def digest(self) -> str:
-        """Expected hash by that algorithm, in hexadecimal digits."""
-        return self.sha256 or self.md5 or ""
+        """Expected hash by that algorithm, or its start, in hexadecimal digits."""
+        return self.sha256 or self.md5 or self.sha256_start or ""
+
+    def matches(self, found: str) -> bool:
+        """Whether a file whose hash is ``found``, in hexadecimal digits, is the published one."""
+        return bool(self.digest) and found.startswith(self.digest)
 
     @property
     def size_text(self) -> str:
@@ -68,6 +76,7 @@ HASH_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 _TAPNET = "https://storage.googleapis.com/dm-tapnet/"
 _HQ_SAM = "https://huggingface.co/lkeab/hq-sam/resolve/main/"
+_TORCHVISION = "https://download.pytorch.org/models/"
 _MOBILE_SAM = (
     "https://raw.githubusercontent.com/ChaoningZhang/MobileSAM/"
     "f706ad9c4eb7f219c00d9050e46328518ffb65d2/weights/"
@@ -195,6 +204,78 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "Apache-2.0",
         rough_size=42_500_000,
     ),
+    # RAFT, as torchvision publishes it: V1 are the authors' files under other names (C_T_V1:
+    # raft-things and raft-small), V2 was trained anew. The file names end in the first digits of
+    # the SHA-256. Several public projects pin the whole one of the two with an exact size, and one
+    # that of C_T_V2. The other sizes are those that torchvision documents. The licence is that of
+    # the code; the weights have none of their own, and their data sets have terms of their own.
+    "raft_large_c_t_v1": Checkpoint(
+        "raft_large_C_T_V1-22a6c225.pth",
+        _TORCHVISION + "raft_large_C_T_V1-22a6c225.pth",
+        None,
+        None,
+        "BSD-3-Clause",
+        rough_size=21_100_000,
+        sha256_start="22a6c225",
+    ),
+    "raft_large_c_t_skht_v1": Checkpoint(
+        "raft_large_C_T_SKHT_V1-0b8c9e55.pth",
+        _TORCHVISION + "raft_large_C_T_SKHT_V1-0b8c9e55.pth",
+        None,
+        None,
+        "BSD-3-Clause",
+        rough_size=21_100_000,
+        sha256_start="0b8c9e55",
+    ),
+    "raft_large_c_t_skht_k_v1": Checkpoint(
+        "raft_large_C_T_SKHT_K_V1-4a6a5039.pth",
+        _TORCHVISION + "raft_large_C_T_SKHT_K_V1-4a6a5039.pth",
+        None,
+        None,
+        "BSD-3-Clause",
+        rough_size=21_100_000,
+        sha256_start="4a6a5039",
+    ),
+    "raft_large_c_t_v2": Checkpoint(
+        "raft_large_C_T_V2-1bb1363a.pth",
+        _TORCHVISION + "raft_large_C_T_V2-1bb1363a.pth",
+        None,
+        "1bb1363a43b40f8dea96c530217a7e8b1804ffc77506058db2ec0afa428ad4f6",
+        "BSD-3-Clause",
+        rough_size=21_100_000,
+    ),
+    "raft_large_c_t_skht_v2": Checkpoint(
+        "raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+        _TORCHVISION + "raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+        21_106_607,
+        "ff5fadd56d26b40647388883af1547351ea17868b765c05b27231e72dd16a322",
+        "BSD-3-Clause",
+    ),
+    "raft_large_c_t_skht_k_v2": Checkpoint(
+        "raft_large_C_T_SKHT_K_V2-b5c70766.pth",
+        _TORCHVISION + "raft_large_C_T_SKHT_K_V2-b5c70766.pth",
+        None,
+        None,
+        "BSD-3-Clause",
+        rough_size=21_100_000,
+        sha256_start="b5c70766",
+    ),
+    "raft_small_c_t_v1": Checkpoint(
+        "raft_small_C_T_V1-ad48884c.pth",
+        _TORCHVISION + "raft_small_C_T_V1-ad48884c.pth",
+        None,
+        None,
+        "BSD-3-Clause",
+        rough_size=4_010_000,
+        sha256_start="ad48884c",
+    ),
+    "raft_small_c_t_v2": Checkpoint(
+        "raft_small_C_T_V2-01064c6d.pth",
+        _TORCHVISION + "raft_small_C_T_V2-01064c6d.pth",
+        4_006_189,
+        "01064c6dba73b0fc9fc8edf772248560a00a3acfd62ac6677e9eeebad9680e27",
+        "BSD-3-Clause",
+    ),
 }
 """Published checkpoints by name."""
 
@@ -243,9 +324,12 @@ def find_checkpoint(asked: str, sha256: str = "") -> Path:
         raise UserError(_missing(asked, path, known))
     if known is not None and known.sha256 is None:
         _check_record(path)
+    if known is None and not sha256:
+        return path
     wanted = sha256.lower() if known is None else known.digest
     algorithm = "sha256" if known is None else known.algorithm
-    if wanted and (found := file_digest(path, algorithm)) != wanted:
+    found = file_digest(path, algorithm)
+    if not (found == wanted if known is None else known.matches(found)):
         raise UserError(
             f"{path}: the {HASH_NAMES[algorithm]} is {found}, expected {wanted}: "
             + _remedy(asked, path, known)

@@ -229,7 +229,7 @@ class _Job:
         """Whether the complete file has the published hash; if so, report it."""
         if not self.target.is_file():
             raise UserError(f"{self.target} exists but is not a file; remove it")
-        if file_digest(self.target, self.known.algorithm) != self.known.digest:
+        if not self.known.matches(file_digest(self.target, self.known.algorithm)):
             return False
         self.say(f"{self.name} is already downloaded: {self.target}")
         return True
@@ -241,7 +241,7 @@ class _Job:
             file.truncate(0)  # it is not the beginning of the file
         if size is not None and _length(file) == size:
             return
-        if size is None and _length(file) and self._hash_of_part() == self.known.digest:
+        if size is None and _length(file) and self.known.matches(self._hash_of_part()):
             return  # complete; requesting a range after its end would fail
         self._check_room(_length(file))
         kept = f", resuming after {format_bytes(_length(file))}" if _length(file) else ""
@@ -275,7 +275,7 @@ class _Job:
         file.flush()
         os.fsync(file.fileno())
         found = self._hash_of_part()
-        if found != self.known.digest:
+        if not self.known.matches(found):
             self.part.unlink()
             raise UserError(
                 f"{self.name}: the {HASH_NAMES[self.known.algorithm]} of the file from "

@@ -42,7 +42,10 @@ def test_published_checkpoints_say_all_that_is_needed() -> None:
         # A name that says nothing by itself, such as checkpoint.npy, is preceded by the model's.
         assert checkpoint.file == published or checkpoint.file.endswith("_" + published)
         length = {"sha256": 64, "md5": 32}[checkpoint.algorithm]
+        length = 8 if checkpoint.sha256_start else length
         assert re.fullmatch(f"[0-9a-f]{{{length}}}", checkpoint.digest)
+        known = (checkpoint.sha256, checkpoint.md5, checkpoint.sha256_start)
+        assert sum(each is not None for each in known) == 1
         assert (checkpoint.size is None) != (checkpoint.rough_size is None)
         assert (checkpoint.size or checkpoint.rough_size or 0) > 1_000_000 and checkpoint.licence
     assert len({checkpoint.digest for checkpoint in CHECKPOINTS.values()}) == len(CHECKPOINTS)
@@ -121,6 +124,24 @@ def test_a_file_without_a_published_sha256_is_verified_by_its_md5(
         UserError, match=f"the MD5 is .*expected {md5}: this is not the published file"
     ):
         find_checkpoint("tiny")
+
+
+def test_a_file_of_whose_sha256_only_the_start_is_published_is_verified_by_that(
+    known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = hashlib.sha256(CONTENT).hexdigest()[:8]
+    address = "https://example.org/tiny.pth"
+    tiny = Checkpoint("tiny.pth", address, None, None, "MIT", 7000, sha256_start=start)
+    monkeypatch.setitem(checkpoints.CHECKPOINTS, "tiny", tiny)
+    known.write_bytes(CONTENT)
+    assert find_checkpoint("tiny") == known
+    known.write_bytes(CONTENT[:-1])
+    with pytest.raises(UserError, match=f"SHA-256 is .*expected {start}: this is not the publ"):
+        find_checkpoint("tiny")
+
+
+def test_a_checkpoint_without_any_hash_is_never_the_published_one() -> None:
+    assert not Checkpoint("tiny.pth", "", 7000, None, "MIT").matches("00" * 32)
 
 
 def test_a_file_given_by_its_path_may_be_any_or_a_certain_one(tmp_path: Path) -> None:

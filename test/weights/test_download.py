@@ -280,6 +280,22 @@ def test_where_no_sha256_is_published_that_of_the_download_is_recorded(
     assert find_checkpoint("tiny") == folder / "tiny.pth"
 
 
+def test_the_start_of_a_sha256_verifies_a_download(folder: Path, server: Server) -> None:
+    for start, fits in ((SHA256[:8], True), (SHA256[1:9], False)):
+        checkpoints.CHECKPOINTS["tiny"] = Checkpoint(
+            "tiny.pth", server.address, None, None, "MIT", len(CONTENT), sha256_start=start
+        )
+        if fits:
+            get()
+            assert (folder / "tiny.pth.sha256").read_text() == f"{SHA256}  tiny.pth\n"
+            assert get().count("already downloaded") == 1
+            (folder / "tiny.pth").unlink()
+            (folder / "tiny.pth.sha256").unlink()
+        else:
+            assert f"is {SHA256}, expected {start}" in fail()
+    assert list(folder.iterdir()) == []
+
+
 def test_a_damaged_part_is_found_and_removed(folder: Path, server: Server) -> None:
     damaged = bytes(HALF)
     part = part_of(folder, damaged)
