@@ -34,7 +34,7 @@ def test_a_click_hits_its_pixel_in_every_window(
     pixels = [(0, 0), (WIDTH - 1, 0), (0, HEIGHT - 1), (WIDTH - 1, HEIGHT - 1), (123, 234)]
     for x, y in pixels:
         page.click(*place(page, x, y))
-        (told,) = site.told()
+        (told,) = site.ordered()
         (click,) = (part for part in told if isinstance(part, PickerClick))
         assert (click.stamp, click.x, click.y) == ((1, 7), x, y)
 
@@ -44,8 +44,8 @@ def test_what_is_beside_the_picture_is_no_click(site: Site, open_page: OpenPage)
     for x, y in ((-2, 100), (WIDTH + 1, 100)):
         page.click(*place(page, x, y))
     page.click(*place(page, 5, 5))
-    assert [what[0] for what in site.told()] == ["add_object"]
-    assert site.tracker.told == []
+    assert [what[0] for what in site.ordered()] == ["add_object"]
+    assert site.ordered(0) == []
 
 
 def test_clicks_on_an_object_follow_the_one_that_started_it(
@@ -59,19 +59,19 @@ def test_clicks_on_an_object_follow_the_one_that_started_it(
     page.click(*place(page, 20, 20))
     page.click(*place(page, 30, 30), modifiers=SHIFT)
     site.loop.call_soon_threadsafe(gate.set)
-    told = site.told(3)
+    told = site.ordered(3)
     assert [what[0] for what in told] == ["add_object", "add_point", "add_point"]
     assert [(what[1], what[3]) for what in told[1:]] == [(1, True), (1, False)]
     page.press("n")
     page.click(*place(page, 40, 40))
-    assert [what[0] for what in site.told()] == ["add_object"]
+    assert [what[0] for what in site.ordered()] == ["add_object"]
 
 
 def test_beside_needs_an_object(site: Site, open_page: OpenPage) -> None:
     page = open_page()
     page.click(*place(page, 10, 10), modifiers=SHIFT)
     page.until("document.getElementById('toasts').innerText.includes('Select an object first')")
-    assert site.tracker.told == []
+    assert site.ordered(0) == []
 
 
 def test_on_a_phone_a_switch_says_beside(site: Site, open_page: OpenPage) -> None:
@@ -82,7 +82,7 @@ def test_on_a_phone_a_switch_says_beside(site: Site, open_page: OpenPage) -> Non
     page.tap(".choice label:last-child")
     page.send("Emulation.setTouchEmulationEnabled", enabled=True)
     page.touch(*place(page, 50, 60))
-    ((action, object_id, click, positive),) = site.told()
+    ((action, object_id, click, positive),) = site.ordered()
     assert (action, object_id, positive) == ("add_point", 2, False)
     assert abs(click.x - 50) <= 1 and abs(click.y - 60) <= 1  # fingers are whole CSS pixels
     small = page.run(
@@ -121,12 +121,12 @@ def test_keys_select_remove_pause_and_reset_once_that_is_confirmed(
     page.press("2")
     assert page.run("document.querySelector('.selected').dataset.id") == "2"
     page.press("Delete")
-    assert site.told() == [("remove", 2)]
+    assert site.ordered() == [("remove", 2)]
     page.press(" ")
-    assert site.told() == [("enable", False)]
+    assert site.ordered() == [("enable", False)]
     page.until("document.getElementById('state').textContent === 'paused'")
     page.press(" ")
-    assert site.told() == [("enable", True)]
+    assert site.ordered() == [("enable", True)]
     page.press("r")
     page.until("document.getElementById('reset-dialog').open")
     page.press("Enter")  # the button to keep them has the focus
@@ -134,7 +134,7 @@ def test_keys_select_remove_pause_and_reset_once_that_is_confirmed(
     page.press("r")
     page.until("document.getElementById('reset-dialog').open")
     page.tap("#reset-dialog .solid")
-    assert site.told() == [("reset",)]
+    assert site.ordered() == [("reset",)]
     page.press("?")
     page.until("document.getElementById('help-dialog').open")
 
@@ -145,7 +145,7 @@ def test_the_picture_can_be_clicked_on_with_keys_alone(site: Site, open_page: Op
     for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
         page.press(key)
     page.press("Enter")
-    ((_, click),) = site.told()
+    ((_, click),) = site.ordered()
     assert (click.x, click.y) == (WIDTH // 2 + 4, HEIGHT // 2 - 2)
 
 

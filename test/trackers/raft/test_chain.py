@@ -40,7 +40,7 @@ class AnalyticModel:
 
 def tracker(**options: Any) -> Raft:
     small = {"network": "small", "checkpoint": "random", "allow_random_weights": True}
-    made = Raft(RaftOptions(**{"device": "cpu", "updates": 1, **small, **options}))
+    made = Raft.create(RaftOptions(**{"device": "cpu", "updates": 1, **small, **options}))
     made._model = AnalyticModel()  # type: ignore[assignment]
     return made
 

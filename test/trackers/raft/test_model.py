@@ -28,7 +28,9 @@ BUILD = {"large": flow.raft_large, "small": flow.raft_small}
 
 
 def tracker(**options: Any) -> Raft:
-    return Raft(RaftOptions(**{"device": "cpu", "network": "small", "updates": 2, **options}))
+    return Raft.create(
+        RaftOptions(**{"device": "cpu", "network": "small", "updates": 2, **options})
+    )
 
 
 def frames(count: int, height: int, width: int) -> list[Frame]:
