@@ -139,9 +139,9 @@ class Configuration:
 
     def create(self) -> SamPt:
         """Make the pipeline; UserError if a backend cannot be made."""
-        tracker: Any = trackers.load(self.backends.tracker)
-        segmenter: Any = segmenters.load(self.backends.segmenter)
-        pipeline = SamPt(tracker(self.tracker), segmenter(self.segmenter), self.pipeline_options)
+        tracker = trackers.make(self.backends.tracker, self.tracker)
+        segmenter = segmenters.make(self.backends.segmenter, self.segmenter)
+        pipeline = SamPt(tracker, segmenter, self.pipeline_options)
         set_threads(self.backends.threads)
         return pipeline
 

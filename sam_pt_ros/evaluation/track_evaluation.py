@@ -126,7 +126,7 @@ def evaluate_tracks(
     points = np.arange(truth.xy.shape[1])
     given = truth.xy[truth.queries, points]
     queries = np.column_stack([truth.queries.astype(np.float32), given])
-    tracker = registry.load(configuration.backends.tracker)(configuration.tracker)
+    tracker = registry.make(configuration.backends.tracker, configuration.tracker)
     set_threads(configuration.backends.threads)
     found = track_video(tracker, frames, queries)
     size = (frames.shape[1], frames.shape[2])

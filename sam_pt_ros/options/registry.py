@@ -65,12 +65,22 @@ class Registry(Generic[T]):
     def create(self, name: str, options: Mapping[str, Any]) -> T:
         """Make an instance of ``name``; its class attribute ``Options`` validates the options.
 
-        A class with a method ``create`` makes it by that.
-
         Raises:
             UserError: no such name, the class cannot be imported, or an option is wrong.
         """
         implementation: Any = self.load(name)
-        checked = build_options(implementation.Options, options, f"{self.kind} '{name}'")
-        created: T = getattr(implementation, "create", implementation)(checked)
+        return self.make(
+            name, build_options(implementation.Options, options, f"{self.kind} '{name}'")
+        )
+
+    def make(self, name: str, options: Any) -> T:
+        """Make an instance of ``name`` with an object of its class's ``Options``.
+
+        A class with a method ``create`` makes it by that.
+
+        Raises:
+            UserError: no such name, or the class cannot be imported.
+        """
+        implementation: Any = self.load(name)
+        created: T = getattr(implementation, "create", implementation)(options)
         return created
