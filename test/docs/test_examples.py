@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,7 +30,7 @@ def blocks(page: str, language: str) -> list[str]:
 @pytest.fixture
 def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The example of a package of backends, installed, and its configuration file."""
-    (module,) = blocks("extending.md", "python")
+    module, _ = blocks("extending.md", "python")
     (project,) = blocks("extending.md", "toml")
     (settings,) = blocks("extending.md", "yaml")
     points = {
@@ -92,6 +94,26 @@ def test_the_example_of_a_tracker_and_a_segmenter_tracks_an_object(configuration
         expected[y : y + SIDE, x : x + SIDE] = True
         found = item.mask.full()
         assert (found & expected).sum() / (found | expected).sum() > 0.95, index
+
+
+def test_the_example_of_a_tracker_passes_the_tests_of_the_page(
+    configuration: Path, tmp_path: Path
+) -> None:
+    _, tests = blocks("extending.md", "python")
+    (tmp_path / "test_my_backends.py").write_text(tests)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "."]
+    path = os.pathsep.join([str(tmp_path), str(DOCS.parent)])
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None and int(passed[1]) > 20
 
 
 def test_the_example_of_the_library_runs(
