@@ -40,7 +40,8 @@ def known_motion(motion: str, frames: int = 8, noise: float = 4.0) -> KnownMotio
     """A clip of a textured surface with camera noise.
 
     Args:
-        motion: ``pan`` (7 and 3 pixels per frame), ``zoom`` (4 percent), ``rotation`` (4 degrees).
+        motion: ``pan`` (12 and 3 pixels per frame, so that some points leave the image),
+            ``zoom`` (4 percent) or ``rotation`` (4 degrees).
         frames: number of frames.
         noise: standard deviation, grey levels.
     """
@@ -55,7 +56,7 @@ def known_motion(motion: str, frames: int = 8, noise: float = 4.0) -> KnownMotio
             1.04 ** (index * (motion == "zoom")),
         )
         matrix = cv2.getRotationMatrix2D((width, height), angle, scale)
-        shift = np.array([-7.0, 3.0]) * index * (motion == "pan")
+        shift = np.array([-12.0, 3.0]) * index * (motion == "pan")
         matrix[:, 2] += shift - (width / 2, height / 2)
         image = cv2.warpAffine(surface, matrix, (width, height)).astype(np.float64)
         image += rng.normal(0, noise, image.shape)

@@ -98,6 +98,25 @@ def test_points_move_as_the_matches_near_them(motion: str, paired: bool) -> None
     assert error[found.visible].max() < 0.5
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_only_valid_matches_are_taken(paired: bool) -> None:
+    from sam_pt_ros.trackers.matching.pairs import matched_places
+
+    keypoints = torch.arange(20.0).reshape(1, 2, 5, 2) / 20
+    scores = torch.tensor([[[0.5, 0.5, 0.5, 0.0, 0.5]] * 2])
+    if paired:
+        matches = torch.tensor([[[0, -1, 2, 3, 4], [0, 1, 2, 3, -1]]])
+        answer, first, second = Answer(keypoints, matches, scores), [0, 2], [0, 2]
+    else:
+        matches = torch.tensor([[[4, -1, 2, 0, 1], [3, 4, 2, -1, 0]]])
+        mask = torch.tensor([[[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]])
+        answer, first, second = Answer(keypoints, matches, scores, mask), [0, 2, 3], [4, 2, 0]
+    there, here = matched_places(answer, [(10, 40), (20, 60)])
+    wanted = keypoints[0, 0, first] * torch.tensor([40, 10])
+    assert torch.allclose(there, wanted)
+    assert torch.allclose(here, keypoints[0, 1, second] * torch.tensor([60, 20]))
+
+
 def test_images_are_scaled_to_multiples_of_32_and_back() -> None:
     made, images, clip = with_stand_in("rotation", True, 4)
     cut = np.ascontiguousarray(images[:, :180, :250])
@@ -122,6 +141,25 @@ def test_where_there_are_no_matches_a_point_is_hidden() -> None:
     found = track_video(made, images, clip.queries)
     assert not found.visible[1:, 0].any()
     assert np.array_equal(found.xy[1:, 0], np.repeat(clip.tracks[:1, 0], 2, 0))
+
+
+def test_two_matches_are_too_few() -> None:
+    made, images, clip = with_stand_in("rotation", True, 2)
+    network = made._matcher.network  # type: ignore[attr-defined]
+    network.places[:] = (-500, -500)
+    network.places[[1, 2]] = clip.tracks[0, 0] + np.array([[-6, 4], [9, 5]])
+    assert not track_video(made, images, clip.queries).visible[1, 0]
+    around = np.array([[-6, 4], [9, 5], [3, -8], [12, 0], [-9, -9], [0, 11], [5, 5], [-3, 3]])
+    network.places[[1, 2, 3, 4, 6, 7, 8, 9]] = clip.tracks[0, 0] + around
+    assert track_video(made, images, clip.queries).visible[1, 0]
+
+
+def test_points_get_newer_references_together() -> None:
+    made, _, _ = with_stand_in("pan", True, 2)
+    wanted, possible = np.array([[True, False, False, True], [True, True, False, False]])
+    renewable = made._matcher.renewable
+    assert renewable(wanted, possible).tolist() == possible.tolist()
+    assert not renewable(wanted, ~wanted).any()
 
 
 def test_each_pair_is_matched_once_and_only_if_there_are_points() -> None:

@@ -211,12 +211,15 @@ def test_a_descriptor_is_found_where_it_was_read() -> None:
 
 def test_places_outside_the_image_do_not_count(tracker: Matching) -> None:
     frame = Frame(known_motion("pan", 1).images[0], 0, 0)
-    offsets, inside, descriptors, colours = tracker._matcher.references(
-        np.array([[0, 0], [128, 96]], np.float32), frame
-    )
-    assert inside.sum(1).tolist() == [9, 25]
+    xy = np.array([[0, 0], [128, 96], [3, 3]], np.float32)
+    made = tracker._matcher.references(xy, frame)
+    found = tracker._matcher.find(made, frame)
+    assert (found.share > 0.8).all() and (found.share <= 1.001).all()
+    assert found.xy == pytest.approx(xy, abs=3)
+    offsets, inside, descriptors, colours = made
+    assert inside.sum(1).tolist() == [9, 25, 9]
     assert offsets[0, 12].tolist() == [0, 0] and offsets[0, 13].tolist() == [4, 0]
-    assert descriptors.shape == (2, 25, 64) and colours.shape == (2, 3)
+    assert descriptors.shape == (3, 25, 64) and colours.shape == (3, 3)
     assert np.linalg.norm(descriptors, axis=2)[inside] == pytest.approx(1, abs=1e-5)
 
 
