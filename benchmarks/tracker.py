@@ -83,15 +83,21 @@ ENTRIES: dict[str, Entry] = {
         stages={"features": "_network.features", "matching": "_network.match"},
         scaled=True,
     ),
-    "pips": Entry("pips", {"mode": "streaming"}, {**_PIPS, "windows": "_model.track"}),
-    "pips offline": Entry("pips", {"mode": "offline"}, {**_PIPS, "windows": "_model.track"}),
-    "pips_plus_plus": Entry("pips_plus_plus", stages={**_PIPS, "windows": "_model._follow"}),
+    "pips": Entry(
+        "pips", {"mode": "streaming"}, {**_PIPS, "windows with features": "_model.track"}
+    ),
+    "pips offline": Entry(
+        "pips", {"mode": "offline"}, {**_PIPS, "windows with features": "_model.track"}
+    ),
+    "pips_plus_plus": Entry(
+        "pips_plus_plus", stages={**_PIPS, "windows with features": "_model._follow"}
+    ),
     "raft large": Entry("raft", {"network": "large"}, {"flow": "_model.fields"}),
     "raft small": Entry("raft", {"network": "small"}, {"flow": "_model.fields"}),
     "matching xfeat": Entry(
         "matching",
         {"matcher": "xfeat", "device": "cpu"},
-        {"features": "_matcher._features", "matching": "_matcher.find"},
+        {"features": "_matcher._features", "matching with features": "_matcher.find"},
         weights=False,  # it has trained ones
     ),
 }
