@@ -10,23 +10,9 @@ import numpy as np
 
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame, FrameHistory, SeenFrames
-from sam_pt_ros.options import option
 from sam_pt_ros.points import PointTracks, check_query_points
 from sam_pt_ros.trackers.base import PointTracker, check_max_points
 from sam_pt_ros.trackers.video import VideoTracks
-
-CLIP_LENGTH = 120
-
-
-def clip_length_option() -> Any:
-    """The option ``clip_length`` of a tracker that sees whole clips."""
-    return option(
-        CLIP_LENGTH,
-        "Largest number of frames of a clip, all of which are kept. 'history_length' must be "
-        "larger.",
-        minimum=2,
-        maximum=100000,
-    )
 
 
 class WholeClipTracker(PointTracker):

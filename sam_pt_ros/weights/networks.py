@@ -15,6 +15,13 @@ from torch import Tensor, nn
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.weights.memory import keep_freed_memory
 
+PRECISIONS = {
+    "float32": (torch.float32, torch.float32),
+    "mixed": (torch.float16, torch.float32),
+    "float16": (torch.float16, torch.float16),
+}
+"""By precision: type in which features are kept, type in which the network computes."""
+
 _SHOWN = 3  # largest number of names in a message
 
 

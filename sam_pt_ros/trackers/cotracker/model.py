@@ -21,20 +21,19 @@ from sam_pt_ros.trackers.cotracker.streaming import StreamingEngine
 from sam_pt_ros.trackers.cotracker.windowed import WindowedEngine
 from sam_pt_ros.trackers.feature_maps import Pyramid
 from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
-from sam_pt_ros.weights.networks import choose_device, load_weights, random_weights, reproducible
+from sam_pt_ros.weights.networks import (
+    PRECISIONS,
+    choose_device,
+    load_weights,
+    random_weights,
+    reproducible,
+)
 
 _ENGINES: dict[str, tuple[type[Engine], int]] = {
     "streaming": (StreamingEngine, 1),
     "windowed": (WindowedEngine, 6),
 }
 """Engines by mode, with the published number of updates."""
-
-_PRECISIONS = {
-    "float32": (torch.float32, torch.float32),
-    "mixed": (torch.float16, torch.float32),
-    "float16": (torch.float16, torch.float16),
-}
-"""By precision: type in which features are kept, type in which the network computes."""
 
 _GRID_SIDE = 6  # support points in a row and in a column
 _GRID_MARGIN = 64  # the margin of the grid is this fraction of the image's width
@@ -63,7 +62,7 @@ class CoTrackerModel:
             _check_window(state, path)
             load_weights(network, state, path, "CoTracker3 online")
         self.network = network.requires_grad_(False).eval().to(self.device)
-        self._features_as, computed_as = _PRECISIONS[options.precision]
+        self._features_as, computed_as = PRECISIONS[options.precision]
         with torch.inference_mode():
             self.network.prepare(computed_as)
         height, width = self.resolution

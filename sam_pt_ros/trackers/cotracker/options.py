@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sam_pt_ros.errors import UserError
 from sam_pt_ros.options import option
 from sam_pt_ros.options.network import NetworkOptions
+from sam_pt_ros.trackers.shared_options import check_resolution, max_points_option
 
 _MULTIPLE = 16
 
@@ -53,17 +53,8 @@ class CoTrackerOptions(NetworkOptions):
         False,
         "Track 36 additional points on a grid. They support the other points and are not output.",
     )
-    max_points: int = option(
-        1024,
-        "Largest number of points tracked at a time; adding more is refused.",
-        minimum=1,
-        maximum=100000,
-    )
+    max_points: int = max_points_option()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(side % _MULTIPLE for side in self.model_resolution):
-            raise UserError(
-                f"tracker 'cotracker': 'model_resolution' must be multiples of {_MULTIPLE}, got "
-                f"{self.model_resolution}"
-            )
+        check_resolution(self.owner, self.model_resolution, _MULTIPLE)

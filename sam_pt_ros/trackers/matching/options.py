@@ -8,6 +8,7 @@ from typing import ClassVar
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.options import option
 from sam_pt_ros.options.network import RANDOM, NetworkOptions
+from sam_pt_ros.trackers.shared_options import max_points_option
 
 PUBLISHED_MODELS = {
     "superglue": "magic-leap-community/superglue_outdoor",
@@ -51,12 +52,7 @@ class MatchingOptions(NetworkOptions):
         minimum=0.05,
         maximum=1.0,
     )
-    max_points: int = option(
-        1024,
-        "Largest number of points tracked at a time; adding more is refused.",
-        minimum=1,
-        maximum=100000,
-    )
+    max_points: int = max_points_option()
 
     def __post_init__(self) -> None:
         super().__post_init__()

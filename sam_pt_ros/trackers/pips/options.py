@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from sam_pt_ros.options import option
 from sam_pt_ros.options.network import NetworkOptions
-from sam_pt_ros.trackers.whole_clip import clip_length_option
+from sam_pt_ros.trackers.shared_options import clip_length_option, max_points_option
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,5 @@ class PipsOptions(NetworkOptions):
         minimum=0.0,
         maximum=1.0,
     )
-    max_points: int = option(
-        1024,
-        "Largest number of points tracked at a time; adding more is refused.",
-        minimum=1,
-        maximum=100000,
-    )
+    max_points: int = max_points_option()
     clip_length: int = clip_length_option()

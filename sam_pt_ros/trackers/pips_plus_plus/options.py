@@ -8,7 +8,7 @@ from typing import ClassVar
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.options import option
 from sam_pt_ros.options.network import NetworkOptions
-from sam_pt_ros.trackers.whole_clip import clip_length_option
+from sam_pt_ros.trackers.shared_options import clip_length_option, max_points_option
 
 SMALLEST = 128
 """Smallest width and height of the network's input, in pixels."""
@@ -50,12 +50,7 @@ class PipsPlusPlusOptions(NetworkOptions):
         maximum=4096,
     )
     iterations: int = option(0, "Updates per chunk; 0: as published, 16.", minimum=0, maximum=64)
-    max_points: int = option(
-        1024,
-        "Largest number of points tracked at a time; adding more is refused.",
-        minimum=1,
-        maximum=100000,
-    )
+    max_points: int = max_points_option()
     clip_length: int = clip_length_option()
 
     def __post_init__(self) -> None:

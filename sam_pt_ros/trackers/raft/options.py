@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from sam_pt_ros.options import option
 from sam_pt_ros.options.network import NetworkOptions
-from sam_pt_ros.trackers.whole_clip import clip_length_option
+from sam_pt_ros.trackers.shared_options import clip_length_option, max_points_option
 
 PUBLISHED_WEIGHTS = {"large": "raft_large_c_t_v1", "small": "raft_small_c_t_v1"}
 """Names of the authors' weights, by network. SAM-PT's tracker uses those of ``large``."""
@@ -59,10 +59,5 @@ class RaftOptions(NetworkOptions):
         minimum=0,
         maximum=4096,
     )
-    max_points: int = option(
-        1024,
-        "Largest number of points tracked at a time; adding more is refused.",
-        minimum=1,
-        maximum=100000,
-    )
+    max_points: int = max_points_option()
     clip_length: int = clip_length_option()

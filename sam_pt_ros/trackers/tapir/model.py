@@ -22,19 +22,13 @@ from sam_pt_ros.trackers.tapir.network import (
 from sam_pt_ros.trackers.tapir.options import PUBLISHED, TapirOptions
 from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
 from sam_pt_ros.weights.networks import (
+    PRECISIONS,
     choose_device,
     load_weights,
     random_weights,
     reproducible,
     to_planes,
 )
-
-_PRECISIONS = {
-    "float32": (torch.float32, torch.float32),
-    "mixed": (torch.float16, torch.float32),
-    "float16": (torch.float16, torch.float16),
-}
-"""By precision: type in which features are kept, type in which the network computes."""
 
 _SERIAL = itertools.count()
 
@@ -53,7 +47,7 @@ class TapirModel:
         self.device = choose_device(options.device)
         self.options = options
         self.network = _loaded(options).requires_grad_(False).eval().to(self.device)
-        self._kept_as, computed_as = _PRECISIONS[options.precision]
+        self._kept_as, computed_as = PRECISIONS[options.precision]
         self.network.to(computed_as)
         if self.device.type == "cpu" and computed_as == torch.float32:
             self.network.prepare()

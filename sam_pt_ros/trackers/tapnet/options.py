@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sam_pt_ros.errors import UserError
 from sam_pt_ros.options import option
 from sam_pt_ros.options.network import NetworkOptions
-from sam_pt_ros.trackers.whole_clip import clip_length_option
+from sam_pt_ros.trackers.shared_options import (
+    check_resolution,
+    clip_length_option,
+    max_points_option,
+)
 
 _MULTIPLE = 8
 
@@ -37,18 +40,9 @@ class TapNetOptions(NetworkOptions):
         minimum=0.1,
         maximum=1000.0,
     )
-    max_points: int = option(
-        1024,
-        "Largest number of points tracked at a time; adding more is refused.",
-        minimum=1,
-        maximum=100000,
-    )
+    max_points: int = max_points_option()
     clip_length: int = clip_length_option()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(side % _MULTIPLE for side in self.model_resolution):
-            raise UserError(
-                f"{self.owner}: 'model_resolution' must be multiples of {_MULTIPLE}, got "
-                f"{self.model_resolution}"
-            )
+        check_resolution(self.owner, self.model_resolution, _MULTIPLE)
