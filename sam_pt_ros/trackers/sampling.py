@@ -58,11 +58,11 @@ def correlate(features: Tensor, xy: Tensor, vectors: Tensor, radius: int) -> Ten
     # Positions far outside must not overflow as integers.
     corners = corner.clamp(-side, max(height, width) + side).long()
     columns, rows = (corners[:, :, None] + steps).unbind(1)
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
-        :, None, :
-    ]
+    in_rows, in_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
+    inside = in_rows[:, :, None] & in_columns[:, None, :]
     cells = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    found = features.flatten(0, 1).index_select(0, cells.flatten()).view(len(xy), side**2, -1)
+    found = features.flatten(0, 1).index_select(0, cells.flatten())
+    found = found.view(len(xy), side**2, features.shape[2])
     # Interpolation and the dot product commute. Interpolating the products is cheaper.
     products = torch.bmm(found.float(), vectors[:, :, None]).view(inside.shape) * inside
     x, y = (xy - corner)[:, :, None, None].unbind(1)
