@@ -273,6 +273,19 @@ def test_the_causal_model_on_a_whole_clip(small: golden.GoldenRun) -> None:
     check(small, estimate, golden_arrays("trackers/tapir_causal"), "demo_")
 
 
+def test_the_causal_model_at_two_resolutions(boots: Any, rounds: list[Any]) -> None:
+    """Frame by frame it gives the last refinements of the whole clip, whose mean is not theirs."""
+    wanted = golden_arrays("trackers/tapir_multi")["sq_queries_tyx"]
+    queries = np.concatenate([np.zeros((len(wanted), 1), np.float32), wanted[:, 1:]], 1)
+    run = golden.GoldenRun.of(boots, golden_clip(8, 192, 192)[:3], queries, [(96, 96), (192, 192)])
+    run.track(pinned=False, mix=boots.torch_pips_mixer.causal)
+    _, xy, logits = rounds[-1]
+    estimates, _ = frame_by_frame(run, np.arange(len(queries)), 0)
+    for frame, estimate in enumerate(estimates):
+        close(estimate.xy, xy[:, frame].numpy(), TRACKS)
+        close(estimate.logits, logits[:, frame].numpy(), LOGITS)
+
+
 def test_points_of_the_causal_model_begin_in_their_frames(small: golden.GoldenRun) -> None:
     check_live(small, golden_arrays("trackers/tapir_causal"))
 
