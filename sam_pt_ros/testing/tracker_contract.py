@@ -96,6 +96,7 @@ class TrackerContract(ABC):
             assert (found.confidence >= 0).all()
             assert (found.confidence <= 1).all()
         assert stream.in_order
+        assert stream.tracker.flush() == []
 
     @pytest.mark.parametrize("late", [1, 4])
     def test_a_query_in_the_past_equals_one_in_time(self, late: int) -> None:
