@@ -204,15 +204,20 @@ class SeenFrames:
         """Append the next frame.
 
         If the backend missed frames because it failed, those that the history still holds are
-        appended first.
+        appended first. If some are gone, all older frames are dropped.
 
         Raises:
             UserError: the frame is not the next one, or its size differs.
         """
         self.check(frame)
-        if self._frames:
-            for index in self._missed(frame):
-                self._frames.append(self._history.at(index))  # type: ignore[union-attr]
+        history = self._history
+        if self._frames and history is not None:
+            missed = range(self._frames[-1].index + 1, frame.index)
+            if missed and missed[0] < history.oldest.index:
+                self._frames.clear()  # so many were missed that some are gone
+            for index in missed:
+                if index >= history.oldest.index:
+                    self._frames.append(history.at(index))
         self._frames.append(frame)
 
     def check(self, frame: Frame) -> None:
@@ -220,7 +225,11 @@ class SeenFrames:
         if not self._frames:
             return
         newest = self._frames[-1]
-        if frame.index != newest.index + 1 + len(self._missed(frame)):
+        missed = frame.index - newest.index - 1
+        known = self._history is not None and len(self._history) > 0
+        if missed < 0 or (
+            missed and not (known and frame.index - 1 <= self._history.newest.index)  # type: ignore[union-attr]
+        ):
             raise UserError(
                 f"frames must arrive in order, each once: frame {frame.index} came after "
                 f"frame {newest.index}"
@@ -230,15 +239,6 @@ class SeenFrames:
                 f"the image size changed from {newest.width}x{newest.height} to "
                 f"{frame.width}x{frame.height}; reset before continuing"
             )
-
-    def _missed(self, frame: Frame) -> range:
-        """Indices of the frames missed before ``frame``; empty if the history lacks any."""
-        missed = range(self._frames[-1].index + 1, frame.index)
-        history = self._history
-        if not missed or history is None or not len(history):
-            return range(0)
-        held = history.oldest.index <= missed[0] and missed[-1] <= history.newest.index
-        return missed if held else range(0)
 
     def at(self, index: int) -> Frame:
         """The frame with this index; FrameUnavailableError if it is not held."""

@@ -79,8 +79,12 @@ class Registry(Generic[T]):
         A class with a method ``create`` makes it by that.
 
         Raises:
-            UserError: no such name, or the class cannot be imported.
+            UserError: no such name, the class cannot be imported, or it made something else.
         """
         implementation: Any = self.load(name)
-        created: T = getattr(implementation, "create", implementation)(options)
+        created = getattr(implementation, "create", implementation)(options)
+        if not isinstance(created, self._base):
+            raise UserError(
+                f"the {self.kind} '{name}' made {created!r}, which is not a {self._base.__name__}"
+            )
         return created

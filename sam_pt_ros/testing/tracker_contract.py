@@ -34,6 +34,8 @@ class TrackerContract(ABC):
     """Length of the test clip."""
     tolerance: ClassVar[float] = 0.0
     """Pixels by which the same points may differ where others come and go, by rounding."""
+    follows: ClassVar[bool] = True
+    """Whether points follow the texture of the test clip; not so with random weights."""
     independent: ClassVar[bool] = True
     """Whether points do not influence each other."""
     keeps_queries: ClassVar[bool] = True
@@ -63,9 +65,11 @@ class TrackerContract(ABC):
         plane = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
         plane = np.clip((plane - 128) * 3 + 128, 0, 255).astype(np.uint8)
         places = [(min(index, 60), min(2 * index, 120)) for index in range(count)]
-        return np.stack(
+        made = np.stack(
             [plane[64 - y :, 128 - x :][: self.size[0], : self.size[1]] for y, x in places]
         )
+        made.setflags(write=False)  # a tracker must not draw into its images
+        return made
 
     def points(self) -> np.ndarray:
         """Six points in the image, ``float32 (6, 2)``."""
@@ -97,6 +101,25 @@ class TrackerContract(ABC):
             assert (found.confidence <= 1).all()
         assert stream.in_order
         assert stream.tracker.flush() == []
+
+    def test_points_follow_the_texture(self) -> None:
+        if not self.follows:
+            pytest.skip("this tracker has no trained weights here")
+        starts = np.array([[0, 0, 0, 2, 2, 2]])
+        queries = np.concatenate([starts.T, self.points()], 1)
+        found = track_video(self.new_tracker(), self.clip(), queries)
+        passed = np.arange(self.frames)[:, None] - starts
+        moved = np.maximum(passed, 0)[:, :, None] * np.array([2.0, 1.0])
+        error = np.linalg.norm(found.xy - self.points() - moved, axis=2)
+        assert np.median(error[passed > 0]) < 1
+        assert found.visible[passed >= 0].mean() > 0.8
+
+    def test_earlier_tracks_do_not_change(self) -> None:
+        stream = _Stream(self.new_tracker(), self.clip()).to(0)
+        ids = stream.tracker.add_points(self.points(), stream.frame(0))
+        stream.to(self.frames - 1).end()
+        for index in range(1, self.frames):
+            self._same(stream.tracks(ids, index), stream.answers[index].select(ids))
 
     @pytest.mark.parametrize("late", [1, 4])
     def test_a_query_in_the_past_equals_one_in_time(self, late: int) -> None:
@@ -285,6 +308,7 @@ class TrackerContract(ABC):
             tracker.advance(frame)
             if index == 0:
                 tracker.add_points(self.points(), frame)
+            tracker.add_late_points(self.points()[:1], history.oldest)
             seen.append(weakref.ref(frame))
             del frame
         gc.collect()

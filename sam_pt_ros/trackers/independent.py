@@ -51,6 +51,11 @@ class _Group(Generic[S]):
             nothing = np.zeros(len(last))
             self.tracks.append(PointTracks(last.index + 1, last.ids, last.xy, nothing, nothing))
 
+    def skip_to(self, frame: Frame) -> None:
+        """Give up on the frames before this one; the points stay where they were, hidden."""
+        self.fill(frame.index + 1)
+        self.last = frame
+
     def remove(self, ids: np.ndarray) -> None:
         """Forget points; ids that are not in the group are ignored."""
         keep = ~np.isin(self.ids, ids)
@@ -117,6 +122,7 @@ class IndependentTracker(PointTracker, Generic[S]):
         self._frames = SeenFrames(history)
         self._main: _Group[S] | None = None
         self._late: list[_Group[S]] = []
+        self._failed: Frame | None = None
         self._next_id = 0
 
     def add_points(self, xy: np.ndarray, frame: Frame) -> np.ndarray:
@@ -162,10 +168,19 @@ class IndependentTracker(PointTracker, Generic[S]):
     def step(self, frame: Frame) -> PointTracks:
         self._check(frame)
         self._frames.check(frame)
+        self._failed = frame
         if self._main is not None:
             self._advance(self._main, frame)
         self._frames.append(frame)
+        self._failed = None
+        for group in self._late:
+            if group.last.index < self._frames.oldest:
+                group.skip_to(self._frames.at(self._frames.oldest))
         return PointTracks.empty(frame.index) if self._main is None else self._main.tracks[-1]
+
+    def flush(self) -> list[PointTracks]:
+        """The tracks of the newest frame if ``step`` failed in it, by another attempt."""
+        return [] if self._failed is None else [self.step(self._failed)]
 
     def recall(self, ids: np.ndarray, index: int) -> PointTracks:
         if not self._frames.reaches(index):
@@ -185,15 +200,22 @@ class IndependentTracker(PointTracker, Generic[S]):
         return self._late if self._main is None else [self._main, *self._late]
 
     def _advance(self, group: _Group[S], frame: Frame) -> None:
+        state, tracks = group.state, PointTracks.empty(frame.index)
         if len(group.ids):
-            group.state = self._advanced(group.state, group.last, frame)
-            xy, visible, confidence = self._located(group.state, frame)
-            tracks = PointTracks(frame.index, group.ids, xy, visible, confidence)
-        else:
-            tracks = PointTracks.empty(frame.index)
+            state = self._advanced(state, group.last, frame)
+            xy, visible, confidence = self._located(state, frame)
+            # A point that went wrong stays where it was, hidden, and does the others no harm.
+            good = np.isfinite(xy).all(1) & np.isfinite(confidence)
+            tracks = PointTracks(
+                frame.index,
+                group.ids,
+                np.where(good[:, None], xy, group.tracks[-1].xy),
+                visible & good,
+                np.where(good, confidence, 0),
+            )
         group.fill(frame.index)
         group.tracks.append(tracks)
-        group.last = frame
+        group.state, group.last = state, frame
 
     def _join_those_at_the_newest(self) -> None:
         newest = self._frames.newest

@@ -17,7 +17,6 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.options import check_options, option
 from sam_pt_ros.trackers.independent import IndependentTracker
 
-_FEATURES = "lucas_kanade"
 _WINDOW = 15  # side of the Lucas-Kanade window, pixels of the reduced image
 _LEVELS = 3  # pyramid levels above the reduced image
 _TERMINATION = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.03)
@@ -137,7 +136,9 @@ class LucasKanade(IndependentTracker[_Points]):
 
     def _reduced(self, frame: Frame) -> _Reduced:
         """The reduced image of a frame, cached in the frame."""
-        found: _Reduced | None = frame.features.get(_FEATURES)
+        # Frames may be shared with a tracker that reduces them to another size.
+        key = f"lucas_kanade {self.options.working_size}"
+        found: _Reduced | None = frame.features.get(key)
         if found is None:
             shrink = max(1, round(max(frame.size) / self.options.working_size))
             width, height = max(1, frame.width // shrink), max(1, frame.height // shrink)
@@ -146,7 +147,7 @@ class LucasKanade(IndependentTracker[_Points]):
                 rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
             scale = np.array([width / frame.width, height / frame.height], np.float32)
             found = _Reduced(rgb, cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), scale)
-            frame.features[_FEATURES] = found
+            frame.features[key] = found
         return found
 
     def _advanced(self, state: _Points, before: Frame, after: Frame) -> _Points:

@@ -74,7 +74,7 @@ class WholeClipTracker(PointTracker):
         return ids
 
     def remove_points(self, ids: np.ndarray) -> None:
-        for point in ids.tolist():
+        for point in np.asarray(ids).tolist():
             self._queries.pop(point, None)
             self._solved.pop(point, None)
 
@@ -94,7 +94,8 @@ class WholeClipTracker(PointTracker):
             )
         self._frames.append(frame)
         self._solved.clear()
-        return []
+        # Those of a clip that goes on after its end would be lost with the frame that is refused.
+        return self.flush() if len(self._frames) == limit else []
 
     def flush(self) -> list[PointTracks]:
         frames = list(self._frames)[self._answered :]
@@ -135,6 +136,9 @@ class WholeClipTracker(PointTracker):
                 ],
                 1,
             )
+            # A point that went wrong is hidden, and does the others no harm.
+            good = np.isfinite(tracks).all(1)
+            tracks[~good] = [*self._queries[point][1:], 0, 0]
             place = int(self._queries[point][0])
             tracks[place] = *self._queries[point][1:], 1, 1
             self._solved[point] = tracks

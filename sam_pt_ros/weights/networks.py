@@ -104,7 +104,12 @@ def load_weights(
                 f"{path}: '{name}' has the shape {tuple(value.shape)}, expected "
                 f"{tuple(wanted[name].shape)}"
             )
-        if not torch.isfinite(value).all():
+        kind = wanted[name].dtype
+        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise UserError(f"{path}: '{name}' is not a plain tensor")
+        if value.is_floating_point() != kind.is_floating_point or value.is_complex():
+            raise UserError(f"{path}: '{name}' has the type {value.dtype}, expected {kind}")
+        if not torch.isfinite(value.to(kind)).all():
             raise UserError(f"{path}: '{name}' holds values that are not finite")
     network.load_state_dict(loaded, strict=False)
 

@@ -19,6 +19,7 @@ class TestLucasKanade(TrackerContract):
 
 class TestStreamingTapir(TrackerContract):
     network = True
+    follows = False
     tolerance = 5e-4
 
     def new_tracker(self, **options: Any) -> PointTracker:
@@ -27,6 +28,7 @@ class TestStreamingTapir(TrackerContract):
 
 class TestOfflineTapir(TrackerContract):
     network = True
+    follows = False
     tolerance = 5e-4
     keeps_clip = True
 
@@ -36,6 +38,7 @@ class TestOfflineTapir(TrackerContract):
 
 class TestTapNet(TrackerContract):
     network = True
+    follows = False
     tolerance = 5e-4
     keeps_clip = True
 
@@ -45,6 +48,7 @@ class TestTapNet(TrackerContract):
 
 class TestStreamingPips(TrackerContract):
     network = True
+    follows = False
     frames = 9
     tolerance = 1e-2  # waves in its input multiply rounding errors by thousands
     spare_frames = 9  # a window
@@ -55,6 +59,7 @@ class TestStreamingPips(TrackerContract):
 
 class TestOfflinePips(TrackerContract):
     network = True
+    follows = False
     frames = 9
     tolerance = 1e-2
     keeps_clip = True
@@ -65,6 +70,7 @@ class TestOfflinePips(TrackerContract):
 
 class TestPipsPlusPlus(TrackerContract):
     network = True
+    follows = False
     size = (128, 128)
     frames = 9
     tolerance = 1e-2
@@ -79,6 +85,7 @@ RANDOM: dict[str, Any] = {"checkpoint": "random", "allow_random_weights": True, 
 
 class TestStreamingRaft(TrackerContract):
     network = True
+    follows = False
 
     def new_tracker(self, **options: Any) -> PointTracker:
         small = {**RANDOM, "network": "small", "updates": 1}
@@ -87,6 +94,7 @@ class TestStreamingRaft(TrackerContract):
 
 class TestOfflineRaft(TrackerContract):
     network = True
+    follows = False
     keeps_clip = True
 
     def new_tracker(self, **options: Any) -> PointTracker:
@@ -104,6 +112,7 @@ class TestMatching(TrackerContract):
 
 class TestWindowedCoTracker(TrackerContract):
     network = True
+    follows = False
     independent = False
     tolerance = 5e-3
     keeps_queries = False  # a window is refined as a whole
@@ -115,6 +124,7 @@ class TestWindowedCoTracker(TrackerContract):
 
 class TestStreamingCoTracker(TrackerContract):
     network = True
+    follows = False
     independent = False
     tolerance = 5e-3
     spare_frames = 3

@@ -139,6 +139,10 @@ class Chains:
         frames = [min(first + i, last) for i in range(WINDOW)]
         xy = self._tracks[first % self._slots, rows, :2]
         places, probabilities = self._solve(frames, xy, self._features[rows])
+        # A point that went wrong stays where it was, hidden, and does the others no harm.
+        good = np.isfinite(places).all((1, 2)) & np.isfinite(probabilities).all(1)
+        places = np.where(good[:, None, None], places, xy[:, None])
+        probabilities = np.where(good[:, None], probabilities, 0).astype(np.float32)
         ahead = steps_ahead(probabilities, known, self._threshold)
         found = np.concatenate([places, probabilities[:, :, None]], 2)[:, 1 : known + 1]
         slots = np.arange(first + 1, first + known + 1) % self._slots

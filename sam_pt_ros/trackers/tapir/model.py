@@ -66,7 +66,7 @@ class TapirModel:
         if not self.options.refine_at_image_size:
             return [first]
         # Features need multiples of 8.
-        height, width = (8 * max(side // 8, 1) for side in frame.size)
+        height, width = (8 * max(side // 8, 2) for side in frame.size)
         return refinement_resolutions(first, (height, width))
 
     def grids_of(self, frame: Frame) -> tuple[Grids, ...]:
@@ -125,8 +125,8 @@ def random_tapir_weights(network: TapirNetwork) -> dict[str, Tensor]:
 
 
 def _levels(state: Mapping[str, Tensor]) -> int:
-    """Number of correlated feature maps, by the width of the mixer's first layer; at least 2."""
+    """Number of correlated feature maps, by the width of the mixer's first layer; 2 or 3."""
     first = state.get("torch_pips_mixer.linear.weight")
     if first is None or first.ndim != 2:
         return 3
-    return max((first.shape[1] - 4 - FINE - COARSE) // NEIGHBOURS, 2)
+    return min(max((first.shape[1] - 4 - FINE - COARSE) // NEIGHBOURS, 2), 3)

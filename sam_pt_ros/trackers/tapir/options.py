@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.options import option
 from sam_pt_ros.options.network import NetworkOptions
 from sam_pt_ros.trackers.shared_options import (
@@ -14,7 +15,9 @@ from sam_pt_ros.trackers.shared_options import (
 )
 
 PUBLISHED = {"streaming": "bootstapir_online", "offline": "bootstapir"}
-"""Names of the published checkpoints by mode."""
+"""Names of the published checkpoints that are used by default, by mode."""
+
+_OF_MODE = {"bootstapir_online": "streaming", "bootstapir": "offline", "tapir": "offline"}
 
 _MULTIPLE = 8
 
@@ -78,4 +81,9 @@ class TapirOptions(NetworkOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if _OF_MODE.get(self.checkpoint, self.mode) != self.mode:
+            raise UserError(
+                f"{self.owner}: the checkpoint '{self.checkpoint}' is for 'mode: "
+                f"{_OF_MODE[self.checkpoint]}', got 'mode: {self.mode}'"
+            )
         check_resolution(self.owner, self.model_resolution, _MULTIPLE)

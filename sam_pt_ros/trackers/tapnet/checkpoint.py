@@ -34,8 +34,10 @@ _AVERAGES = {"~/mean_ema/average": "running_mean", "~/var_ema/average": "running
 class _Nothing:
     """Stands for an object of a class that is not known; keeps what it was given."""
 
+    content: tuple[Any, ...] = ()  # without a call of __init__, as some pickles make objects
+
     def __init__(self, *content: Any) -> None:
-        self.content: Any = content
+        self.content = content
 
     def __setstate__(self, state: Any) -> None:
         self.content = (*self.content, state)
@@ -95,7 +97,10 @@ def read_tapnet(path: Path) -> dict[str, Tensor]:
                     values[f"{module}/{name}"] = array
     if not values:
         raise UserError(f"{path}: holds no parameters ('params') of TAP-Net")
-    return converted(values)
+    try:
+        return converted(values)
+    except (IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: holds arrays that are not those of TAP-Net ({error})") from error
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
