@@ -70,6 +70,14 @@ def test_a_state_dict_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     refused(r"'corr_mlp.fc1.bias' has the shape \(3,\)", checkpoint=saved(tmp_path, other))
     spoilt = {**state, "corr_mlp.fc1.bias": torch.full((384,), torch.nan)}
     refused("'corr_mlp.fc1.bias' holds values that are not", checkpoint=saved(tmp_path, spoilt))
+    for value, says in (
+        (torch.full((384,), 1e300, dtype=torch.float64), "holds values that are not finite"),
+        (torch.ones(384, dtype=torch.int64), "has the type torch.int64, expected torch.float32"),
+        (torch.ones(384, dtype=torch.complex64), "has the type torch.complex64"),
+        (torch.ones(384).to_sparse(), "is not a plain tensor"),
+    ):
+        odd = {**state, "corr_mlp.fc1.bias": value}
+        refused(f"'corr_mlp.fc1.bias' {says}", checkpoint=saved(tmp_path, odd))
 
 
 def test_the_offline_model_is_recognised(tmp_path: Path) -> None:

@@ -228,6 +228,21 @@ def test_the_published_checkpoint_is_that_of_the_mode(
         create_tracker("tapir", mode=mode)
 
 
+@pytest.mark.parametrize(
+    ("mode", "name"), [("streaming", "tapir"), ("offline", "bootstapir_online")]
+)
+def test_the_checkpoint_of_the_other_mode_is_refused(mode: str, name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' is for 'mode: .*', got 'mode: {mode}'"):
+        create_tracker("tapir", mode=mode, checkpoint=name)
+
+
+def test_small_images_are_refined_too() -> None:
+    made = golden.light_tracker(refine_at_image_size=True)
+    for size in ((8, 200), (200, 9), (1, 300)):
+        clip = np.zeros((2, *size, 3), np.uint8)
+        assert np.isfinite(track_video(made, clip, np.zeros((1, 3), np.float32)).xy).all()
+
+
 def test_random_weights_run() -> None:
     made = create_tracker(
         "tapir",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,24 @@ def test_mappings_of_other_packages_are_read(tmp_path: Path) -> None:
     assert found["occlusion_out.bias"].tolist() == [1.0]
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "numbers", "cut", "other", "pickle"])
+@dataclass
+class Plain:
+    """An object that is pickled without a call of its constructor."""
+
+    content: Any = None
+
+
+BAD_ARRAYS = {
+    "deep": {"tap_net/~/occlusion_out": {"w": np.zeros((2, 3, 4), np.float32)}},
+    "words": {"tap_net/~/occlusion_out": {"w": np.array(["a", "b"])}},
+    "short": {"tap_net/~/tsm_resnet_video/tsm_resnet_unit_0": {"w": np.zeros(3, np.float32)}},
+    "object": Plain(),
+}
+
+
+@pytest.mark.parametrize(
+    "kind", ["empty", "text", "numbers", "cut", "other", "pickle", *BAD_ARRAYS, "top"]
+)
 def test_files_that_are_no_checkpoint_are_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.npy"
     if kind == "numbers":
@@ -171,6 +189,10 @@ def test_files_that_are_no_checkpoint_are_refused(kind: str, tmp_path: Path) -> 
         path.write_bytes(golden.checkpoint().read_bytes()[:100_000])
     elif kind == "other":
         saved(path, {"params": {"conv": {"w": np.zeros((3, 3, 1, 1), np.float32)}}})
+    elif kind in BAD_ARRAYS:
+        saved(path, {"params": BAD_ARRAYS[kind], "state": {}})
+    elif kind == "top":
+        saved(path, Plain({"params": {}}))
     elif kind == "pickle":
         path.write_bytes(pickle.dumps({"params": {}}))
     else:
