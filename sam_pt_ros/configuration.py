@@ -137,6 +137,18 @@ class Configuration:
             return self.pipeline
         return replace(self.pipeline, catch_up_budget=0.0, frame_budget=0.0)
 
+    def check_clip(self, frames: int, name: str) -> None:
+        """UserError if the tracker does not take clips of so many frames; ``name`` is the clip's.
+
+        Without this its frames would count as failures of the tracker.
+        """
+        longest = trackers.load(self.backends.tracker).longest_clip(self.tracker)
+        if longest is not None and frames > longest:
+            raise UserError(
+                f"{name} has {frames} frames, but the tracker '{self.backends.tracker}' takes "
+                f"clips of up to {longest}; raise its 'clip_length', and 'history_length'"
+            )
+
     def create(self) -> SamPt:
         """Make the pipeline; UserError if a backend cannot be made."""
         tracker = trackers.make(self.backends.tracker, self.tracker)

@@ -141,8 +141,8 @@ def run_demo(options: DemoOptions) -> None:
     if late := tracker.lag(configuration.tracker):
         raise UserError(
             f"{options.configuration}: the tracker answers up to {counted(late, 'frame')} late, "
-            "but the demo waits for every answer; use a streaming one (cotracker: 'mode: "
-            "streaming')"
+            "but the demo waits for every answer; use lucas_kanade, matching, or cotracker, tapir "
+            "or raft in mode streaming"
         )
     console = Console()
     seconds: dict[str, float] = {}

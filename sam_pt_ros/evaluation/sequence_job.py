@@ -95,6 +95,7 @@ def run_sequence(job: SequenceJob) -> SequenceOutcome:
     """
     sequence = job.sequence
     configuration = load_configuration(job.configuration).offline().with_seed(job.seed)
+    configuration.check_clip(len(sequence.images), sequence.name)
     prompter = _FirstMasks(sequence, configuration.pipeline, job.seed, job.start)
     scorer = Scorer(job.protocol, sequence.first_frames)
     sinks: list[Sink] = [scorer]

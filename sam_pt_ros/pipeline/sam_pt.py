@@ -95,19 +95,15 @@ class SamPt:
         horizon = self._horizon or 1
         needed = max(horizon, options.segment_every_n, 2 if options.frame_budget else 1)
         if options.history_length < late + needed:
-            lag = (
-                f" and {counted(late, 'frame')} by which the tracker may answer late"
-                if late
-                else ""
-            )
             why = (
-                "'segment_every_n', within which masks are moved along"
+                "for 'segment_every_n', within which masks are moved along"
                 if needed > horizon
-                else "the 'reinitialization_horizon', within which points may be resampled"
+                else "for the 'reinitialization_horizon', within which points may be resampled"
             )
+            lag = f"{counted(late, 'frame')} by which the tracker may answer late, plus "
             raise UserError(
-                f"'history_length' must be at least {late + needed}: {why}{lag}; got "
-                f"{options.history_length}"
+                f"'history_length' must be at least {late + needed}, got "
+                f"{options.history_length}: {lag if late else ''}{needed} {why}"
             )
 
     def change(self, options: SamPtOptions) -> None:

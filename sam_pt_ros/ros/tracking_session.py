@@ -12,6 +12,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from sam_pt_ros.configuration import Configuration, describe_backend
+from sam_pt_ros.errors import UserError
 from sam_pt_ros.masks import MaskPrediction
 from sam_pt_ros.objects import ObjectPrompt, PromptRequest
 from sam_pt_ros.options import specs
@@ -33,6 +34,7 @@ from sam_pt_ros.ros.result_outputs import ResultOutputs
 from sam_pt_ros.ros.services import Services
 from sam_pt_ros.ros.transforms import create_transforms
 from sam_pt_ros.ros.worker import Worker
+from sam_pt_ros.trackers import trackers
 
 _PIPELINE_OPTIONS = {spec.name for spec in specs(SamPtOptions)}
 
@@ -263,6 +265,13 @@ class TrackingSession:
     def _load(self) -> SamPt:
         """The pipeline, warmed up; each step is logged first, because it may take long."""
         logger, backends = self._node.get_logger(), self._configuration.backends
+        tracker = trackers.load(backends.tracker)
+        if tracker.longest_clip(self._configuration.tracker) is not None:
+            raise UserError(
+                f"the tracker '{backends.tracker}' answers at the end of a clip and is for "
+                "recordings; use lucas_kanade, matching, or cotracker, tapir, raft or pips in "
+                "mode streaming"
+            )
         loading = f"loading {backends.tracker} and {backends.segmenter}"
         logger.info(loading)
         with self._diagnostics.activity(loading):

@@ -37,7 +37,12 @@ class PointTracker(ABC):
     @classmethod
     def lag(cls, options: Any) -> int:
         """Largest number of frames by which tracks are late with these options."""
-        return 0
+        return cls.longest_clip(options) or 0
+
+    @classmethod
+    def longest_clip(cls, options: Any) -> int | None:
+        """Largest number of frames of a clip; None, unless it answers at the end of a clip."""
+        return None
 
     @property
     def details(self) -> str:

@@ -18,8 +18,8 @@ def clip_length_option() -> Any:
     """The option ``clip_length`` of a tracker that sees whole clips."""
     return option(
         120,
-        "Largest number of frames of a clip, all of which are kept. 'history_length' must be "
-        "larger.",
+        "Largest number of frames of a clip, all of which are kept. 'history_length' must be at "
+        "least this plus 'reinitialization_horizon', or plus 1 without reinitialization.",
         minimum=2,
         maximum=100000,
     )

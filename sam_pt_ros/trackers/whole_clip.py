@@ -42,7 +42,7 @@ class WholeClipTracker(PointTracker):
         """
 
     @classmethod
-    def lag(cls, options: Any) -> int:
+    def longest_clip(cls, options: Any) -> int | None:
         return int(options.clip_length)
 
     def reset(self, history: FrameHistory | None = None) -> None:

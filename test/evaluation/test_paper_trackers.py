@@ -34,6 +34,22 @@ def test_the_trackers_have_the_papers_settings() -> None:
     assert read.segmenter.refinement_iterations == 12
 
 
+def test_a_clip_that_is_too_long_has_no_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration = tmp_path / "short.yaml"
+    short = {**RANDOM, "clip_length": 3, "model_resolution": [64, 64]}
+    parameters = {"tracker": "tapnet", "segmenter": "classical", "tapnet": short}
+    configuration.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+    root = tmp_path / "davis"
+    write_sequence(root / "JPEGImages/480p/one", root / "Annotations/480p/one", frames=4)
+    arguments = ["sweep", "--config", str(configuration), "--dataset", "davis2016"]
+    arguments += ["--root", str(root), "--sequences", "one", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--set", "positive_points=4"]) == 1
+    said = "".join(capsys.readouterr())
+    assert "failed" in said and "takes clips of up to 3; raise its 'clip_length'" in said
+
+
 def test_one_sweep_prints_all_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Weights are pseudo-random, so that the numbers mean nothing, and nothing is said of them."""
     content: dict[str, Any] = yaml.safe_load(CONFIGURATION.read_text())

@@ -43,6 +43,10 @@ class Pips(PointTracker):
     def lag(cls, options: PipsOptions) -> int:
         return options.clip_length if options.mode == "offline" else DELAY
 
+    @classmethod
+    def longest_clip(cls, options: PipsOptions) -> int | None:
+        return options.clip_length if options.mode == "offline" else None
+
     @property
     def details(self) -> str:
         options = self.options

@@ -51,8 +51,8 @@ class Raft(PointTracker):
         super().__init__(options)
 
     @classmethod
-    def lag(cls, options: RaftOptions) -> int:
-        return options.clip_length if options.mode == "offline" else 0
+    def longest_clip(cls, options: RaftOptions) -> int | None:
+        return options.clip_length if options.mode == "offline" else None
 
     @property
     def details(self) -> str:

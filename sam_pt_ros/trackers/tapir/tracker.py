@@ -33,5 +33,5 @@ class Tapir(PointTracker, ABC):
         return (OfflineTapir if options.mode == "offline" else StreamingTapir)(options)
 
     @classmethod
-    def lag(cls, options: Any) -> int:
-        return int(options.clip_length) if options.mode == "offline" else 0
+    def longest_clip(cls, options: Any) -> int | None:
+        return int(options.clip_length) if options.mode == "offline" else None

@@ -32,5 +32,5 @@ class TapNet(PointTracker, ABC):
         return OfflineTapNet(options)
 
     @classmethod
-    def lag(cls, options: Any) -> int:
+    def longest_clip(cls, options: Any) -> int | None:
         return int(options.clip_length)
