@@ -188,8 +188,9 @@ def test_nothing_is_left_of_a_node_that_was_cleaned_up(node: TrackNode) -> None:
         ({"target_frame": "map"}, "'target_frame' needs tf2_ros, which cannot be used"),
         ({"tracker": "cotracker"}, "checkpoint|PyTorch"),
         ({"segmenter": "magic"}, "magic"),
+        ({"tracker": "tapnet"}, "'tapnet' answers at the end of a clip and is for recordings"),
     ],
-    ids=["without tf2_ros", "checkpoint", "segmenter"],
+    ids=["without tf2_ros", "checkpoint", "segmenter", "recordings only"],
 )
 def test_nothing_is_left_of_a_configuration_that_failed(
     context: Context, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], says: str
