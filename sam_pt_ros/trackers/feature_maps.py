@@ -44,6 +44,11 @@ def planes_of(image: np.ndarray, device: torch.device) -> Tensor:
     return pixels.permute(2, 0, 1)[None].to(torch.float32)
 
 
+def to_planes(image: np.ndarray, device: torch.device) -> Tensor:
+    """As :func:`planes_of`, -1 to 1."""
+    return planes_of(image, device).div_(255).mul_(2).sub_(1)
+
+
 def cells_around(xy: Tensor, radius: int) -> tuple[Tensor, Tensor, Tensor]:
     """The cells from which a square of samples around points is interpolated.
 
@@ -76,7 +81,7 @@ def gather(features: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     columns, rows = columns.clamp(0, width - 1), rows.clamp(0, height - 1)
     cells = rows[:, None, :] * width + columns[:, :, None]
     found = features.flatten(0, 1).index_select(0, cells.flatten())
-    return found.view(*cells.shape, -1).float()
+    return found.view(*cells.shape, features.shape[2]).float()
 
 
 def interpolate(cells: Tensor, fraction: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sam_pt_ros.trackers.feature_maps import cells_around, gather, interpolate
+
 _REACH = 5.0  # radius of the soft argmax around the best cell, in cells
 
 
@@ -52,22 +54,18 @@ def correlate(features: Tensor, xy: Tensor, vectors: Tensor, radius: int) -> Ten
         ``float32 (N, (2 radius + 1)**2)``, row by row.
     """
     height, width = features.shape[:2]
-    side = 2 * radius + 2
-    corner = xy.floor()
-    steps = torch.arange(-radius, radius + 2, device=xy.device)
     # Positions far outside must not overflow as integers.
-    corners = corner.clamp(-side, max(height, width) + side).long()
-    columns, rows = (corners[:, :, None] + steps).unbind(1)
-    in_rows, in_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
-    inside = in_rows[:, :, None] & in_columns[:, None, :]
-    cells = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    found = features.flatten(0, 1).index_select(0, cells.flatten())
-    found = found.view(len(xy), side**2, features.shape[2])
+    reach = 2 * radius + 2
+    limit = torch.tensor([width + reach, height + reach], dtype=xy.dtype, device=xy.device)
+    columns, rows, fraction = cells_around(torch.minimum(xy.clamp(min=-reach), limit), radius)
+    inside_x, inside_y = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
+    inside = inside_x[:, :, None] & inside_y[:, None, :]
     # Interpolation and the dot product commute. Interpolating the products is cheaper.
-    products = torch.bmm(found.float(), vectors[:, :, None]).view(inside.shape) * inside
-    x, y = (xy - corner)[:, :, None, None].unbind(1)
-    products = torch.lerp(products[:, :, :-1], products[:, :, 1:], x)
-    return torch.lerp(products[:, :-1], products[:, 1:], y).flatten(1)
+    found = gather(features, columns, rows).flatten(1, 2)
+    products = torch.bmm(found, vectors[:, :, None]).view(inside.shape) * inside
+    side = 2 * radius + 1
+    found = interpolate(products[..., None], fraction).view(len(xy), side, side)
+    return found.transpose(1, 2).flatten(1)
 
 
 def soft_argmax(heat: Tensor, temperature: float) -> Tensor:

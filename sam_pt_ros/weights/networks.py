@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -118,15 +117,6 @@ def pseudo_random(name: str, value: Tensor) -> Tensor:
     """Standard normal values, ``float32`` of the shape of ``value``, seeded by the name."""
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     return torch.randn(value.shape, generator=generator)
-
-
-def to_planes(image: np.ndarray, device: torch.device) -> Tensor:
-    """An image ``uint8 (H, W, 3)`` as ``float32 (1, 3, H, W)``, -1 to 1, on a device."""
-    # PyTorch warns about read-only arrays, such as those that share a message's memory.
-    pixels = torch.from_numpy(image if image.flags.writeable else image.copy())
-    if device.type == "cuda":
-        pixels = pixels.pin_memory().to(device, non_blocking=True)
-    return pixels.permute(2, 0, 1)[None].to(torch.float32).div_(255).mul_(2).sub_(1)
 
 
 def random_weights(network: nn.Module, heads: Sequence[str]) -> dict[str, Tensor]:

@@ -79,8 +79,8 @@ class GoldenRun:
         """Show all frames of ``clip (T, H, W, 3)`` to the network."""
         import torch
 
+        from sam_pt_ros.trackers.feature_maps import to_planes
         from sam_pt_ros.trackers.tapir.features import resize
-        from sam_pt_ros.weights.networks import to_planes
 
         grids = [
             [

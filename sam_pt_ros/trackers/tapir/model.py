@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.options.network import RANDOM
+from sam_pt_ros.trackers.feature_maps import to_planes
 from sam_pt_ros.trackers.tapir.features import COARSE, FINE, Grids, resize
 from sam_pt_ros.trackers.tapir.network import (
     NEIGHBOURS,
@@ -27,7 +28,6 @@ from sam_pt_ros.weights.networks import (
     load_weights,
     random_weights,
     reproducible,
-    to_planes,
 )
 
 _SERIAL = itertools.count()

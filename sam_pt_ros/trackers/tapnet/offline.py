@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.options.network import RANDOM
+from sam_pt_ros.trackers.feature_maps import to_planes
 from sam_pt_ros.trackers.sampling import sample
 from sam_pt_ros.trackers.tapnet.checkpoint import read_tapnet
 from sam_pt_ros.trackers.tapnet.network import STRIDE, TapNetNetwork
@@ -25,7 +26,6 @@ from sam_pt_ros.weights.networks import (
     load_weights,
     random_weights,
     reproducible,
-    to_planes,
 )
 
 _SERIAL = itertools.count()

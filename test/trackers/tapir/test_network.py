@@ -85,25 +85,25 @@ def test_the_state_dict_is_the_published_one(kind: str, numbers: int) -> None:
     assert sum(int(np.prod(shape)) for shape in found.values()) == numbers
 
 
-def test_features_of_a_frame(boots: Any) -> None:
+def test_features_of_a_frame(either: Any) -> None:
     wanted, kept = golden_arrays("trackers/tapir_small"), {}
-    parts = {"in_initial_conv": boots.resnet_torch.initial_conv}
-    parts |= {f"in_resnet_unit_{i}": g for i, g in enumerate(boots.resnet_torch.block_groups)}
-    parts |= {f"extra {i}": block for i, block in enumerate(boots.extra_convs.blocks)}
+    parts = {"in_initial_conv": either.resnet_torch.initial_conv}
+    parts |= {f"in_resnet_unit_{i}": g for i, g in enumerate(either.resnet_torch.block_groups)}
+    parts |= {f"extra {i}": block for i, block in enumerate(either.extra_convs.blocks)}
     hooks = [
         part.register_forward_hook(
-            lambda _, __, out, name=name: kept.__setitem__(name, out[0].clone())
+            lambda _, __, out, name=name: kept.__setitem__(name, out.clone())
         )
         for name, part in parts.items()
     ]
     try:
-        run = golden.GoldenRun.of(boots, golden_clip(*SMALL)[:1], wanted["queries_tyx"][:1])
+        run = golden.GoldenRun.of(either, golden_clip(*SMALL)[:1], wanted["queries_tyx"][:1])
     finally:
         for hook in hooks:
             hook.remove()
     for name in ("in_initial_conv", *(f"in_resnet_unit_{i}" for i in range(4))):
-        close(kept[name][::16], wanted[name], INNER)
-    extra = [kept[f"extra {i}"][::16].permute(1, 2, 0) for i in range(5)]
+        close(kept[name][0, ::16], wanted[name], INNER)
+    extra = [kept[f"extra {i}"][..., ::16] for i in range(5)]
     close(torch.stack(extra), wanted["in_extra_convs"], INNER)
     fine, coarse, coarser = run.grids[0][0].levels
     close(coarse, wanted["in_lowres0"], GRIDS)
@@ -349,10 +349,10 @@ def correlate_as_published(features: Any, xy: Any, vectors: Any, radius: int) ->
     return torch.cat(found, 1)
 
 
-def test_features_at_the_published_resolution(boots: Any) -> None:
+def test_features_at_the_published_resolution(either: Any) -> None:
     wanted = golden_arrays("trackers/tapir_full")
     run = golden.GoldenRun.of(
-        boots, golden_clip(20, 256, 256)[:1], wanted["queries_tyx"], [(256, 256)]
+        either, golden_clip(20, 256, 256)[:1], wanted["queries_tyx"], [(256, 256)]
     )
     fine, coarse, _ = run.grids[0][0].levels
     close(coarse[..., ::16], wanted["in_lowres0"], GRIDS)

@@ -17,10 +17,10 @@ from support.golden_files import golden_arrays, golden_clip
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
 
+from sam_pt_ros.trackers.feature_maps import to_planes  # noqa: E402
 from sam_pt_ros.trackers.sampling import sample  # noqa: E402
 from sam_pt_ros.trackers.tapnet.checkpoint import converted, read_tapnet  # noqa: E402
 from sam_pt_ros.trackers.tapnet.network import TapNetNetwork, shifted  # noqa: E402
-from sam_pt_ros.weights.networks import to_planes  # noqa: E402
 
 # The tolerances that the golden files suggest.
 TRACKS, LOGITS, GRIDS, INNER = 5e-4, 3e-4, 5e-6, 1e-4
