@@ -96,14 +96,15 @@ class SamPt:
         needed = max(horizon, options.segment_every_n, 2 if options.frame_budget else 1)
         if options.history_length < late + needed:
             why = (
-                "for 'segment_every_n', within which masks are moved along"
+                f"'segment_every_n' ({needed}), within which masks are moved along"
                 if needed > horizon
-                else "for the 'reinitialization_horizon', within which points may be resampled"
+                else f"the 'reinitialization_horizon' ({needed}), within which points may be "
+                "resampled"
             )
-            lag = f"{counted(late, 'frame')} by which the tracker may answer late, plus "
+            lag = f", plus {counted(late, 'frame')} by which the tracker may answer late"
             raise UserError(
-                f"'history_length' must be at least {late + needed}, got "
-                f"{options.history_length}: {lag if late else ''}{needed} {why}"
+                f"'history_length' must be at least {late + needed}: {why}{lag if late else ''}; "
+                f"got {options.history_length}"
             )
 
     def change(self, options: SamPtOptions) -> None:
