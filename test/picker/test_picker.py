@@ -61,7 +61,7 @@ def test_an_object_is_clicked_refined_and_removed_and_two_pages_see_it(
 ) -> None:
     page = chromium.open(picker.url)
     film = Film(rig, page)
-    assert page.run("document.getElementById('state').textContent") == "live"
+    page.until("document.getElementById('state').textContent === 'live'")
 
     x, y = rig.scene.inner_point(THING, film.index)
     page.click(*place(page, x, y))
