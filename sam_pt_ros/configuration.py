@@ -137,12 +137,17 @@ class Configuration:
             return self.pipeline
         return replace(self.pipeline, catch_up_budget=0.0, frame_budget=0.0)
 
+    @property
+    def longest_clip(self) -> int | None:
+        """Largest number of frames that the tracker takes; None if it takes any number."""
+        return trackers.load(self.backends.tracker).longest_clip(self.tracker)
+
     def check_clip(self, frames: int, name: str) -> None:
         """UserError if the tracker does not take clips of so many frames; ``name`` is the clip's.
 
         Without this its frames would count as failures of the tracker.
         """
-        longest = trackers.load(self.backends.tracker).longest_clip(self.tracker)
+        longest = self.longest_clip
         if longest is not None and frames > longest:
             raise UserError(
                 f"{name} has {frames} frames, but the tracker '{self.backends.tracker}' takes "

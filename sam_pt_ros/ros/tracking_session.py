@@ -34,7 +34,6 @@ from sam_pt_ros.ros.result_outputs import ResultOutputs
 from sam_pt_ros.ros.services import Services
 from sam_pt_ros.ros.transforms import create_transforms
 from sam_pt_ros.ros.worker import Worker
-from sam_pt_ros.trackers import trackers
 
 _PIPELINE_OPTIONS = {spec.name for spec in specs(SamPtOptions)}
 
@@ -265,8 +264,7 @@ class TrackingSession:
     def _load(self) -> SamPt:
         """The pipeline, warmed up; each step is logged first, because it may take long."""
         logger, backends = self._node.get_logger(), self._configuration.backends
-        tracker = trackers.load(backends.tracker)
-        if tracker.longest_clip(self._configuration.tracker) is not None:
+        if self._configuration.longest_clip is not None:
             raise UserError(
                 f"the tracker '{backends.tracker}' answers at the end of a clip and is for "
                 "recordings; use lucas_kanade, matching, or cotracker, tapir, raft or pips in "

@@ -112,9 +112,6 @@ class IndependentTracker(PointTracker, Generic[S]):
     def _located(self, state: S, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions in pixels, ``(N, 2)``; visibility and confidence, each ``(N,)``."""
 
-    def _check(self, frame: Frame) -> None:
-        """UserError if the tracker cannot work on a frame of this size."""
-
     # --- points -----------------------------------------------------------------------------
 
     def reset(self, history: FrameHistory | None = None) -> None:
@@ -166,7 +163,6 @@ class IndependentTracker(PointTracker, Generic[S]):
     # --- frames -----------------------------------------------------------------------------
 
     def step(self, frame: Frame) -> PointTracks:
-        self._check(frame)
         self._frames.check(frame)
         self._failed = frame
         if self._main is not None:

@@ -119,19 +119,22 @@ def pseudo_random(name: str, value: Tensor) -> Tensor:
     return torch.randn(value.shape, generator=generator)
 
 
-def random_weights(network: nn.Module, heads: Sequence[str]) -> dict[str, Tensor]:
+def random_weights(
+    network: nn.Module, heads: Sequence[str], factor: float = 0.005
+) -> dict[str, Tensor]:
     """Weights for tests, the same in every run. Points move little, and not with the image.
 
     Args:
         network: the network that they are for.
         heads: parts of the names of output layers, whose weights are small.
+        factor: what theirs are multiplied by.
     """
     state = {}
     for name, value in network.state_dict().items():
         spread = math.prod(value.shape[1:]) ** -0.5 if value.ndim > 1 else 0.02
-        small = 0.005 if any(head in name for head in heads) else 1.0
+        small = factor if any(head in name for head in heads) else 1.0
         state[name] = pseudo_random(name, value) * spread * small
-        if ("norm" in name or "bn_" in name) and name.endswith("weight"):
+        if value.ndim == 1 and name.endswith("weight"):  # of a norm
             state[name] += 1
     return state
 

@@ -46,11 +46,16 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="sam_pt_ros_test_")
 
 
+def temporary_path(name: str) -> Path:
+    """A path that is gone when the tests end."""
+    return Path(_folder().name) / name
+
+
 def saved_checkpoint(name: str, content: Any) -> Path:
     """A checkpoint file with this content, written once; it is gone when the tests end."""
     import torch
 
-    path = Path(_folder().name) / name
+    path = temporary_path(name)
     if not path.exists():
         torch.save(content, path)
     return path

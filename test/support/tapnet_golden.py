@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from support.golden_files import golden_module
+from support.golden_files import golden_module, temporary_path
 
 RESOLUTION = (96, 96)
 """The model's resolution in the small golden file."""
@@ -25,15 +24,10 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="sam_pt_ros_test_")
-
-
-@functools.cache
 def checkpoint() -> Path:
     """A pickled file of the published kind; it is gone when the tests end."""
     params, state = golden_module("trackers/tapnet_weights").to_haiku(arrays())
-    path = Path(_folder().name) / "tapnet.npy"
+    path = temporary_path("tapnet.npy")
     np.save(path, np.array({"params": params, "state": state}, dtype=object), allow_pickle=True)
     return path
 

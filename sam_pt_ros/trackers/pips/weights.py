@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sam_pt_ros.options.network import RANDOM, NetworkOptions
 from sam_pt_ros.weights.checkpoints import find_checkpoint, read_state_dict
-from sam_pt_ros.weights.networks import load_weights, pseudo_random
+from sam_pt_ros.weights.networks import load_weights, random_weights
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -38,20 +37,8 @@ def with_weights(
         UserError: the checkpoint is missing or another model's.
     """
     if options.checkpoint == RANDOM:
-        network.load_state_dict(_random_weights(network, last_layer))
+        network.load_state_dict(random_weights(network, (last_layer,), 0.01))
     else:
         path = find_checkpoint(options.checkpoint, options.checkpoint_sha256)
         load_weights(network, read_state_dict(path), path, model, unused)
     return network.requires_grad_(False).eval().to(device)
-
-
-def _random_weights(network: nn.Module, last_layer: str) -> dict[str, Tensor]:
-    """Weights for tests, the same in every run. Points move little, and not with the image."""
-    state = {}
-    for name, value in network.state_dict().items():
-        drawn = pseudo_random(name, value)
-        spread = math.prod(value.shape[1:]) ** -0.5 if value.ndim > 1 else 0.02
-        state[name] = drawn * spread * (0.01 if name.startswith(last_layer) else 1.0)
-        if value.ndim == 1 and name.endswith("weight"):  # of a norm
-            state[name] += 1
-    return state

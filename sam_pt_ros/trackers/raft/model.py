@@ -15,6 +15,7 @@ from torchvision.models import optical_flow
 from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.options.network import RANDOM
+from sam_pt_ros.trackers.feature_maps import planes_of
 from sam_pt_ros.trackers.raft.chain import Field
 from sam_pt_ros.trackers.raft.names import torchvision_names
 from sam_pt_ros.trackers.raft.options import PUBLISHED_WEIGHTS, RaftOptions
@@ -70,9 +71,7 @@ class Fitting:
 
     def prepare(self, image: np.ndarray, device: torch.device) -> Tensor:
         """Convert an RGB image ``uint8 (H, W, 3)`` to ``float32 (1, 3, h, w)``, -1 to 1."""
-        # PyTorch warns about read-only arrays, such as those that share a message's memory.
-        pixels = torch.from_numpy(image if image.flags.writeable else image.copy()).to(device)
-        planes = pixels.permute(2, 0, 1)[None].to(torch.float32)
+        planes = planes_of(image, device)
         if image.shape[:2] != (self.height, self.width):
             reduced = self.height < image.shape[0]
             planes = F.interpolate(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from sam_pt_ros.errors import UserError
 from sam_pt_ros.frames import Frame
 from sam_pt_ros.trackers import track_video
 from sam_pt_ros.trackers.matching import Matching, MatchingOptions
+from support.absent_packages import refusal_without
 from support.known_motion import MOTIONS, KnownMotion, known_motion
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
@@ -307,18 +306,5 @@ def test_bad_checkpoints_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_without_transformers_it_says_what_to_install() -> None:
-    script = """
-import sys
-sys.modules["transformers"] = None
-from sam_pt_ros.errors import UserError
-from sam_pt_ros.trackers import create_tracker
-try:
-    create_tracker("matching", matcher="lightglue")
-except UserError as error:
-    assert "run `pip install torch transformers`" in str(error), error
-    print("refused")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=True, timeout=300, capture_output=True, text=True
-    )
-    assert done.stdout == "refused\n"
+    said = refusal_without("transformers", "matching", matcher="lightglue")
+    assert "run `pip install torch transformers`" in said

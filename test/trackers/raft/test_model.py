@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from sam_pt_ros.frames import Frame
 from sam_pt_ros.trackers import create_tracker, track_video
 from sam_pt_ros.trackers.raft import Raft, RaftOptions
 from sam_pt_ros.trackers.raft.names import torchvision_names
+from support.absent_packages import refusal_without
 from support.classical_scenes import texture
 from support.golden_files import saved_checkpoint
 
@@ -272,26 +271,8 @@ def test_weights_of_the_other_network_or_of_none_are_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("package", ["torch", "torchvision"])
 def test_without_its_packages_it_says_what_to_install(package: str) -> None:
-    script = f"""
-import sys
-class Absent:
-    def find_spec(name, path=None, target=None):
-        if name == {package!r}:
-            raise ModuleNotFoundError(f"No module named '{{name}}'", name=name)
-sys.meta_path.insert(0, Absent)
-from sam_pt_ros.errors import UserError
-from sam_pt_ros.trackers import create_tracker
-import sam_pt_ros.trackers.raft
-try:
-    create_tracker("raft")
-except UserError as error:
-    assert "run `pip install torch torchvision`" in str(error), error
-    print("refused")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=True, timeout=300, capture_output=True, text=True
-    )
-    assert done.stdout == "refused\n"
+    said = refusal_without(package, "raft")
+    assert "run `pip install torch torchvision`" in said
 
 
 def test_details_name_what_runs() -> None:
